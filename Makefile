@@ -1,0 +1,66 @@
+# `make demo` and `make test` do all their own set-up; they need Python 3.11 or later with venv, and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= ../shared/data
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format proto proto-check bench proofs requirements system-packages clean
+
+help:            ## what there is to run
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
+
+# --- set-up -----------------------------------------------------------------------------------------------
+# PP-OCR's weights come inside rapidocr's package; its dependencies would bring a second OpenCV (ADR 0006).
+$(VENV)/demo.stamp: requirements/demo.txt requirements/models.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/models.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/demo.stamp
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# --- the README's two commands ----------------------------------------------------------------------------
+demo: $(VENV)/demo.stamp    ## trucks through one simulated lane, truth beside what the back-office received
+	$(BIN)/edge-agent demo
+
+test: check    ## the checks, then the whole test suite
+	$(BIN)/python -m pytest
+
+# --- what they are made of --------------------------------------------------------------------------------
+check: $(VENV)/dev.stamp proto-check    ## lint, types, the line between the stages, generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp    ## put the code into the project's form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(VENV)/dev.stamp    ## regenerate edge_agent/wire/v1alpha1 from protos/
+	$(BIN)/python protos/generate.py .
+
+proto-check: $(VENV)/dev.stamp
+	$(BIN)/buf lint protos
+	$(BIN)/python protos/generate.py --check .
+
+proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
+	$(BIN)/python -m pytest -m proof
+
+bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
+	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.plates $(DATA)/plates/benchmark-dev
+	$(BIN)/python -m benchmarks.containers $(DATA)/containers/gate
+
+requirements: $(VENV)/dev.stamp    ## recompile the pinned requirements from pyproject.toml
+	$(BIN)/python requirements/compile.py
+
+system-packages:    ## what needs the system's package manager (nothing yet)
+	@true
+
+clean:
+	rm -rf $(VENV) demo-run .mypy_cache .ruff_cache .pytest_cache

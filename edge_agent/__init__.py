@@ -1,0 +1,1 @@
+"""The software of one inspection booth: devices and vision, inspection, ledger, uplink."""

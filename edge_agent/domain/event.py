@@ -1,0 +1,74 @@
+"""What the agent commits to the ledger, before it is sealed.
+
+A stage hands a `Draft` to the ledger; sealing adds booth, epoch, sequence and the previous hash.
+"""
+
+from dataclasses import dataclass
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.evidence import Evidence
+from edge_agent.domain.inspection import Inspection
+from edge_agent.domain.observation import DeviceFault, DeviceStatus, Observation, RadiationKind
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The agent started: the booth's device key vouches for the session key that signs what follows.
+
+    `public_key` is the session key's SubjectPublicKeyInfo in DER.
+    """
+
+    public_key: bytes
+    agent_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionOpened:
+    inspection_id: str
+    lane_id: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionClosed:
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """A radiation alarm, committed at once. `inspection_id` is '' when no inspection is open."""
+
+    inspection_id: str
+    lane_id: str
+    device_id: str
+    kind: RadiationKind
+    counts: tuple[int, ...]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged:
+    """A device's connection changed its state, or it reports a fault of its own or the end of one."""
+
+    device_id: str
+    lane_id: str
+    what: DeviceStatus | DeviceFault
+
+
+@dataclass(frozen=True, slots=True)
+class Unassigned:
+    """Something was read that belongs to no vehicle. Reported, never dropped."""
+
+    observation: Observation
+
+
+EventBody = SessionOpened | InspectionOpened | InspectionClosed | AlarmRaised | DeviceChanged | Unassigned
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that is not in the ledger yet, with the evidence that must be on disk before it is."""
+
+    body: EventBody
+    at: Instant
+    evidence: tuple[Evidence, ...] = ()

@@ -1,0 +1,104 @@
+"""One vehicle's passage: every observation that belongs to it, joined, with an outcome."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.evidence import EvidenceRef
+from edge_agent.domain.observation import CharacterRead, RadiationOccupancy
+
+
+class Expected(StrEnum):
+    """What a lane is meant to learn of each vehicle."""
+
+    PLATE = "plate"
+    CONTAINER_CODE = "container_code"
+    SEAL = "seal"
+    RADIATION = "radiation"
+
+
+class MissingReason(StrEnum):
+    """'Nothing seen' and 'could not look' are different facts."""
+
+    NOT_SEEN = "not_seen"
+    COULD_NOT_LOOK = "could_not_look"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    what: Expected
+    reason: MissingReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Everything that the lane expects was learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """The vehicle left, and something is missing. A normal outcome: a truck may have no plate."""
+
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The passage did not come to its end: no departure in time, or the agent stopped in between."""
+
+    why: str
+
+
+Outcome = Complete | Incomplete | Abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """One identifier after voting over its reads.
+
+    `text` is what most evidence supports; `reads` says how many frames spoke for it and `reads_other` how many
+    read something else; `others` are those texts, most supported first. Nothing is corrected.
+    """
+
+    text: str
+    confidence: float
+    characters: tuple[CharacterRead, ...]
+    reads: int
+    reads_other: int = 0
+    others: tuple[str, ...] = ()
+    device_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VotedCode:
+    """A container code after voting; the check digit is evidence beside the text."""
+
+    vote: Voted
+    check_digit_ok: bool
+    size_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SealSeen:
+    number: str
+    symbology: str
+    device_id: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One vehicle's passage. `container_codes` holds those read, in order of evidence."""
+
+    id: str
+    lane_id: str
+    opened: Instant
+    closed: Instant
+    outcome: Outcome
+    plate: Voted | None = None
+    container_codes: tuple[VotedCode, ...] = ()
+    seals: tuple[SealSeen, ...] = ()
+    radiation: tuple[RadiationOccupancy, ...] = ()
+    observation_ids: tuple[str, ...] = ()
+    evidence: tuple[EvidenceRef, ...] = ()

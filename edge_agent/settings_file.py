@@ -1,0 +1,130 @@
+"""Reads a YAML settings or scenario file into a pydantic model, and reports every mistake with its line."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edge_agent.domain.errors import SettingsInvalid
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# A booth's file has some hundred lines; the limit keeps a wrong path (a video, a disk image) out of memory.
+MAX_BYTES = 1024 * 1024
+# A camera's URL may carry its password, and messages go to logs.
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+_REMEDIES = {
+    "extra_forbidden": "remove it, or correct its spelling",
+    "missing": "add it",
+}
+
+
+def read_settings(path: Path, model: type[Model]) -> Model:
+    """Parse `path` as YAML and validate it as `model`.
+
+    Raises SettingsInvalid with one line for every mistake: file, line, place, what is wrong and what to do.
+    """
+    return parse_settings(_read(path), model, str(path))
+
+
+def parse_settings(text: str, model: type[Model], name: str) -> Model:
+    """As `read_settings`, for text that is already in memory; `name` stands in the messages."""
+    try:
+        node = yaml.compose(text, Loader=_NoAliasLoader)
+        if node is None:
+            raise SettingsInvalid(f"{name}: the file is empty", "start from the example in docs/operate.md")
+        lines: dict[tuple[str | int, ...], int] = {}
+        mistakes = _walk(node, (), lines)
+        values = yaml.load(text, Loader=_NoAliasLoader)  # noqa: S506 - derived from SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise SettingsInvalid(f"{place}: not YAML: {error.problem}", "correct that line") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsInvalid(f"{name}: not YAML: {error}", "save it as UTF-8 text") from None
+    reports = [(line, f"{name}:{line}: {what}") for line, what in mistakes]
+    result: Model | None = None
+    try:
+        result = model.model_validate(values)
+    except ValidationError as error:
+        reports += [_report(name, dict(e), lines) for e in error.errors(include_url=False)]
+    if reports or result is None:
+        reports.sort(key=lambda report: report[0])
+        count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
+        raise SettingsInvalid("\n".join(text for _, text in reports), f"{count} to correct in {name}")
+    return result
+
+
+class _NoAliasLoader(yaml.SafeLoader):
+    """Aliases make YAML expand without bound ("billion laughs"), and no settings file needs them."""
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read", event.start_mark)
+        return super().compose_node(parent, index)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}", "check the path") from None
+    if len(data) > MAX_BYTES:
+        raise SettingsInvalid(f"{path}: larger than {MAX_BYTES} bytes", "this is no settings file: check the path")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SettingsInvalid(f"{path}:{line}: not UTF-8 text", "save it as UTF-8 text") from None
+
+
+def _walk(
+    node: yaml.Node, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]
+) -> list[tuple[int, str]]:
+    """Note the line of every place; report keys that occur twice, of which YAML would drop one silently."""
+    lines[place] = node.start_mark.line + 1
+    mistakes: list[tuple[int, str]] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                mistakes.append((line, f"'{key.value}' stands here a second time\n  → keep one of them"))
+            seen.add(key.value)
+            mistakes += _walk(value, (*place, key.value), lines)
+            lines[(*place, key.value)] = line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            mistakes += _walk(item, (*place, index), lines)
+    return mistakes
+
+
+def _report(
+    name: str, error: dict[str, Any], lines: dict[tuple[str | int, ...], int]
+) -> tuple[int, str]:
+    place: Sequence[str | int] = error["loc"]
+    known = tuple(place)
+    while known and known not in lines:  # union tags and missing keys have no line of their own
+        known = known[:-1]
+    line = lines.get(known, 1)
+    dotted = ".".join(str(part) for part in place) or "the file"
+    message = error["msg"].removeprefix("Value error, ")
+    remedy = _REMEDIES.get(error["type"])
+    if error["type"] == "extra_forbidden":
+        message = "no such setting"
+    elif error["type"] == "missing":
+        message = "this setting is missing"
+    text = f"{name}:{line}: {dotted}: {message}"
+    if remedy is None:
+        remedy = f"it is {_short(error['input'])}: correct it" if "\n" not in message else None
+    return line, f"{text}\n  → {remedy}" if remedy else text
+
+
+def _short(value: object) -> str:
+    text = _CREDENTIALS.sub("//***@", repr(value))
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""The port's side: verifies, keeps and fans out what booths stream. Needs no booth library."""
