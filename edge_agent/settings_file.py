@@ -104,9 +104,7 @@ def _walk(
     return mistakes
 
 
-def _report(
-    name: str, error: dict[str, Any], lines: dict[tuple[str | int, ...], int]
-) -> tuple[int, str]:
+def _report(name: str, error: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> tuple[int, str]:
     place: Sequence[str | int] = error["loc"]
     known = tuple(place)
     while known and known not in lines:  # union tags and missing keys have no line of their own

@@ -1,23 +1,23 @@
 """Every error of the line, in one tree. A message says what is wrong; `remedy` says what to do.
 
-    EdgeAgentError
-    ├── Recoverable        the same call may go through later: back off and try again
-    │   ├── LinkDown           a device's port or socket
-    │   ├── CameraDown         a camera's stream
-    │   ├── StoreFull          the disk under the ledger: nothing is accepted until there is room
-    │   └── PortUnreachable    the port gateway
-    ├── Permanent          the same call will never go through: report it, go on with the rest
-    │   ├── SettingsInvalid    a settings or scenario file, every mistake at once
-    │   ├── DriverFailed       a driver raised: that device is failed, the others go on
-    │   ├── RecogniserBroken   could not look, which is not the same as nothing seen
-    │   ├── ImageUnreadable    a file that is no picture
-    │   ├── ModelRefused       a model file of another hash, shape or alphabet
-    │   ├── IdentityInvalid    a key or certificate that cannot be used
-    │   ├── PortRefused        the port gateway says no, with a named code
-    │   └── Refused            an envelope or chain that does not verify, with a named code (wire/verify.py)
-    └── Fatal              going on could lose what was accepted: exit, let the supervisor restart
-        ├── StoreFailed        the disk said no in a way that may hide a lost write
-        └── StoreCorrupt       the ledger or the inbox does not hold what was written
+EdgeAgentError
+├── Recoverable        the same call may go through later: back off and try again
+│   ├── LinkDown           a device's port or socket
+│   ├── CameraDown         a camera's stream
+│   ├── StoreFull          the disk under the ledger: nothing is accepted until there is room
+│   └── PortUnreachable    the port gateway
+├── Permanent          the same call will never go through: report it, go on with the rest
+│   ├── SettingsInvalid    a settings or scenario file, every mistake at once
+│   ├── DriverFailed       a driver raised: that device is failed, the others go on
+│   ├── RecogniserBroken   could not look, which is not the same as nothing seen
+│   ├── ImageUnreadable    a file that is no picture
+│   ├── ModelRefused       a model file of another hash, shape or alphabet
+│   ├── IdentityInvalid    a key or certificate that cannot be used
+│   ├── PortRefused        the port gateway says no, with a named code
+│   └── Refused            an envelope or chain that does not verify, with a named code (wire/verify.py)
+└── Fatal              going on could lose what was accepted: exit, let the supervisor restart
+    ├── StoreFailed        the disk said no in a way that may hide a lost write
+    └── StoreCorrupt       the ledger or the inbox does not hold what was written
 """
 
 

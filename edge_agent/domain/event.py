@@ -24,6 +24,8 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True)
 class InspectionOpened:
+    """A vehicle arrived; `cause` says what opened it: presence, plate or container_code."""
+
     inspection_id: str
     lane_id: str
     cause: str
@@ -31,6 +33,8 @@ class InspectionOpened:
 
 @dataclass(frozen=True, slots=True)
 class InspectionClosed:
+    """A vehicle left, or its passage was given up."""
+
     inspection: Inspection
 
 

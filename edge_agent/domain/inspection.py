@@ -26,6 +26,8 @@ class MissingReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Missing:
+    """Something that the lane expects and did not learn."""
+
     what: Expected
     reason: MissingReason
     detail: str = ""
@@ -81,6 +83,8 @@ class VotedCode:
 
 @dataclass(frozen=True, slots=True)
 class SealSeen:
+    """A seal's number, scanned from its label."""
+
     number: str
     symbology: str
     device_id: str

@@ -12,6 +12,8 @@ from edge_agent.domain.evidence import Evidence
 
 
 class RadiationKind(StrEnum):
+    """What a portal counts."""
+
     GAMMA = "gamma"
     NEUTRON = "neutron"
 

@@ -703,7 +703,7 @@ class RadiationOccupancy(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NUMBER_FIELD_NUMBER: _builtins.int
-    STARTED_FIELD_NUMBER: _builtins.int
+    DURATION_S_FIELD_NUMBER: _builtins.int
     GAMMA_ALARM_FIELD_NUMBER: _builtins.int
     NEUTRON_ALARM_FIELD_NUMBER: _builtins.int
     CROSS_CHECK_SIGMA_FIELD_NUMBER: _builtins.int
@@ -714,6 +714,8 @@ class RadiationOccupancy(_message.Message):
     SPEED_KMH_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The portal's own number."""
+    duration_s: _builtins.float
+    """Seconds from its first sample; absent when its beginning was not seen."""
     gamma_alarm: _builtins.bool
     """The device's verdict."""
     neutron_alarm: _builtins.bool
@@ -729,10 +731,6 @@ class RadiationOccupancy(_message.Message):
     speed_kmh: _builtins.float
     """As the portal measured it."""
     @_builtins.property
-    def started(self) -> Global___Instant:
-        """Absent when its beginning was not seen."""
-
-    @_builtins.property
     def gamma_background(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Counts per second a panel, last before the vehicle."""
 
@@ -740,7 +738,7 @@ class RadiationOccupancy(_message.Message):
         self,
         *,
         number: _builtins.int = ...,
-        started: Global___Instant | None = ...,
+        duration_s: _builtins.float | None = ...,
         gamma_alarm: _builtins.bool = ...,
         neutron_alarm: _builtins.bool = ...,
         cross_check_sigma: _builtins.float | None = ...,
@@ -750,20 +748,24 @@ class RadiationOccupancy(_message.Message):
         gamma_samples: _builtins.int = ...,
         speed_kmh: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "speed_kmh", b"speed_kmh", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "duration_s", b"duration_s", "speed_kmh", b"speed_kmh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "gamma_alarm", b"gamma_alarm", "gamma_background", b"gamma_background", "gamma_samples", b"gamma_samples", "neutron_alarm", b"neutron_alarm", "neutron_background_milli", b"neutron_background_milli", "number", b"number", "speed_kmh", b"speed_kmh", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "duration_s", b"duration_s", "gamma_alarm", b"gamma_alarm", "gamma_background", b"gamma_background", "gamma_samples", b"gamma_samples", "neutron_alarm", b"neutron_alarm", "neutron_background_milli", b"neutron_background_milli", "number", b"number", "speed_kmh", b"speed_kmh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cross_check_alarm: _TypeAlias = _typing.Literal["cross_check_alarm"]  # noqa: Y015
     _WhichOneofArgType__cross_check_alarm: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm"]  # noqa: Y015
     _WhichOneofReturnType__cross_check_sigma: _TypeAlias = _typing.Literal["cross_check_sigma"]  # noqa: Y015
     _WhichOneofArgType__cross_check_sigma: _TypeAlias = _typing.Literal["_cross_check_sigma", b"_cross_check_sigma"]  # noqa: Y015
+    _WhichOneofReturnType__duration_s: _TypeAlias = _typing.Literal["duration_s"]  # noqa: Y015
+    _WhichOneofArgType__duration_s: _TypeAlias = _typing.Literal["_duration_s", b"_duration_s"]  # noqa: Y015
     _WhichOneofReturnType__speed_kmh: _TypeAlias = _typing.Literal["speed_kmh"]  # noqa: Y015
     _WhichOneofArgType__speed_kmh: _TypeAlias = _typing.Literal["_speed_kmh", b"_speed_kmh"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cross_check_alarm) -> _WhichOneofReturnType__cross_check_alarm | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cross_check_sigma) -> _WhichOneofReturnType__cross_check_sigma | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_s) -> _WhichOneofReturnType__duration_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__speed_kmh) -> _WhichOneofReturnType__speed_kmh | None: ...
 

@@ -1,0 +1,20 @@
+"""Where a booth's chain stands, and what the next link must be."""
+
+from dataclasses import dataclass, replace
+
+GENESIS_SHA256 = bytes(32)
+EPOCH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of one epoch's chain. At seq 0 nothing was written, and `sha256` is 32 zero bytes."""
+
+    booth_id: str
+    epoch: bytes
+    seq: int = 0
+    sha256: bytes = GENESIS_SHA256
+
+    def after(self, envelope_sha256: bytes) -> "Head":
+        """The head once the next event's envelope, with this digest, stands at the end."""
+        return replace(self, seq=self.seq + 1, sha256=envelope_sha256)

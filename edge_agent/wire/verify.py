@@ -1,0 +1,126 @@
+"""Verification of one booth's chain, envelope by envelope. docs/wire.md gives the same steps in prose.
+
+    1. The envelope has at most 128 KiB, parses as DSSE, holds exactly one signature and this payload type.
+    2. Its key is the booth's registered device key, or the session key of the last verified SessionOpened;
+       chosen by key id among those two kinds, never taken from the envelope.
+    3. The signature verifies over PAE(payload type, payload). Only now is the payload parsed.
+    4. The payload is an Event with an id, a time and a body, and names this booth and this epoch.
+    5. Its sequence is the head's plus one. Lower: REPLAYED or FORK (the caller, who holds the store, tells which);
+       higher: GAP.
+    6. Its previous_sha256 is the head's.
+    7. A SessionOpened is signed by a device key and names a new session key; everything else is signed by the
+       session key. The first event of an epoch is therefore a SessionOpened.
+
+Pure: no input or output, no clock. `verify_next` raises Refused or returns; there is no boolean to forget.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.wire.chain import Head
+from edge_agent.wire.envelope import check_signature, envelope_sha256, read_envelope
+from edge_agent.wire.identity import PublicKey, key_id, load_public_key
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a verifier knows between two envelopes of one epoch.
+
+    `device_keys` by key id: the registered keys of the booth. `session` is None before the first session.
+    """
+
+    head: Head
+    device_keys: Mapping[str, PublicKey]
+    session: "Session | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The key that a verified SessionOpened named, with its key id."""
+
+    key_id: str
+    key: PublicKey
+
+    @classmethod
+    def of(cls, key: PublicKey) -> "Session":
+        return cls(key_id(key), key)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An event that may be relied on, the bytes that prove it, and the chain after it."""
+
+    event: Event
+    envelope: bytes
+    sha256: bytes
+    chain: Chain
+
+
+def verify_next(chain: Chain, envelope: bytes) -> Verified:
+    """Verify `envelope` as the next link of `chain`. Raises Refused with the code of the first failed step."""
+    event, by_device = verify_event(chain, envelope)
+    head = chain.head
+    if event.seq <= head.seq:
+        raise Refused(RefusalCode.REPLAYED, f"the chain stands at {head.seq} already", event.seq)
+    if event.seq > head.seq + 1:
+        raise Refused(RefusalCode.GAP, f"the chain stands at {head.seq}", event.seq)
+    if event.previous_sha256 != head.sha256:
+        raise Refused(RefusalCode.BROKEN_CHAIN, "previous_sha256 is not the hash of the envelope before", event.seq)
+    sha256 = envelope_sha256(envelope)
+    session = _session_after(chain, event, by_device)
+    return Verified(event, envelope, sha256, Chain(head.after(sha256), chain.device_keys, session))
+
+
+def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, bool]:
+    """Steps 1 to 4, wherever in the chain: the event, and whether a device key signed it. Raises Refused."""
+    payload, signature = read_envelope(envelope)
+    key, by_device = _key(chain, signature.keyid)
+    check_signature(key, payload, signature.sig)
+    event = _parse(payload)
+    if event.booth_id != chain.head.booth_id:
+        raise Refused(RefusalCode.WRONG_BOOTH, f"the event names {event.booth_id[:200]!r}", event.seq)
+    if event.epoch != chain.head.epoch:
+        raise Refused(RefusalCode.WRONG_EPOCH, f"the event names epoch {event.epoch[:16].hex()}", event.seq)
+    return event, by_device
+
+
+def _key(chain: Chain, keyid: str) -> tuple[PublicKey, bool]:
+    if chain.session is not None and keyid == chain.session.key_id:
+        return chain.session.key, False
+    if keyid in chain.device_keys:
+        return chain.device_keys[keyid], True
+    raise Refused(RefusalCode.UNKNOWN_KEY, f"no key of this booth has the id {keyid[:64]!r}")
+
+
+def _parse(payload: bytes) -> Event:
+    try:
+        event = Event.FromString(payload)
+    except DecodeError:
+        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, but no event") from None
+    if event.WhichOneof("body") is None or not event.HasField("at") or not event.id or event.seq == 0:
+        raise Refused(RefusalCode.MALFORMED_EVENT, "an event has a sequence, an id, a time and a body", event.seq)
+    for ref in event.evidence:
+        if len(ref.sha256) != 32:
+            raise Refused(RefusalCode.MALFORMED_EVENT, "an evidence digest has 32 bytes", event.seq)
+    return event
+
+
+def _session_after(chain: Chain, event: Event, by_device: bool) -> Session:
+    if event.WhichOneof("body") != "session_opened":
+        if by_device or chain.session is None:
+            raise Refused(RefusalCode.WRONG_SIGNER, "signed by the device key, not by a session key", event.seq)
+        return chain.session
+    if not by_device:
+        raise Refused(RefusalCode.WRONG_SIGNER, "a session is opened by the device key alone", event.seq)
+    try:
+        session = Session.of(load_public_key(event.session_opened.public_key))
+    except IdentityInvalid as error:
+        raise Refused(RefusalCode.MALFORMED_EVENT, f"session key: {error.wrong}", event.seq) from None
+    if session.key_id in chain.device_keys:
+        raise Refused(RefusalCode.WRONG_SIGNER, "a device key cannot be its own session key", event.seq)
+    return session
