@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
-from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.observation import CharacterRead, RadiationOccupancy
 
 
@@ -93,7 +92,11 @@ class SealSeen:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One vehicle's passage. `container_codes` holds those read, in order of evidence."""
+    """One vehicle's passage.
+
+    `container_codes` holds those read, most supported first. `observations` counts what was joined; the raw capture
+    among the evidence holds each of them with its raw bytes.
+    """
 
     id: str
     lane_id: str
@@ -104,5 +107,4 @@ class Inspection:
     container_codes: tuple[VotedCode, ...] = ()
     seals: tuple[SealSeen, ...] = ()
     radiation: tuple[RadiationOccupancy, ...] = ()
-    observation_ids: tuple[str, ...] = ()
-    evidence: tuple[EvidenceRef, ...] = ()
+    observations: int = 0

@@ -115,7 +115,7 @@ def _inspection(inspection: Inspection) -> wire.Inspection:
         container_codes=[_voted_code(code) for code in inspection.container_codes],
         seals=[_seal(seal) for seal in inspection.seals],
         radiation=[_occupancy(occupancy) for occupancy in inspection.radiation],
-        observation_ids=inspection.observation_ids,
+        observations=inspection.observations,
     )
     if inspection.plate is not None:
         message.plate.CopyFrom(_voted(inspection.plate))

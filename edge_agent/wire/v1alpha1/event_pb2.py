@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$edge_agent/wire/v1alpha1/event.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"\xdd\x04\n\x05\x45vent\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x17\n\x0fprevious_sha256\x18\x04 \x01(\x0c\x12\n\n\x02id\x18\x05 \x01(\t\x12-\n\x02\x61t\x18\x06 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x37\n\x08\x65vidence\x18\x07 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.EvidenceRef\x12\x41\n\x0esession_opened\x18\x10 \x01(\x0b\x32\'.edge_agent.wire.v1alpha1.SessionOpenedH\x00\x12G\n\x11inspection_opened\x18\x11 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.InspectionOpenedH\x00\x12G\n\x11inspection_closed\x18\x12 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.InspectionClosedH\x00\x12=\n\x0c\x61larm_raised\x18\x13 \x01(\x0b\x32%.edge_agent.wire.v1alpha1.AlarmRaisedH\x00\x12\x41\n\x0e\x64\x65vice_changed\x18\x14 \x01(\x0b\x32\'.edge_agent.wire.v1alpha1.DeviceChangedH\x00\x12:\n\nunassigned\x18\x15 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.UnassignedH\x00\x42\x06\n\x04\x62ody\"j\n\x07Instant\x12\x0e\n\x06utc_us\x18\x01 \x01(\x03\x12\x14\n\x0cmonotonic_ns\x18\x02 \x01(\x03\x12\x39\n\x0b\x63lock_state\x18\x03 \x01(\x0e\x32$.edge_agent.wire.v1alpha1.ClockState\"M\n\x0b\x45videnceRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\":\n\rSessionOpened\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\ragent_version\x18\x02 \x01(\t\"I\n\x10InspectionOpened\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"L\n\x10InspectionClosed\x12\x38\n\ninspection\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.Inspection\"\xc3\x04\n\nInspection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x31\n\x06opened\x18\x03 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x31\n\x06\x63losed\x18\x04 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x36\n\x08\x63omplete\x18\x05 \x01(\x0b\x32\".edge_agent.wire.v1alpha1.CompleteH\x00\x12:\n\nincomplete\x18\x06 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.IncompleteH\x00\x12\x38\n\tabandoned\x18\x07 \x01(\x0b\x32#.edge_agent.wire.v1alpha1.AbandonedH\x00\x12.\n\x05plate\x18\x08 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Voted\x12<\n\x0f\x63ontainer_codes\x18\t \x03(\x0b\x32#.edge_agent.wire.v1alpha1.VotedCode\x12\x31\n\x05seals\x18\n \x03(\x0b\x32\".edge_agent.wire.v1alpha1.SealSeen\x12?\n\tradiation\x18\x0b \x03(\x0b\x32,.edge_agent.wire.v1alpha1.RadiationOccupancy\x12\x17\n\x0fobservation_ids\x18\x0c \x03(\tB\t\n\x07outcome\"\n\n\x08\x43omplete\"@\n\nIncomplete\x12\x32\n\x07missing\x18\x01 \x03(\x0b\x32!.edge_agent.wire.v1alpha1.Missing\"`\n\x07Missing\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x37\n\x06reason\x18\x02 \x01(\x0e\x32\'.edge_agent.wire.v1alpha1.MissingReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x18\n\tAbandoned\x12\x0b\n\x03why\x18\x01 \x01(\t\"\xad\x01\n\x05Voted\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12;\n\ncharacters\x18\x03 \x03(\x0b\x32\'.edge_agent.wire.v1alpha1.CharacterRead\x12\r\n\x05reads\x18\x04 \x01(\r\x12\x13\n\x0breads_other\x18\x05 \x01(\r\x12\x0e\n\x06others\x18\x06 \x03(\t\x12\x11\n\tdevice_id\x18\x07 \x01(\t\"s\n\rCharacterRead\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12;\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Alternative\"4\n\x0b\x41lternative\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\"e\n\tVotedCode\x12-\n\x04vote\x18\x01 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Voted\x12\x16\n\x0e\x63heck_digit_ok\x18\x02 \x01(\x08\x12\x11\n\tsize_type\x18\x03 \x01(\t\"o\n\x08SealSeen\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x11\n\tsymbology\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12-\n\x02\x61t\x18\x04 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\"\xdd\x02\n\x12RadiationOccupancy\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x17\n\nduration_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bgamma_alarm\x18\x03 \x01(\x08\x12\x15\n\rneutron_alarm\x18\x04 \x01(\x08\x12\x1e\n\x11\x63ross_check_sigma\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63ross_check_alarm\x18\x06 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x10gamma_background\x18\x07 \x03(\r\x12 \n\x18neutron_background_milli\x18\x08 \x01(\r\x12\x15\n\rgamma_samples\x18\t \x01(\r\x12\x16\n\tspeed_kmh\x18\n \x01(\x01H\x03\x88\x01\x01\x42\r\n\x0b_duration_sB\x14\n\x12_cross_check_sigmaB\x14\n\x12_cross_check_alarmB\x0c\n\n_speed_kmh\"\x9c\x01\n\x0b\x41larmRaised\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.edge_agent.wire.v1alpha1.RadiationKind\x12\x0e\n\x06\x63ounts\x18\x05 \x03(\r\x12\x0b\n\x03raw\x18\x06 \x01(\x0c\"\xad\x01\n\rDeviceChanged\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x38\n\x06status\x18\x03 \x01(\x0b\x32&.edge_agent.wire.v1alpha1.DeviceStatusH\x00\x12\x36\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32%.edge_agent.wire.v1alpha1.DeviceFaultH\x00\x42\x06\n\x04what\"T\n\x0c\x44\x65viceStatus\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.DeviceState\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"<\n\x0b\x44\x65viceFault\x12\r\n\x05\x66\x61ult\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"q\n\nUnassigned\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03raw\x18\x06 \x01(\x0c*g\n\nClockState\x12\x1b\n\x17\x43LOCK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43LOCK_STATE_SYNCHRONISED\x10\x01\x12\x1e\n\x1a\x43LOCK_STATE_UNSYNCHRONISED\x10\x02*o\n\rMissingReason\x12\x1e\n\x1aMISSING_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17MISSING_REASON_NOT_SEEN\x10\x01\x12!\n\x1dMISSING_REASON_COULD_NOT_LOOK\x10\x02*e\n\rRadiationKind\x12\x1e\n\x1aRADIATION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14RADIATION_KIND_GAMMA\x10\x01\x12\x1a\n\x16RADIATION_KIND_NEUTRON\x10\x02*\x91\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45VICE_STATE_ONLINE\x10\x01\x12\x18\n\x14\x44\x45VICE_STATE_WAITING\x10\x02\x12\x18\n\x14\x44\x45VICE_STATE_OFFLINE\x10\x03\x12\x17\n\x13\x44\x45VICE_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$edge_agent/wire/v1alpha1/event.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"\xdd\x04\n\x05\x45vent\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x17\n\x0fprevious_sha256\x18\x04 \x01(\x0c\x12\n\n\x02id\x18\x05 \x01(\t\x12-\n\x02\x61t\x18\x06 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x37\n\x08\x65vidence\x18\x07 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.EvidenceRef\x12\x41\n\x0esession_opened\x18\x10 \x01(\x0b\x32\'.edge_agent.wire.v1alpha1.SessionOpenedH\x00\x12G\n\x11inspection_opened\x18\x11 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.InspectionOpenedH\x00\x12G\n\x11inspection_closed\x18\x12 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.InspectionClosedH\x00\x12=\n\x0c\x61larm_raised\x18\x13 \x01(\x0b\x32%.edge_agent.wire.v1alpha1.AlarmRaisedH\x00\x12\x41\n\x0e\x64\x65vice_changed\x18\x14 \x01(\x0b\x32\'.edge_agent.wire.v1alpha1.DeviceChangedH\x00\x12:\n\nunassigned\x18\x15 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.UnassignedH\x00\x42\x06\n\x04\x62ody\"j\n\x07Instant\x12\x0e\n\x06utc_us\x18\x01 \x01(\x03\x12\x14\n\x0cmonotonic_ns\x18\x02 \x01(\x03\x12\x39\n\x0b\x63lock_state\x18\x03 \x01(\x0e\x32$.edge_agent.wire.v1alpha1.ClockState\"M\n\x0b\x45videnceRef\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\":\n\rSessionOpened\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\ragent_version\x18\x02 \x01(\t\"I\n\x10InspectionOpened\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"L\n\x10InspectionClosed\x12\x38\n\ninspection\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.Inspection\"\xc0\x04\n\nInspection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x31\n\x06opened\x18\x03 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x31\n\x06\x63losed\x18\x04 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\x12\x36\n\x08\x63omplete\x18\x05 \x01(\x0b\x32\".edge_agent.wire.v1alpha1.CompleteH\x00\x12:\n\nincomplete\x18\x06 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.IncompleteH\x00\x12\x38\n\tabandoned\x18\x07 \x01(\x0b\x32#.edge_agent.wire.v1alpha1.AbandonedH\x00\x12.\n\x05plate\x18\x08 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Voted\x12<\n\x0f\x63ontainer_codes\x18\t \x03(\x0b\x32#.edge_agent.wire.v1alpha1.VotedCode\x12\x31\n\x05seals\x18\n \x03(\x0b\x32\".edge_agent.wire.v1alpha1.SealSeen\x12?\n\tradiation\x18\x0b \x03(\x0b\x32,.edge_agent.wire.v1alpha1.RadiationOccupancy\x12\x14\n\x0cobservations\x18\x0c \x01(\rB\t\n\x07outcome\"\n\n\x08\x43omplete\"@\n\nIncomplete\x12\x32\n\x07missing\x18\x01 \x03(\x0b\x32!.edge_agent.wire.v1alpha1.Missing\"`\n\x07Missing\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x37\n\x06reason\x18\x02 \x01(\x0e\x32\'.edge_agent.wire.v1alpha1.MissingReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x18\n\tAbandoned\x12\x0b\n\x03why\x18\x01 \x01(\t\"\xad\x01\n\x05Voted\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12;\n\ncharacters\x18\x03 \x03(\x0b\x32\'.edge_agent.wire.v1alpha1.CharacterRead\x12\r\n\x05reads\x18\x04 \x01(\r\x12\x13\n\x0breads_other\x18\x05 \x01(\r\x12\x0e\n\x06others\x18\x06 \x03(\t\x12\x11\n\tdevice_id\x18\x07 \x01(\t\"s\n\rCharacterRead\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12;\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Alternative\"4\n\x0b\x41lternative\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\"e\n\tVotedCode\x12-\n\x04vote\x18\x01 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Voted\x12\x16\n\x0e\x63heck_digit_ok\x18\x02 \x01(\x08\x12\x11\n\tsize_type\x18\x03 \x01(\t\"o\n\x08SealSeen\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x11\n\tsymbology\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12-\n\x02\x61t\x18\x04 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.Instant\"\xdd\x02\n\x12RadiationOccupancy\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x17\n\nduration_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bgamma_alarm\x18\x03 \x01(\x08\x12\x15\n\rneutron_alarm\x18\x04 \x01(\x08\x12\x1e\n\x11\x63ross_check_sigma\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11\x63ross_check_alarm\x18\x06 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x10gamma_background\x18\x07 \x03(\r\x12 \n\x18neutron_background_milli\x18\x08 \x01(\r\x12\x15\n\rgamma_samples\x18\t \x01(\r\x12\x16\n\tspeed_kmh\x18\n \x01(\x01H\x03\x88\x01\x01\x42\r\n\x0b_duration_sB\x14\n\x12_cross_check_sigmaB\x14\n\x12_cross_check_alarmB\x0c\n\n_speed_kmh\"\x9c\x01\n\x0b\x41larmRaised\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x35\n\x04kind\x18\x04 \x01(\x0e\x32\'.edge_agent.wire.v1alpha1.RadiationKind\x12\x0e\n\x06\x63ounts\x18\x05 \x03(\r\x12\x0b\n\x03raw\x18\x06 \x01(\x0c\"\xad\x01\n\rDeviceChanged\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x38\n\x06status\x18\x03 \x01(\x0b\x32&.edge_agent.wire.v1alpha1.DeviceStatusH\x00\x12\x36\n\x05\x66\x61ult\x18\x04 \x01(\x0b\x32%.edge_agent.wire.v1alpha1.DeviceFaultH\x00\x42\x06\n\x04what\"T\n\x0c\x44\x65viceStatus\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.DeviceState\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"<\n\x0b\x44\x65viceFault\x12\r\n\x05\x66\x61ult\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"q\n\nUnassigned\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12\x0f\n\x07lane_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0b\n\x03raw\x18\x06 \x01(\x0c*g\n\nClockState\x12\x1b\n\x17\x43LOCK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43LOCK_STATE_SYNCHRONISED\x10\x01\x12\x1e\n\x1a\x43LOCK_STATE_UNSYNCHRONISED\x10\x02*o\n\rMissingReason\x12\x1e\n\x1aMISSING_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17MISSING_REASON_NOT_SEEN\x10\x01\x12!\n\x1dMISSING_REASON_COULD_NOT_LOOK\x10\x02*e\n\rRadiationKind\x12\x1e\n\x1aRADIATION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14RADIATION_KIND_GAMMA\x10\x01\x12\x1a\n\x16RADIATION_KIND_NEUTRON\x10\x02*\x91\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45VICE_STATE_ONLINE\x10\x01\x12\x18\n\x14\x44\x45VICE_STATE_WAITING\x10\x02\x12\x18\n\x14\x44\x45VICE_STATE_OFFLINE\x10\x03\x12\x17\n\x13\x44\x45VICE_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edge_agent.wire.v1alpha1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CLOCKSTATE']._serialized_start=3371
-  _globals['_CLOCKSTATE']._serialized_end=3474
-  _globals['_MISSINGREASON']._serialized_start=3476
-  _globals['_MISSINGREASON']._serialized_end=3587
-  _globals['_RADIATIONKIND']._serialized_start=3589
-  _globals['_RADIATIONKIND']._serialized_end=3690
-  _globals['_DEVICESTATE']._serialized_start=3693
-  _globals['_DEVICESTATE']._serialized_end=3838
+  _globals['_CLOCKSTATE']._serialized_start=3368
+  _globals['_CLOCKSTATE']._serialized_end=3471
+  _globals['_MISSINGREASON']._serialized_start=3473
+  _globals['_MISSINGREASON']._serialized_end=3584
+  _globals['_RADIATIONKIND']._serialized_start=3586
+  _globals['_RADIATIONKIND']._serialized_end=3687
+  _globals['_DEVICESTATE']._serialized_start=3690
+  _globals['_DEVICESTATE']._serialized_end=3835
   _globals['_EVENT']._serialized_start=67
   _globals['_EVENT']._serialized_end=672
   _globals['_INSTANT']._serialized_start=674
@@ -52,35 +52,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTIONCLOSED']._serialized_start=996
   _globals['_INSPECTIONCLOSED']._serialized_end=1072
   _globals['_INSPECTION']._serialized_start=1075
-  _globals['_INSPECTION']._serialized_end=1654
-  _globals['_COMPLETE']._serialized_start=1656
-  _globals['_COMPLETE']._serialized_end=1666
-  _globals['_INCOMPLETE']._serialized_start=1668
-  _globals['_INCOMPLETE']._serialized_end=1732
-  _globals['_MISSING']._serialized_start=1734
-  _globals['_MISSING']._serialized_end=1830
-  _globals['_ABANDONED']._serialized_start=1832
-  _globals['_ABANDONED']._serialized_end=1856
-  _globals['_VOTED']._serialized_start=1859
-  _globals['_VOTED']._serialized_end=2032
-  _globals['_CHARACTERREAD']._serialized_start=2034
-  _globals['_CHARACTERREAD']._serialized_end=2149
-  _globals['_ALTERNATIVE']._serialized_start=2151
-  _globals['_ALTERNATIVE']._serialized_end=2203
-  _globals['_VOTEDCODE']._serialized_start=2205
-  _globals['_VOTEDCODE']._serialized_end=2306
-  _globals['_SEALSEEN']._serialized_start=2308
-  _globals['_SEALSEEN']._serialized_end=2419
-  _globals['_RADIATIONOCCUPANCY']._serialized_start=2422
-  _globals['_RADIATIONOCCUPANCY']._serialized_end=2771
-  _globals['_ALARMRAISED']._serialized_start=2774
-  _globals['_ALARMRAISED']._serialized_end=2930
-  _globals['_DEVICECHANGED']._serialized_start=2933
-  _globals['_DEVICECHANGED']._serialized_end=3106
-  _globals['_DEVICESTATUS']._serialized_start=3108
-  _globals['_DEVICESTATUS']._serialized_end=3192
-  _globals['_DEVICEFAULT']._serialized_start=3194
-  _globals['_DEVICEFAULT']._serialized_end=3254
-  _globals['_UNASSIGNED']._serialized_start=3256
-  _globals['_UNASSIGNED']._serialized_end=3369
+  _globals['_INSPECTION']._serialized_end=1651
+  _globals['_COMPLETE']._serialized_start=1653
+  _globals['_COMPLETE']._serialized_end=1663
+  _globals['_INCOMPLETE']._serialized_start=1665
+  _globals['_INCOMPLETE']._serialized_end=1729
+  _globals['_MISSING']._serialized_start=1731
+  _globals['_MISSING']._serialized_end=1827
+  _globals['_ABANDONED']._serialized_start=1829
+  _globals['_ABANDONED']._serialized_end=1853
+  _globals['_VOTED']._serialized_start=1856
+  _globals['_VOTED']._serialized_end=2029
+  _globals['_CHARACTERREAD']._serialized_start=2031
+  _globals['_CHARACTERREAD']._serialized_end=2146
+  _globals['_ALTERNATIVE']._serialized_start=2148
+  _globals['_ALTERNATIVE']._serialized_end=2200
+  _globals['_VOTEDCODE']._serialized_start=2202
+  _globals['_VOTEDCODE']._serialized_end=2303
+  _globals['_SEALSEEN']._serialized_start=2305
+  _globals['_SEALSEEN']._serialized_end=2416
+  _globals['_RADIATIONOCCUPANCY']._serialized_start=2419
+  _globals['_RADIATIONOCCUPANCY']._serialized_end=2768
+  _globals['_ALARMRAISED']._serialized_start=2771
+  _globals['_ALARMRAISED']._serialized_end=2927
+  _globals['_DEVICECHANGED']._serialized_start=2930
+  _globals['_DEVICECHANGED']._serialized_end=3103
+  _globals['_DEVICESTATUS']._serialized_start=3105
+  _globals['_DEVICESTATUS']._serialized_end=3189
+  _globals['_DEVICEFAULT']._serialized_start=3191
+  _globals['_DEVICEFAULT']._serialized_end=3251
+  _globals['_UNASSIGNED']._serialized_start=3253
+  _globals['_UNASSIGNED']._serialized_end=3366
 # @@protoc_insertion_point(module_scope)

@@ -362,11 +362,13 @@ class Inspection(_message.Message):
     CONTAINER_CODES_FIELD_NUMBER: _builtins.int
     SEALS_FIELD_NUMBER: _builtins.int
     RADIATION_FIELD_NUMBER: _builtins.int
-    OBSERVATION_IDS_FIELD_NUMBER: _builtins.int
+    OBSERVATIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv4."""
     lane_id: _builtins.str
     """The lane within the booth."""
+    observations: _builtins.int
+    """How many observations were joined; the raw_capture evidence holds them, one a line."""
     @_builtins.property
     def opened(self) -> Global___Instant:
         """When it was opened."""
@@ -397,10 +399,6 @@ class Inspection(_message.Message):
     def radiation(self) -> _containers.RepeatedCompositeFieldContainer[Global___RadiationOccupancy]:
         """The portals' occupancies of this vehicle."""
 
-    @_builtins.property
-    def observation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the observations that were joined."""
-
     def __init__(
         self,
         *,
@@ -415,11 +413,11 @@ class Inspection(_message.Message):
         container_codes: _abc.Iterable[Global___VotedCode] | None = ...,
         seals: _abc.Iterable[Global___SealSeen] | None = ...,
         radiation: _abc.Iterable[Global___RadiationOccupancy] | None = ...,
-        observation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        observations: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observation_ids", b"observation_ids", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "seals", b"seals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "seals", b"seals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["complete", "incomplete", "abandoned"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

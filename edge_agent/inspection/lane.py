@@ -1,0 +1,248 @@
+"""One lane: which observation belongs to which vehicle.
+
+    idle ── presence, or a plate or code is seen ──► open ── departed and settled ──► idle
+                                                      │
+                                                      └── no departure in time ──► blocked ── lane empty ──► idle
+
+The rules, each with its test in tests/unit/inspection/test_lane.py:
+
+1. Presence, or the first plate or container code seen, opens an inspection.
+2. While it is open, everything that the lane's devices say of vehicles belongs to it.
+3. It closes once no presence device is occupied and nothing has been seen for `settle_s`.
+4. A presence device that is occupied again after having been empty has met the next vehicle: the inspection closes and
+   the next one opens. A sighting that opened an inspection before the presence device saw the vehicle is joined by it.
+5. A presence device that goes down no longer holds the inspection open: it cannot say that the vehicle has left.
+6. A vehicle that has not left after `longest_s` is recorded as abandoned, once; the lane is then blocked until it is
+   empty, and what is read meanwhile is reported once for each text.
+7. A read dated before the last inspection closed came too late for it, and does not open another.
+8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such.
+9. A radiation alarm and a change of a device are events of their own, at once.
+10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.event import AlarmRaised, DeviceChanged, Draft, InspectionOpened, Unassigned
+from edge_agent.domain.inspection import Abandoned, Expected, Outcome
+from edge_agent.domain.observation import (
+    ContainerCodeRead,
+    DeviceFault,
+    DeviceState,
+    DeviceStatus,
+    Malformed,
+    Observation,
+    Opaque,
+    PlateRead,
+    Presence,
+    RadiationAlarm,
+    RadiationOccupancy,
+    RadiationSample,
+    SealRead,
+)
+from edge_agent.inspection.assemble import Assembly, Provider
+
+# What a portal said of its background in the last minutes belongs into the next vehicle's profile.
+CONTEXT_OBSERVATIONS = 64
+MALFORMED_EVERY_S = 60.0
+_TICK_S = 1e-6  # a wake time goes through a float and back
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRules:
+    """What a lane expects of each vehicle, and how long it waits."""
+
+    lane_id: str
+    expects: tuple[Expected, ...]
+    settle_s: float = 3.0
+    longest_s: float = 600.0
+
+
+@dataclass(slots=True)
+class _Garbage:
+    reported_at: float
+    unreported: int = 0
+
+
+class Lane:
+    """The state machine. `observe` and `woke` return the drafts that follow, in order."""
+
+    def __init__(self, rules: LaneRules, providers: Iterable[Provider], new_id: Callable[[], str]) -> None:
+        self._rules = rules
+        self._providers = {provider.device_id: provider for provider in providers}
+        self._new_id = new_id
+        self._open: Assembly | None = None
+        self._blocked = False
+        self._occupied: set[str] = set()
+        self._been_occupied: set[str] = set()
+        self._last_activity = 0.0
+        self._last_closed: float | None = None
+        self._down: dict[str, str] = dict.fromkeys(self._providers, "has not connected")
+        self._context: deque[Observation] = deque(maxlen=CONTEXT_OBSERVATIONS)
+        self._reported: set[str] = set()
+        self._garbage: dict[str, _Garbage] = {}
+        self._last_raw: dict[str, bytes] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a vehicle stands in the lane, so that cameras should look."""
+        return self._open is not None or bool(self._occupied)
+
+    def observe(self, observation: Observation) -> list[Draft]:
+        """Assign one observation."""
+        if observation.raw:
+            self._last_raw[observation.device_id] = observation.raw
+        body = observation.body
+        match body:
+            case Presence():
+                return self._presence(observation, body.occupied)
+            case PlateRead():
+                return self._sighting(observation, "plate", body.text)
+            case ContainerCodeRead():
+                return self._sighting(observation, "container_code", body.code)
+            case SealRead() | RadiationOccupancy():
+                if self._open is None:
+                    return [Draft(Unassigned(observation), observation.at)]
+                return self._join(observation)
+            case RadiationSample() | Opaque():
+                if self._open is None:
+                    self._context.append(observation)
+                    return []
+                return self._join(observation)
+            case RadiationAlarm():
+                return [*self._join(observation), self._alarm(observation, body)]
+            case DeviceFault() | DeviceStatus():
+                return self._device(observation, body)
+            case Malformed():
+                return self._malformed(observation)
+            case _:
+                assert_never(body)
+
+    def next_wake(self) -> float | None:
+        """When `woke` wants to be called, in seconds on the observations' monotonic clock."""
+        settled = None if self._occupied else self._last_activity + self._rules.settle_s
+        if self._open is None:
+            return settled if self._blocked else None
+        longest = self._open.opened.monotonic + self._rules.longest_s
+        return longest if settled is None else min(settled, longest)
+
+    def woke(self, now: Instant) -> list[Draft]:
+        """Time has passed: close what has settled, give up what does not leave."""
+        wake = self.next_wake()
+        if wake is None or now.monotonic < wake - _TICK_S:
+            return []
+        if not self._occupied and now.monotonic >= self._last_activity + self._rules.settle_s - _TICK_S:
+            self._blocked = False
+            self._reported.clear()
+            return self._close(now)
+        self._blocked = True
+        return self._close(now, Abandoned(f"the vehicle had not left after {self._rules.longest_s:g} s"))
+
+    def stop(self, now: Instant, why: str) -> list[Draft]:
+        """The agent stops: an open inspection is given up, and recorded as such."""
+        return self._close(now, Abandoned(why))
+
+    # --- what belongs to a vehicle ------------------------------------------------------------------------
+
+    def _presence(self, observation: Observation, occupied: bool) -> list[Draft]:
+        device, drafts = observation.device_id, []
+        if occupied:
+            if device in self._been_occupied and device not in self._occupied:
+                drafts += self._close(observation.at)
+            if self._open is None:
+                drafts += self._begin(observation, "presence")
+            self._occupied.add(device)
+            self._been_occupied.add(device)
+        else:
+            self._occupied.discard(device)
+        return drafts + self._join(observation)
+
+    def _sighting(self, observation: Observation, cause: str, text: str) -> list[Draft]:
+        if self._open is not None:
+            return self._join(observation)
+        late = self._last_closed is not None and observation.at.monotonic <= self._last_closed
+        if self._blocked or late:
+            if self._blocked:
+                self._last_activity = max(self._last_activity, observation.at.monotonic)
+            if text in self._reported:
+                return []
+            self._reported.add(text)
+            return [Draft(Unassigned(observation), observation.at)]
+        return [*self._begin(observation, cause), *self._join(observation)]
+
+    def _begin(self, observation: Observation, cause: str) -> list[Draft]:
+        self._open = Assembly(self._new_id(), self._rules.lane_id, observation.at, self._context)
+        self._context.clear()
+        self._reported.clear()
+        self._blocked = False
+        self._last_activity = observation.at.monotonic
+        for device, why in self._down.items():
+            self._open.was_blind(device, why)
+        return [Draft(InspectionOpened(self._open.id, self._rules.lane_id, cause), observation.at)]
+
+    def _join(self, observation: Observation) -> list[Draft]:
+        if self._open is not None:
+            self._open.join(observation)
+            self._last_activity = max(self._last_activity, observation.at.monotonic)
+        return []
+
+    def _close(self, now: Instant, outcome: Outcome | None = None) -> list[Draft]:
+        if self._open is None:
+            return []
+        draft = self._open.close(now, self._rules.expects, self._providers, outcome)
+        self._open = None
+        self._been_occupied = set(self._occupied)
+        self._last_closed = now.monotonic
+        return [draft]
+
+    # --- what is an event of its own ----------------------------------------------------------------------
+
+    def _alarm(self, observation: Observation, alarm: RadiationAlarm) -> Draft:
+        inspection_id = self._open.id if self._open else ""
+        lane_id, device_id = self._rules.lane_id, observation.device_id
+        raw = self._last_raw.get(device_id, b"")  # of several readings of one line, only the first carries it
+        raised = AlarmRaised(inspection_id, lane_id, device_id, alarm.kind, alarm.counts, raw)
+        return Draft(raised, observation.at)
+
+    def _device(self, observation: Observation, what: DeviceFault | DeviceStatus) -> list[Draft]:
+        device = observation.device_id
+        if isinstance(what, DeviceStatus):
+            self._status(device, what)
+        self._record_only(observation)
+        return [Draft(DeviceChanged(device, self._rules.lane_id, what), observation.at)]
+
+    def _status(self, device: str, status: DeviceStatus) -> None:
+        provider = self._providers.get(device)
+        silent = status.state is DeviceState.WAITING and provider is not None and provider.silent_is_down
+        if silent or status.state in (DeviceState.OFFLINE, DeviceState.FAILED):
+            why = f"{status.state}: {status.detail}" if status.detail else str(status.state)
+            self._down[device] = why
+            self._occupied.discard(device)
+            self._been_occupied.discard(device)
+            if self._open is not None:
+                self._open.was_blind(device, why)
+        else:
+            self._down.pop(device, None)
+
+    def _malformed(self, observation: Observation) -> list[Draft]:
+        if self._open is not None:
+            self._record_only(observation)
+            return []
+        now = observation.at.monotonic
+        garbage = self._garbage.get(observation.device_id)
+        if garbage is not None and now - garbage.reported_at < MALFORMED_EVERY_S:
+            garbage.unreported += 1
+            return []
+        body = observation.body
+        if garbage is not None and garbage.unreported and isinstance(body, Malformed):
+            body = Malformed(f"{body.why} (and {garbage.unreported} more since the last report)")
+        self._garbage[observation.device_id] = _Garbage(now)
+        return [Draft(Unassigned(replace(observation, body=body)), observation.at)]
+
+    def _record_only(self, observation: Observation) -> None:
+        """Into the capture, without holding the inspection open: it says nothing of the vehicle."""
+        if self._open is not None:
+            self._open.join(observation)
