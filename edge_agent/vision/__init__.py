@@ -1,0 +1,1 @@
+"""From a camera's frame to plate and container-code observations."""

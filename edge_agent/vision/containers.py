@@ -1,0 +1,220 @@
+"""Which lines of text form ISO 6346 container codes: grouped by where they stand, never by trying pairs until one
+checks.
+
+A code is painted in one row (`MSKU 413532 9`), in two (`MSKU` over `413532 9`) or as a column of upright characters,
+with the check digit in a box of its own and the size-type code below or behind it. The category letter must be U, J or
+Z.
+
+The format says which places hold letters and which digits; only characters of the right kind are read at each place,
+with the probability that the model gave them. Where the model preferred one of the other kind (O for 0), that one
+stands first among the alternatives, with its own, higher confidence. The check digit decides nothing here: it is
+evidence.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent.domain.identifiers import check_digit_ok
+from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
+from edge_agent.vision.lines import TextLine, bounding_box, mean_confidence, relation
+from edge_agent.vision.text_finder import Quad
+
+OWNER, SERIAL, COMPLETE = 4, 10, 11  # characters up to the end of each part
+CONFIDENCE_MIN = 0.3
+OTHER_KIND_MIN = 0.02  # what the model must at least have given to a character of the right kind
+# ISO 6346:2022, annexes D and E: length, width and height, type group, detail.
+_SIZE_TYPE = re.compile(r"[1-4BCDGHKLMNP][0-9CDEFLMNP][GVBSRHUPTAN][0-9A-Z]")
+_CHECK_DIGIT_PITCHES = 3.2  # how far to the right of the serial number the boxed check digit ends, in character pitches
+
+
+@dataclass(frozen=True)
+class CodeCandidate:
+    """Characters that form a code, complete or without check digit, and the corners of the lines they come from."""
+
+    characters: tuple[CharacterRead, ...]
+    quads: tuple[Quad, ...]
+    lines: tuple[TextLine, ...]
+    size_type: str = ""
+
+    @property
+    def code(self) -> str:
+        return "".join(c.character for c in self.characters)
+
+    @property
+    def confidence(self) -> float:
+        return mean_confidence(self.characters)
+
+    def as_read(self, height: int, width: int) -> ContainerCodeRead:
+        """The reading, its box inside a picture of that size."""
+        return ContainerCodeRead(
+            code=self.code,
+            confidence=self.confidence,
+            characters=self.characters,
+            box=bounding_box(self.quads, height, width),
+            check_digit_ok=check_digit_ok(self.code),
+            size_type=self.size_type,
+        )
+
+
+# Reads the quadrilateral again: gives the line that stands there.
+ReadAgain = Callable[[Quad], TextLine]
+
+
+def code_candidates(lines: Sequence[TextLine], read_again: ReadAgain) -> list[CodeCandidate]:
+    """The container codes of a picture, complete ones first, then by confidence. No line belongs to two codes."""
+    found = [c for line in lines if (c := _in_one_line(line)) is not None]
+    for owner in lines:
+        candidate = _from_owner(owner, lines)
+        if candidate is not None:
+            found.append(candidate)
+    found.sort(key=lambda c: (-len(c.characters), -c.confidence))
+    kept: list[CodeCandidate] = []
+    used: set[int] = set()
+    for candidate in found:
+        own = {id(line) for line in candidate.lines}
+        if own & used or candidate.confidence < CONFIDENCE_MIN:
+            continue
+        used |= own
+        kept.append(candidate)
+    whole = [_with_check_digit(c, lines, read_again) for c in kept]
+    sized = [_with_size_type(c, lines) for c in whole]
+    return sorted(sized, key=lambda c: (-len(c.characters), not check_digit_ok(c.code), -c.confidence))
+
+
+def letters_read(characters: Sequence[CharacterRead]) -> tuple[CharacterRead, ...] | None:
+    """The characters read as letters, or None where the model saw no letter."""
+    return _of_kind(characters, str.isalpha)
+
+
+def digits_read(characters: Sequence[CharacterRead]) -> tuple[CharacterRead, ...] | None:
+    """The characters read as digits, or None where the model saw no digit."""
+    return _of_kind(characters, str.isdigit)
+
+
+def _of_kind(characters: Sequence[CharacterRead], kind: Callable[[str], bool]) -> tuple[CharacterRead, ...] | None:
+    out = []
+    for c in characters:
+        if kind(c.character):
+            out.append(c)
+            continue
+        other = next(((a, p) for a, p in c.alternatives if kind(a) and p >= OTHER_KIND_MIN), None)
+        if other is None:
+            return None
+        rest = tuple(a for a in c.alternatives if a[0] != other[0])
+        out.append(CharacterRead(other[0], other[1], ((c.character, c.confidence), *rest)))
+    return tuple(out)
+
+
+def owner_read(characters: Sequence[CharacterRead]) -> tuple[CharacterRead, ...] | None:
+    """Four characters as owner code and category, or None if they cannot be."""
+    read = letters_read(characters) if len(characters) == OWNER else None
+    return read if read is not None and read[3].character in "UJZ" else None
+
+
+def _in_one_line(line: TextLine) -> CodeCandidate | None:
+    """A line that holds owner code and serial number: `MSKU 413532 9 22G1`, the last two perhaps missing."""
+    characters = line.characters
+    for start in range(max(0, len(characters) - SERIAL) + 1):
+        owner = owner_read(characters[start : start + OWNER])
+        serial = digits_read(characters[start + OWNER : start + SERIAL])
+        if owner is None or serial is None or len(serial) != SERIAL - OWNER:
+            continue
+        rest = characters[start + SERIAL :]
+        if start and characters[start - 1].character.isalpha() and not _parted(line, start):
+            continue  # the tail of a longer word
+        check = digits_read(rest[:1]) or ()
+        size = "".join(c.character for c in rest[1:5]) if check else ""
+        size_type = size if _SIZE_TYPE.fullmatch(size) else ""
+        return CodeCandidate((*owner, *serial, *check), (line.quad,), (line,), size_type)
+    return None
+
+
+def _parted(line: TextLine, start: int) -> bool:
+    """Whether something other than a letter or digit stands before the `start`-th letter or digit."""
+    seen = 0
+    before = ""
+    for c in line.read.characters:
+        plain = c.character in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        if plain and seen == start:
+            return not (before.isalpha() or before.isdigit())
+        seen += plain
+        before = c.character
+    return False
+
+
+def _from_owner(owner: TextLine, lines: Sequence[TextLine]) -> CodeCandidate | None:
+    """An owner code with the nearest serial number on its row, under it, or further down its column."""
+    letters = owner_read(owner.characters)
+    if letters is None:
+        return None
+    best: tuple[float, TextLine, tuple[CharacterRead, ...]] | None = None
+    for line in lines:
+        if line is owner or not 6 <= len(line.characters) <= 7:
+            continue
+        digits = digits_read(line.characters)
+        distance = _goes_on(owner, line)
+        if digits is not None and distance is not None and (best is None or distance < best[0]):
+            best = (distance, line, digits)
+    if best is None:
+        return None
+    return CodeCandidate((*letters, *best[2]), (owner.quad, best[1].quad), (owner, best[1]))
+
+
+def _goes_on(owner: TextLine, serial: TextLine) -> float | None:
+    """How far, in heights, the serial number stands from the owner code; None if it cannot belong to it."""
+    r = relation(owner, serial)
+    if float(owner.along @ serial.along) < 0.94 or not 0.6 < r.height_ratio < 1.6:
+        return None
+    if r.shift_along > 0 and abs(r.shift_across) < 0.45 and -0.5 < r.gap_along < 2.5:
+        return max(0.0, r.gap_along)
+    if r.shift_across > 0 and r.gap_across < 1.2 and r.overlap_along > 0.5:
+        return 1.0 + max(0.0, r.gap_across)
+    return None
+
+
+def _with_check_digit(candidate: CodeCandidate, lines: Sequence[TextLine], read_again: ReadAgain) -> CodeCandidate:
+    """Adds the boxed check digit: a line of one digit right of the serial number, or the place read once more."""
+    if len(candidate.characters) != SERIAL:
+        return candidate
+    serial = candidate.lines[-1]
+    for line in lines:
+        digit = digits_read(line.characters) if len(line.characters) == 1 else None
+        r = relation(serial, line)
+        if (
+            digit
+            and r.shift_along > 0
+            and -0.5 < r.gap_along < 1.5
+            and abs(r.shift_across) < 0.5
+            and 0.5 < r.height_ratio < 2.2
+        ):
+            return CodeCandidate(
+                (*candidate.characters, *digit), (*candidate.quads, line.quad), (*candidate.lines, line)
+            )
+    pitch = serial.width / max(1, len(serial.read.characters))
+    for pitches in (_CHECK_DIGIT_PITCHES, _CHECK_DIGIT_PITCHES - 1.0):
+        longer = serial.quad.copy()
+        longer[1] += serial.along * pitch * pitches
+        longer[2] += serial.along * pitch * pitches
+        again = read_again(longer)
+        digits = digits_read(again.characters[-7:])
+        wanted = [c.character for c in candidate.characters[OWNER:]]
+        if digits and len(digits) == 7 and [c.character for c in digits[:6]] == wanted:
+            return CodeCandidate((*candidate.characters, digits[6]), (*candidate.quads[:-1], longer), candidate.lines)
+    return candidate
+
+
+def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> CodeCandidate:
+    """Adds the size-type code that stands right under the code or behind it."""
+    if candidate.size_type:
+        return candidate
+    last = candidate.lines[-1]
+    for line in sorted(lines, key=lambda other: float(((other.centre - last.centre) ** 2).sum())):
+        if line in candidate.lines or not _SIZE_TYPE.fullmatch(line.text[:4]) or len(line.text) > 6:
+            continue
+        r = relation(last, line)
+        under = r.shift_across > 0 and r.gap_across < 2.0 and r.gap_along < 1.0
+        behind = r.shift_along > 0 and abs(r.shift_across) < 0.5 and r.gap_along < 4.0
+        if 0.5 < r.height_ratio < 1.8 and (under or behind):
+            return CodeCandidate(candidate.characters, candidate.quads, candidate.lines, line.text[:4])
+    return candidate
