@@ -16,9 +16,11 @@ from edge_agent.domain.observation import (
     DeviceStatus,
     FaultKind,
     Malformed,
+    Observation,
     Opaque,
     RadiationAlarm,
 )
+from edge_agent.inspection.profile import radiation_profile, raw_capture
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
@@ -229,6 +231,18 @@ def test_the_agent_stops_in_mid_vehicle() -> None:
     script.drafts += script.lane.stop(instant(12), "the agent was stopped")
     assert script.said() == ["opened by presence", "closed ABC123 abandoned: the agent was stopped"]
     assert script.lane.stop(instant(13), "again") == []
+
+
+def test_an_inspection_without_observations_or_evidence() -> None:
+    assert raw_capture([]) is None
+    assert radiation_profile([]) is None
+
+
+def test_the_devices_own_stamp_is_kept() -> None:
+    observation = Observation("o", "portal", "1", instant(1), ARRIVES, b"", (), "2016-05-31 09:30:00.899 -07")
+    capture = raw_capture([observation])
+    assert capture is not None
+    assert json.loads(capture.data)["device_time"] == "2016-05-31 09:30:00.899 -07"
 
 
 def test_waking_too_early_changes_nothing() -> None:
