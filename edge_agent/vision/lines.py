@@ -14,14 +14,15 @@ SEPARATORS = frozenset(" -–—·.•:'’‘*,|/_~°\"“”=+")
 
 @dataclass(frozen=True, eq=False)
 class TextLine:
-    """One line, equal to itself only: its corners (top left, top right, bottom right, bottom left, in pixels) and what it reads."""
+    """One line, equal to itself only: what it reads, and its corners in pixels (as text_finder.Quad orders them)."""
 
     quad: Quad
     read: LineRead
 
     @property
     def origin(self) -> Quad:
-        return self.quad[0]
+        """Top left."""
+        return np.asarray(self.quad[0], dtype=np.float32)
 
     @property
     def centre(self) -> Quad:

@@ -31,6 +31,8 @@ class Source(_Stated):
 
 
 class Licence(_Stated):
+    """Under which terms, and whose, the weights come."""
+
     spdx: str
     holder: str
 
@@ -43,6 +45,8 @@ class Input(_Stated):
 
 
 class Output(_Stated):
+    """The model's first output; 0 in `shape` stands for any size."""
+
     shape: tuple[int, ...]
 
 

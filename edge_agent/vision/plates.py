@@ -1,7 +1,7 @@
 """Which lines of text are licence plates, best first. Nothing is corrected: a plate's text is what was read.
 
-Three shapes are tried: a line by itself, two neighbours on one row (a decal or bolt parts them), and two rows of similar
-width (motorcycles, trailers). What cannot be a plate is dropped; the rest is ordered by `likeness`.
+Three shapes are tried: a line by itself, two neighbours on one row (a decal or bolt parts them), and two rows of
+similar width (motorcycles, trailers). What cannot be a plate is dropped; the rest is ordered by `likeness`.
 """
 
 import math
@@ -32,9 +32,16 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _KNOWN = frozenset(f for region in FORMATS.values() for f in region)
 # Who issues plates and prints the name on them; lettering next to one of these is a plate's.
-ISSUERS = frozenset(
-    ["ALABAMA", "ALASKA", "ARIZONA", "ARKANSAS", "CALIFORNIA", "COLORADO", "CONNECTICUT", "DELAWARE", "FLORIDA", "GEORGIA", "HAWAII", "IDAHO", "ILLINOIS", "INDIANA", "IOWA", "KANSAS", "KENTUCKY", "LOUISIANA", "MAINE", "MARYLAND", "MASSACHUSETTS", "MICHIGAN", "MINNESOTA", "MISSISSIPPI", "MISSOURI", "MONTANA", "NEBRASKA", "NEVADA", "HAMPSHIRE", "JERSEY", "NEWMEXICO", "NEWYORK", "CAROLINA", "DAKOTA", "OHIO", "OKLAHOMA", "OREGON", "PENNSYLVANIA", "RHODEISLAND", "TENNESSEE", "TEXAS", "UTAH", "VERMONT", "VIRGINIA", "WASHINGTON", "WISCONSIN", "WYOMING", "ONTARIO", "QUEBEC", "ALBERTA", "MANITOBA", "SASKATCHEWAN", "COLUMBIA", "NOVASCOTIA", "BRASIL", "ARGENTINA", "URUGUAY", "PARAGUAY", "MERCOSUR", "CHIAPAS", "CHIHUAHUA", "COAHUILA", "DURANGO", "JALISCO", "NUEVOLEON", "SINALOA", "SONORA", "TAMAULIPAS", "VERACRUZ", "BAJACALIFORNIA"]
-)  # fmt: skip
+ISSUERS = frozenset({
+    "ALABAMA", "ALASKA", "ARIZONA", "ARKANSAS", "CALIFORNIA", "COLORADO", "CONNECTICUT", "DELAWARE", "FLORIDA",
+    "GEORGIA", "HAWAII", "IDAHO", "ILLINOIS", "INDIANA", "IOWA", "KANSAS", "KENTUCKY", "LOUISIANA", "MAINE",
+    "MARYLAND", "MASSACHUSETTS", "MICHIGAN", "MINNESOTA", "MISSISSIPPI", "MISSOURI", "MONTANA", "NEBRASKA",
+    "NEVADA", "HAMPSHIRE", "JERSEY", "NEWMEXICO", "NEWYORK", "CAROLINA", "DAKOTA", "OHIO", "OKLAHOMA", "OREGON",
+    "PENNSYLVANIA", "RHODEISLAND", "TENNESSEE", "TEXAS", "UTAH", "VERMONT", "VIRGINIA", "WASHINGTON",
+    "WISCONSIN", "WYOMING", "ONTARIO", "QUEBEC", "ALBERTA", "MANITOBA", "SASKATCHEWAN", "COLUMBIA",
+    "NOVASCOTIA", "BRASIL", "ARGENTINA", "URUGUAY", "PARAGUAY", "MERCOSUR", "CHIAPAS", "CHIHUAHUA", "COAHUILA",
+    "DURANGO", "JALISCO", "NUEVOLEON", "SINALOA", "SONORA", "TAMAULIPAS", "VERACRUZ", "BAJACALIFORNIA",
+})  # fmt: skip
 _TIME_OR_DATE = re.compile(
     r"\d{1,2}:\d{2}|\d{1,4}/\d{1,2}/\d{1,4}|(19|20)\d\d-\d{2}|\d{2}-\d{2}-(19|20)\d\d|\d{2}\.\d{2}\.\d{2,4}"
     r"|^\D{0,2}(0\d|1[0-2])[/-]\d\d\D{0,2}$|^\D{0,2}(19|20)\d\d\D{0,2}$"

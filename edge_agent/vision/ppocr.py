@@ -1,8 +1,7 @@
 """The recogniser: PP-OCRv6 finds and reads lines of text, plates.py and containers.py say which of them matter."""
 
+import threading
 from collections.abc import Sequence
-
-import cv2
 
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.observation import PlateRead
@@ -22,11 +21,12 @@ CROP_MARGIN = 0.35  # around a plate or code, in heights of its box, so that a p
 
 
 class PpOcrRecogniser:
-    """Looks at a frame with PP-OCRv6. Not to be called from two threads at once."""
+    """Looks at a frame with PP-OCRv6, at one frame at a time, whichever thread asks."""
 
     def __init__(self, finder: TextFinder, reader: TextReader) -> None:
         self._finder = finder
         self._reader = reader
+        self._one_at_a_time = threading.Lock()  # two looks at once would only share the same cores
 
     @classmethod
     def open(cls, threads: int = DEFAULT_THREADS, long_side: int = LONG_SIDE) -> "PpOcrRecogniser":
@@ -39,11 +39,10 @@ class PpOcrRecogniser:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8" or min(image.shape[:2]) < 1:
             raise RecogniserBroken(f"a frame of {image.dtype.name} {image.shape} is no colour picture of 8 bits")
         try:
-            return self._look(image)
-        except (RuntimeError, ValueError, MemoryError, cv2.error) as error:
-            raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
+            with self._one_at_a_time:
+                return self._look(image)
         except Exception as error:
-            # ONNX Runtime's own exceptions share no base class but Exception.
+            # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.
             raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
 
     def lines(self, image: Image) -> list[TextLine]:

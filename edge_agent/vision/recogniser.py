@@ -31,7 +31,7 @@ Sighting = PlateSighting | ContainerCodeSighting
 class Recogniser(Protocol):
     """Looks at one frame. [] says that it looked and saw none; RecogniserBroken, that it could not look.
 
-    Plates come before container codes, each best first. Not to be called from two threads at once.
+    Plates come before container codes, each best first. May be called from several threads.
     """
 
     def look(self, frame: Frame) -> Sequence[Sighting]: ...
