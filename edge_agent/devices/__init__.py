@@ -1,0 +1,1 @@
+"""From a device's bytes to readings: links, dialogues, and the catalogue of drivers."""

@@ -1,0 +1,101 @@
+"""Every driver there is: ours in a visible table, third parties' by the entry point group `edge_agent.drivers`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel
+
+from edge_agent.devices.dialogue import Dialogue
+from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
+from edge_agent.domain.errors import SettingsInvalid
+
+ENTRY_POINT_GROUP = "edge_agent.drivers"
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A row of the catalogue.
+
+    `dialogue` makes the conversation of one connection from this driver's own `settings`. `silence_s` is how long
+    the device may say nothing before that is news; None for a device that speaks only when used. `buffer_limit`
+    is the most bytes that a dialogue holds.
+    """
+
+    name: str
+    device: str
+    provides: str
+    settings: type[BaseModel]
+    # Any: each driver takes its own settings type, and `open` checks it.
+    dialogue: Callable[[Any], Dialogue]
+    baud: int
+    silence_s: float | None
+    buffer_limit: int
+
+    def open(self, settings: BaseModel) -> Dialogue:
+        """A dialogue for a new connection. Raises TypeError if `settings` are another driver's."""
+        if not isinstance(settings, self.settings):
+            raise TypeError(f"{self.name} takes {self.settings.__qualname__}, not {type(settings).__qualname__}")
+        return self.dialogue(settings)
+
+
+CATALOGUE: dict[str, Driver] = {
+    "rapiscan_vm250": Driver(
+        name="rapiscan_vm250",
+        device="Rapiscan / TSA radiation portal monitor, VM-250 family, ASCII protocol",
+        provides="gamma and neutron counts, alarms, occupancies, presence, faults",
+        settings=rapiscan_vm250.Settings,
+        dialogue=rapiscan_vm250.RapiscanVm250,
+        baud=9600,
+        silence_s=15.0,  # a background every 5 s; three missed
+        buffer_limit=rapiscan_vm250.LINE_LIMIT,
+    ),
+    "barcode_scanner": Driver(
+        name="barcode_scanner",
+        device="serial barcode scanner",
+        provides="seal numbers and other barcodes",
+        settings=barcode_scanner.Settings,
+        dialogue=barcode_scanner.BarcodeScanner,
+        baud=9600,
+        silence_s=None,
+        buffer_limit=barcode_scanner.SCAN_LIMIT,
+    ),
+}
+
+
+def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, Driver]:
+    """The catalogue, with what installed packages add.
+
+    `installed` stands in for the entry points of the environment. Raises SettingsInvalid, naming the package, on
+    an entry point that does not load, is no `Driver`, or takes a name that is taken.
+    """
+    found = dict(CATALOGUE)
+    for entry in entry_points(group=ENTRY_POINT_GROUP) if installed is None else installed:
+        package = entry.dist.name if entry.dist else "an unnamed package"
+        remedy = f"repair or uninstall {package}"
+        try:
+            driver = entry.load()
+        except Exception as error:
+            raise SettingsInvalid(
+                f"the driver {entry.name!r} of {package} ({entry.value}) does not load: "
+                f"{type(error).__name__}: {error}",
+                remedy,
+            ) from error
+        if not isinstance(driver, Driver) or driver.name != entry.name:
+            raise SettingsInvalid(
+                f"the driver {entry.name!r} of {package} ({entry.value}) is not a Driver of that name: {driver!r}",
+                remedy,
+            )
+        if driver.name in found:
+            raise SettingsInvalid(f"the driver {entry.name!r} of {package} takes a name that is taken", remedy)
+        found[driver.name] = driver
+    return found
+
+
+def driver(name: str) -> Driver:
+    """The driver of that name. Raises SettingsInvalid, naming those there are, if there is none."""
+    known = drivers()
+    if name not in known:
+        raise SettingsInvalid(f"there is no driver {name!r}", f"use one of: {', '.join(sorted(known))}")
+    return known[name]

@@ -1,0 +1,99 @@
+"""What each driver of the catalogue gives the contract suite: its messages, and good ones that must be read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to set a driver up. `messages` are whole, with their end; `good` is one that reads as something."""
+
+    driver: str
+    settings: BaseModel
+    messages: st.SearchStrategy[bytes]
+    good: bytes
+    end: bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.driver}({', '.join(f'{k}={v!r}' for k, v in self.settings.model_dump(exclude_unset=True).items())})"
+        )
+
+
+def noise(limit: int) -> st.SearchStrategy[bytes]:
+    """Arbitrary bytes: short ones, and runs whose length lies around what the driver may hold."""
+    around = st.builds(
+        lambda byte, length: byte * length,
+        st.sampled_from([b"A", b"0", b"\x00", b"\xff", b"]", b",", b"\r"]),
+        st.integers(limit - 3, limit + 3) | st.integers(2 * limit - 2, 2 * limit + 2),
+    )
+    return st.binary(max_size=40) | around | st.builds(bytes.__add__, around, st.binary(max_size=4))
+
+
+def _portal(form: str, stamp: str) -> Iterable[Case]:
+    count = st.integers(0, 999_999).map(lambda n: f"{n:06d}")
+    counts = st.builds(
+        lambda tag, four: f"{tag},{','.join(four)}",
+        st.sampled_from(["GB", "GH", "GL", "NB", "NH", "GS", "GA", "NS", "NA", "GX", "GX"]),
+        st.lists(count, min_size=4, max_size=4),
+    )
+    fixed = st.sampled_from(
+        [
+            "SP,0.1336,05.103,008.21,000000",
+            "SG1,002000,000068,05,10,07.0,P",
+            "SG2,1111,0.069,0.455,01,1010,A",
+            "TT,000000,000000,000000,000000",
+            "TC,000000,000000,000000,000000",
+            "AX,  0.2758, -0.1417, -1.4988,  0.4574,  0.8690",
+            "RW,000000,000000,000000,000000",
+            "GX,1",
+            "GS,00077,000077,000067,000069",
+        ]
+    )
+    padded = st.integers(rapiscan_vm250.LINE_LIMIT - 3, rapiscan_vm250.LINE_LIMIT + 3).map(
+        lambda length: "AM," + "0" * (length - len("AM,") - len(stamp) - 2)
+    )
+    end = st.sampled_from(["\r\n", "\n"])
+    yield Case(
+        "rapiscan_vm250",
+        rapiscan_vm250.Settings(format="wire" if form == "wire" else "stamped"),
+        st.builds(lambda record, line_end: f"{record}{stamp}{line_end}".encode(), counts | fixed | padded, end),
+        f"GB,000379,000371,000407,000371{stamp}\r\n".encode(),
+        b"\r\n",
+    )
+
+
+def _scanner(settings: barcode_scanner.Settings, end: bytes) -> Case:
+    limit = barcode_scanner.SCAN_LIMIT
+    text = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=24)
+    seal = st.from_regex(r"[A-Z]{2,4}[0-9]{4,8}", fullmatch=True)
+    long = st.integers(limit - 4, limit + 4).map(lambda length: "7" * length)
+    aim = st.sampled_from(["", "]C0", "]A0", "]E0", "]Q3", "]X9", "]"])
+    return Case(
+        "barcode_scanner",
+        settings,
+        st.builds(
+            lambda prefix, start, data: f"{prefix}{start}{data}".encode() + end,
+            st.sampled_from(["", settings.prefix]),
+            aim,
+            seal | text | long,
+        ),
+        f"{settings.prefix}]C0HQ0012345".encode() + end,
+        end,
+    )
+
+
+CASES = (
+    *_portal("wire", ""),
+    *_portal("stamped", ",2016-05-31 09:30:00.974 -07"),
+    _scanner(barcode_scanner.Settings(), b"\r"),
+    _scanner(barcode_scanner.Settings(), b"\r\n"),
+    _scanner(barcode_scanner.Settings(suffix="cr"), b"\r"),
+    _scanner(barcode_scanner.Settings(suffix="lf", prefix="\x02"), b"\n"),
+    _scanner(barcode_scanner.Settings(suffix="crlf", prefix="S:"), b"\r\n"),
+)
