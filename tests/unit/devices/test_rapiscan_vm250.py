@@ -1,0 +1,328 @@
+"""Captures in, readings out. The captures are written from the protocol's description, not recorded."""
+
+import math
+
+import pytest
+
+from edge_agent.devices.drivers.rapiscan_vm250 import LINE_LIMIT, UNFINISHED_S, RapiscanVm250, Settings
+from edge_agent.domain.observation import (
+    Body,
+    Channel,
+    DeviceFault,
+    FaultKind,
+    Malformed,
+    Opaque,
+    Presence,
+    RadiationAlarm,
+    RadiationKind,
+    RadiationOccupancy,
+    RadiationSample,
+    Reading,
+)
+
+GAMMA, NEUTRON = RadiationKind.GAMMA, RadiationKind.NEUTRON
+HIGH, LOW = FaultKind.GAMMA_HIGH_BACKGROUND, FaultKind.GAMMA_LOW_BACKGROUND
+BACKGROUND = "GB,000400,000400,000400,000400"
+
+
+def lines(*records: str) -> bytes:
+    return b"".join(record.encode() + b"\r\n" for record in records)
+
+
+class Portal:
+    """A dialogue, with the time stepped by the test."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.dialogue = RapiscanVm250(settings or Settings())
+        self.now = 100.0
+        self.dialogue.opened(self.now)
+
+    def says(self, *records: str, after: float = 0.0) -> list[Reading]:
+        self.now += after
+        return list(self.dialogue.received(lines(*records), self.now))
+
+    def bodies(self, *records: str, after: float = 0.0) -> list[Body]:
+        return [reading.body for reading in self.says(*records, after=after)]
+
+
+def empty_portal(settings: Settings | None = None, *records: str) -> Portal:
+    portal = Portal(settings)
+    portal.says(*records, BACKGROUND)
+    return portal
+
+
+def occupancy(readings: list[Body]) -> RadiationOccupancy:
+    (found,) = [body for body in readings if isinstance(body, RadiationOccupancy)]
+    return found
+
+
+def gamma(*counts: int, channel: Channel = Channel.OCCUPIED, in_alarm: bool = False) -> RadiationSample:
+    return RadiationSample(GAMMA, channel, counts, 0.2 if channel is Channel.OCCUPIED else 1.0, in_alarm)
+
+
+def test_one_vehicle_without_alarm() -> None:
+    portal = Portal()
+    assert portal.says("NB,000003,000000,000002,000000", BACKGROUND) == [
+        Reading(Presence(False), 100.0),
+        Reading(
+            RadiationSample(NEUTRON, Channel.BACKGROUND, (3, 0, 2, 0), 1.0),
+            100.0,
+            lines("NB,000003,000000,000002,000000"),
+        ),
+        Reading(gamma(400, 400, 400, 400, channel=Channel.BACKGROUND), 100.0, lines(BACKGROUND)),
+    ]
+    neutron = "NS,000002,000000,000002,000000"
+    assert portal.says(neutron, after=5) == [
+        Reading(Presence(True), 105.0),
+        Reading(RadiationSample(NEUTRON, Channel.OCCUPIED, (2, 0, 2, 0), 1.0), 105.0, lines(neutron)),
+    ]
+    burst = portal.says(*["GS,000080,000080,000080,000080"] * 5, after=0.25)
+    assert [reading.body for reading in burst] == [gamma(80, 80, 80, 80)] * 5
+    assert [reading.at for reading in burst] == pytest.approx([104.45, 104.65, 104.85, 105.05, 105.25])
+    assert portal.says("SP,0.1336,05.103,008.21,000000", "SP,0.0042,99.999,160.93,000000")[0].body == Opaque(
+        "SP", ("0.1336", "05.103", "008.21", "000000")
+    )
+    assert [r.at for r in portal.says("GS,000100,000100,000100,000100", after=0.2)] == [portal.now]
+    end = "GX,000017,006683,000000,000000"
+    assert portal.says(end, after=1) == [
+        Reading(
+            RadiationOccupancy(
+                number=17,
+                duration_s=2.0,
+                gamma_alarm=False,
+                neutron_alarm=False,
+                cross_check_sigma=(4 * 320 + 400 - 1600) / 40,
+                cross_check_alarm=False,
+                gamma_background=(400, 400, 400, 400),
+                neutron_background_milli=6683,
+                gamma_samples=6,
+                speed_kmh=8.21,
+            ),
+            portal.now,
+            lines(end),
+        ),
+        Reading(Presence(False), portal.now),
+    ]
+    assert portal.bodies(BACKGROUND, after=5) == [gamma(400, 400, 400, 400, channel=Channel.BACKGROUND)]
+
+
+def test_an_alarm_is_told_once_for_each_kind_and_occupancy_with_its_line() -> None:
+    portal = empty_portal()
+    for _ in range(2):
+        assert portal.bodies("GS,000080,000080,000080,000080")[0] == Presence(True)
+        first = portal.says("GA,000500,000500,000500,000500", after=0.2)
+        assert [(type(r.body), r.raw) for r in first] == [
+            (RadiationAlarm, lines("GA,000500,000500,000500,000500")),
+            (RadiationSample, b""),
+        ]
+        assert first[0].body == RadiationAlarm(GAMMA, (500, 500, 500, 500))
+        assert portal.bodies("GA,000600,000500,000500,000500") == [gamma(600, 500, 500, 500, in_alarm=True)]
+        assert portal.bodies("NA,000009,000009,000009,000009") == [
+            RadiationAlarm(NEUTRON, (9, 9, 9, 9)),
+            RadiationSample(NEUTRON, Channel.OCCUPIED, (9, 9, 9, 9), 1.0, True),
+        ]
+        assert portal.bodies("NA,000009,000009,000009,000009") == [
+            RadiationSample(NEUTRON, Channel.OCCUPIED, (9, 9, 9, 9), 1.0, True)
+        ]
+        left = occupancy(portal.bodies("GX,000001,006683,000000,000000"))
+        assert left.gamma_alarm
+        assert left.neutron_alarm
+
+
+@pytest.mark.parametrize(
+    ("records", "settings", "alarm"),
+    [
+        ((), Settings(), True),  # 5.0 by default
+        (("SG1,002000,000068,05,10,07.0,P",), Settings(), False),  # the portal's own
+        (("SG1,002000,000068,05,10,07.0,P",), Settings(n_sigma=6.0), True),  # the booth's wins
+        ((), Settings(n_sigma=6.6), False),
+        (("SG1,002000,000068,05,10,00.0,P",), Settings(), True),  # nonsense is not taken
+        (("SG1,002000",), Settings(), True),
+    ],
+)
+def test_the_cross_check_stands_beside_the_verdict(records: tuple[str, ...], settings: Settings, alarm: bool) -> None:
+    portal = empty_portal(settings, *records)
+    # Five samples of 372 counts against 1,600: (1860 - 1600) / 40 = 6.5 sigma; then it falls.
+    portal.says(*["GS,000093,000093,000093,000093"] * 5, *["GS,000080,000080,000080,000080"] * 9)
+    left = occupancy(portal.bodies("GX,000001,006683,000000,000000"))
+    assert left.cross_check_sigma == 6.5
+    assert left.cross_check_alarm is alarm
+    assert left.disagreement is alarm, "the portal raised no alarm"
+
+
+@pytest.mark.parametrize("background", ["GB,000000,000000,000000,000000", "GH,002500,002500,002500,002500"])
+def test_no_cross_check_without_a_background(background: str) -> None:
+    portal = Portal()
+    portal.says(background, *["GS,000093,000093,000093,000093"] * 6)
+    left = occupancy(portal.bodies("GX,000001,006683,000000,000000"))
+    assert left.cross_check_sigma is None
+    assert left.cross_check_alarm is None
+    assert not left.disagreement
+
+
+def test_no_cross_check_with_fewer_than_five_samples() -> None:
+    portal = empty_portal()
+    portal.says(*["GS,000999,000999,000999,000999"] * 4)
+    assert occupancy(portal.bodies("GX,000001,006683,000000,000000")).cross_check_sigma is None
+
+
+def test_connected_while_a_vehicle_stands_in_the_portal() -> None:
+    portal = Portal()
+    middle = portal.says("GS,000080,000080,000080,000080")
+    assert [(r.body, r.at) for r in middle] == [(Presence(True), 100.0), (gamma(80, 80, 80, 80), 100.0)]
+    left = occupancy(portal.bodies("GX,000001,006683,000000,000000", after=3))
+    assert left.duration_s is None, "its beginning was not seen"
+    assert left.gamma_samples == 1
+
+
+def test_connected_in_the_last_moment_of_an_occupancy() -> None:
+    portal = Portal()
+    end = "GX,000001,006683,000000,000000"
+    assert portal.says(end) == [
+        Reading(Opaque("GX", ("000001", "006683", "000000", "000000")), 100.0, lines(end)),
+        Reading(Presence(False), 100.0),
+    ]
+    assert portal.bodies(end) == [Opaque("GX", ("000001", "006683", "000000", "000000"))]
+
+
+@pytest.mark.parametrize("background", [BACKGROUND, "NB,000003,000000,000002,000000", "GL,000001,000001,000001,000001"])
+def test_an_occupancy_whose_end_was_lost_is_ended_by_a_background(background: str) -> None:
+    portal = empty_portal()
+    portal.says("GA,000500,000500,000500,000500")
+    assert isinstance(portal.bodies("GX,000001,0066")[0], Malformed)
+    readings = portal.says(background, after=5)
+    assert [type(r.body) for r in readings][:2] == [RadiationOccupancy, Presence]
+    left = occupancy([r.body for r in readings])
+    assert left.number == 0, "the portal never gave its number"
+    assert left.gamma_alarm
+    assert readings[1].body == Presence(False)
+    assert readings[0].raw == lines(background)
+
+
+def test_faults_begin_once_and_end() -> None:
+    portal = empty_portal()
+    high, low = "GH,002000,002000,002000,002000", "GL,000001,000001,000001,000001"
+    neutron_high = "NH,000900,000900,000900,000900"
+
+    def faults(*records: str) -> list[tuple[FaultKind, bool]]:
+        return [(b.fault, b.active) for b in portal.bodies(*records) if isinstance(b, DeviceFault)]
+
+    assert faults(high) == [(HIGH, True)]
+    assert faults(high) == []
+    assert faults("NB,000003,000000,000002,000000") == [], "neutrons say nothing of gamma"
+    assert faults(low) == [(HIGH, False), (LOW, True)]
+    assert faults(neutron_high) == [(FaultKind.NEUTRON_HIGH_BACKGROUND, True)]
+    assert faults(BACKGROUND) == [(LOW, False)]
+    assert faults(BACKGROUND) == []
+    assert faults("NB,000003,000000,000002,000000") == [(FaultKind.NEUTRON_HIGH_BACKGROUND, False)]
+    assert portal.bodies(high)[0] == DeviceFault(HIGH, True, "background 002000,002000,002000,002000 counts/s")
+    assert faults("TT,000000,000000,000000,000000") == [(FaultKind.TAMPER, True)]
+    assert portal.bodies("TT") == [Opaque("TT", ())]
+    assert faults("TC") == [(FaultKind.TAMPER, False)]
+    assert Portal().bodies("TC") == [DeviceFault(FaultKind.TAMPER, False)], "after a connection lost in tamper"
+
+
+@pytest.mark.parametrize(
+    ("record", "fields"),
+    [
+        ("AX,  0.2758, -0.1417", ("  0.2758", " -0.1417")),
+        ("AB1,408.55001800,582.75006000", ("408.55001800", "582.75006000")),
+        ("SG2,1111,0.069,0.455,01,1010,A", ("1111", "0.069", "0.455", "01", "1010", "A")),
+        ("SP,not,a,speed", ("not", "a", "speed")),
+        ("SP,0.1336,05.103,008.21,000000", ("0.1336", "05.103", "008.21", "000000")),
+        ("QQ", ()),
+        ("QQ,", ("",)),
+    ],
+)
+def test_other_records_are_kept_as_they_are(record: str, fields: tuple[str, ...]) -> None:
+    tag = record.split(",")[0]
+    assert Portal().says(record) == [Reading(Opaque(tag, fields), 100.0, lines(record))]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"GS,00077,000077,000067,000069\r\n", "GS has four counts of six digits"),
+        (b"NB,000077,000077,000067\r\n", "NB has four counts of six digits"),
+        (b"GX,1,2,3,4\r\n", "GX has four numbers of six digits"),
+        (b"hello\r\n", "not a record: a tag of two letters, then fields"),
+        (b"\r\n", "not a record: a tag of two letters, then fields"),
+        (b"GS,\xff\r\n", "bytes that are not ASCII"),
+        (
+            b"GB,000379,000371,000407,000371,2016-05-31 09:30:00.974 -07\r\n",
+            "ends with a time stamp: a recording is read with `format: stamped`",
+        ),
+    ],
+)
+def test_what_is_no_record_is_kept_with_what_is_wrong(line: bytes, why: str) -> None:
+    portal = Portal()
+    assert list(portal.dialogue.received(line, 100.0)) == [Reading(Malformed(why), 100.0, line)]
+
+
+def test_bytes_without_an_end_are_given_up_by_length_and_by_time() -> None:
+    portal = Portal()
+    (long,) = portal.dialogue.received(b"x" * (LINE_LIMIT + 3), 100.0)
+    assert long == Reading(Malformed("256 bytes without the end of a line"), 100.0, b"x" * LINE_LIMIT)
+    assert portal.dialogue.next_wake() == 100.0 + UNFINISHED_S
+    assert portal.dialogue.woke(100.0 + UNFINISHED_S - 0.1) == ()
+    assert list(portal.dialogue.woke(100.0 + UNFINISHED_S)) == [
+        Reading(Malformed("a line without its end"), 100.0, b"xxx")
+    ]
+    assert portal.dialogue.next_wake() is None
+    assert portal.dialogue.to_send() == b""
+
+
+# --- the stamped form ----------------------------------------------------------------------------------------------
+
+STAMPED = Settings(format="stamped")
+
+
+def test_a_recording_is_dated_by_its_stamps() -> None:
+    dialogue = RapiscanVm250(STAMPED)
+    dialogue.opened(math.nan)
+    readings = list(
+        dialogue.received(
+            lines(
+                f"{BACKGROUND},1970-01-01 00:00:10.000 +00",
+                *[f"GS,000080,000080,000080,000080,1970-01-01 02:00:20.00{i} +02" for i in range(5)],
+                "GX,000001,006683,000000,000000,1969-12-31 19:00:29.250 -0500",
+            ),
+            math.nan,
+        )
+    )
+    assert [r.at for r in readings] == pytest.approx([10, 10, 20, 19.2, 19.401, 19.602, 19.803, 20.004, 29.25, 29.25])
+    assert occupancy([r.body for r in readings]).duration_s == 10.05
+    assert readings[-1].device_time == "1969-12-31T19:00:29.250-05:00"
+
+
+def test_without_stamps_a_recording_has_no_time() -> None:
+    dialogue = RapiscanVm250(Settings())
+    dialogue.opened(math.nan)
+    record = lines(BACKGROUND, "GS,000080,000080,000080,000080", "GX,000001,006683,000000,000000")
+    readings = list(dialogue.received(record, math.nan))
+    assert all(math.isnan(r.at) for r in readings)
+    assert occupancy([r.body for r in readings]).duration_s is None
+
+
+def test_on_a_live_line_stamps_are_kept_and_not_trusted() -> None:
+    portal = Portal(STAMPED)
+    (_, sample) = portal.says(f"{BACKGROUND},2016-05-31 09:30:00.974 +05:30")
+    assert (sample.at, sample.device_time) == (100.0, "2016-05-31T09:30:00.974+05:30")
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (BACKGROUND, "no time stamp at its end: lines as the portal sends them are `format: wire`"),
+        (f"{BACKGROUND},2016-13-31 09:30:00.974 -07", "its time stamp is no time"),
+        (f"{BACKGROUND},2016-05-31 99:30:00.974 -07", "its time stamp is no time"),
+    ],
+)
+def test_the_forms_are_not_guessed(record: str, why: str) -> None:
+    assert Portal(STAMPED).says(record) == [Reading(Malformed(why), 100.0, lines(record))]
+
+
+def test_a_portal_without_a_pretrigger_buffer() -> None:
+    portal = empty_portal(Settings(pretrigger_lines=0))
+    readings = portal.says("GS,000080,000080,000080,000080")
+    assert {reading.at for reading in readings} == {portal.now}
