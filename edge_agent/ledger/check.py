@@ -1,0 +1,56 @@
+"""Walks a whole ledger and verifies every link: what `edge-agent ledger check` and the tests rely on."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import apsw
+
+from edge_agent.domain.errors import StoreCorrupt
+from edge_agent.ledger.faults import SALVAGE, sqlite_faults
+from edge_agent.ledger.store import BUSY_MS, DATABASE
+from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import PublicKey
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.verify import Chain, verify_next
+
+
+def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head:
+    """Verify every event of the ledger in `directory`; returns the end of its chain.
+
+    `device_keys` are the booth's registered keys by key id. Raises Refused (with the code and the sequence of
+    the first event that does not verify) or StoreCorrupt. May run beside the agent.
+    """
+    path = directory / DATABASE
+    with sqlite_faults(path):
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            database.set_busy_timeout(BUSY_MS)
+            return _walk(_begin(database, path), database, device_keys)
+        finally:
+            database.close()
+
+
+def _begin(database: apsw.Connection, path: Path) -> Head:
+    meta = {key: bytes(value) for key, value in database.execute("SELECT key, value FROM meta")}
+    if not {"booth_id", "epoch"} <= set(meta):
+        raise StoreCorrupt(f"{path}: says neither whose ledger it is nor which epoch", SALVAGE)
+    return Head(meta["booth_id"].decode(errors="replace"), meta["epoch"])
+
+
+def _walk(begin: Head, database: apsw.Connection, device_keys: Mapping[str, PublicKey]) -> Head:
+    chain = Chain(begin, device_keys)
+    for seq, sha256, envelope in _events(database):
+        try:
+            verified = verify_next(chain, envelope)
+        except Refused as refused:
+            raise Refused(refused.code, refused.detail, seq) from None
+        if verified.event.seq != seq:
+            raise Refused(RefusalCode.MALFORMED_EVENT, f"the event names sequence {verified.event.seq}", seq)
+        if verified.sha256 != sha256:
+            raise Refused(RefusalCode.BROKEN_CHAIN, "the hash kept beside the event is not its own", seq)
+        chain = verified.chain
+    return chain.head
+
+
+def _events(database: apsw.Connection) -> Iterator[tuple[int, bytes, bytes]]:
+    yield from database.execute("SELECT seq, sha256, envelope FROM event ORDER BY seq")

@@ -1,0 +1,134 @@
+"""What the uplink reads of the ledger, on a connection of its own, and what it reports back to the writer."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+
+from edge_agent.ledger.evidence_files import EvidenceFiles
+from edge_agent.ledger.faults import sqlite_faults
+from edge_agent.ledger.store import BUSY_MS, DATABASE, EVIDENCE, PORT, BlobState
+from edge_agent.wire.chain import GENESIS_SHA256
+
+
+class Extent(NamedTuple):
+    """What the ledger holds: sequences 0 and 0 when it holds nothing."""
+
+    oldest: int
+    newest: int
+    head_sha256: bytes
+
+
+class PendingBlob(NamedTuple):
+    """Evidence that the port may not have. `position` rises in the order of the events."""
+
+    position: int
+    sha256: bytes
+    size: int
+
+
+class LedgerReader:
+    """Reads a ledger, whether or not an agent writes it. May be used from any thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / DATABASE
+        self._evidence = EvidenceFiles(directory / EVIDENCE)
+        self._one_at_a_time = threading.Lock()
+        with sqlite_faults(self._path):
+            self._database = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._database.set_busy_timeout(BUSY_MS)
+
+    def close(self) -> None:
+        with self._one_at_a_time:
+            self._database.close()
+
+    def extent(self) -> Extent:
+        """Lowest and highest sequence, and the SHA-256 of the highest envelope."""
+        rows = self._rows(
+            "SELECT (SELECT min(seq) FROM event), seq, sha256 FROM event ORDER BY seq DESC LIMIT 1",
+        )
+        return Extent(*rows[0]) if rows else Extent(0, 0, GENESIS_SHA256)
+
+    def after(self, seq: int, limit: int, max_bytes: int) -> Sequence[bytes]:
+        """The envelopes that follow `seq`, in order: at most `limit`, and one or as many as fit `max_bytes`.
+
+        Empty also when the one right after `seq` is not held.
+        """
+        envelopes: list[bytes] = []
+        size = 0
+        with self._one_at_a_time, sqlite_faults(self._path):
+            rows = self._database.execute(
+                "SELECT seq, envelope FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+            )
+            for expected, (found, envelope) in enumerate(rows, start=seq + 1):
+                size += len(envelope)
+                if found != expected or (envelopes and size > max_bytes):
+                    break
+                envelopes.append(envelope)
+            rows.close()  # an open statement would keep the log from being emptied
+        return envelopes
+
+    def sha256_at(self, seq: int) -> bytes | None:
+        """The SHA-256 of the envelope at `seq`, None if it is not held; 32 zero bytes at 0."""
+        if seq == 0:
+            return GENESIS_SHA256
+        rows: list[tuple[bytes]] = self._rows("SELECT sha256 FROM event WHERE seq = ?", seq)
+        return rows[0][0] if rows else None
+
+    def acked_through(self) -> int:
+        """The highest sequence that the port has acknowledged, as far as it was noted."""
+        rows: list[tuple[int]] = self._rows("SELECT acked_through FROM cursor WHERE sink = ?", PORT)
+        return rows[0][0] if rows else 0
+
+    def pending_blobs(self, after: int, limit: int) -> Sequence[PendingBlob]:
+        """Evidence to be sent, behind position `after`, in order."""
+        rows = self._rows(
+            "SELECT position, sha256, size FROM blob WHERE state = 'kept' AND position > ? ORDER BY position LIMIT ?",
+            after,
+            limit,
+        )
+        return [PendingBlob(*row) for row in rows]
+
+    def blob_states(self) -> dict[str, int]:
+        """How many blobs stand in each state."""
+        return dict(self._rows("SELECT state, count(*) FROM blob GROUP BY state"))
+
+    def read_blob(self, sha256: bytes) -> bytes | None:
+        """The evidence, verified; None when the file is missing or changed. Raises StoreFailed."""
+        return self._evidence.read(sha256)
+
+    def _rows(self, query: str, *values: int | str) -> list[tuple[Any, ...]]:
+        with self._one_at_a_time, sqlite_faults(self._path):
+            return self._database.execute(query, values).fetchall()
+
+
+class LedgerOutbox(LedgerReader):
+    """The uplink's view: reads here, and hands what the port said to the one writer."""
+
+    def __init__(
+        self,
+        directory: Path,
+        booth_id: str,
+        epoch: bytes,
+        acked: Callable[[int], None],
+        mark: Callable[[bytes, BlobState], None],
+    ) -> None:
+        super().__init__(directory)
+        self.booth_id = booth_id
+        self.epoch = epoch
+        self._acked = acked
+        self._mark = mark
+
+    def acked(self, through: int) -> None:
+        """The port holds everything up to `through` durably."""
+        self._acked(through)
+
+    def blob_sent(self, sha256: bytes) -> None:
+        """The port holds this evidence durably."""
+        self._mark(sha256, BlobState.SENT)
+
+    def blob_lost(self, sha256: bytes) -> None:
+        """This disk no longer has this evidence; do not offer it again."""
+        self._mark(sha256, BlobState.LOST)

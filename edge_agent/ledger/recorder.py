@@ -1,0 +1,344 @@
+"""The one writer of the ledger: drafts from the loop go to a thread that seals, stores and only then answers.
+
+      record() ─┐                    ┌ evidence files ┐
+      record() ─┼─► queue ─► drain ─►│ seal, in order ├─► one transaction ─► head moves ─► every caller answered
+      acked()  ─┘  (bounded)         └────────────────┘    (fsync)
+
+A disk without room: nothing is accepted, the drafts wait, `on_room(False, …)` is called at once, and it goes on by
+itself. Any other fault of the disk is fatal: every waiter gets it, and nothing is accepted afterwards.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Never, Protocol
+
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
+from edge_agent.domain.event import Draft, SessionOpened
+from edge_agent.ledger.evidence_files import EvidenceFiles
+from edge_agent.ledger.outbox import LedgerOutbox
+from edge_agent.ledger.seal import Sealed, seal
+from edge_agent.ledger.signer import SessionSigner, Signer
+from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
+from edge_agent.wire.chain import Head
+
+# Measured: beyond this a larger transaction gains little, and callers wait longer for their answer.
+MAX_BATCH = 256
+# Drafts carry their evidence in memory (some hundred kB each): this many may wait, then callers block.
+MAX_WAITING = 256
+FULL_RETRY_S = 1.0
+
+OnRoom = Callable[[bool, str], None]
+
+
+class EventStore(Protocol):
+    """Where sealed events go; `store.Store` is one. Used from the writer's thread alone."""
+
+    def head(self) -> Head: ...
+
+    def append(
+        self, sealed: Sequence[Sealed], acked_through: int | None = None, blobs: Mapping[bytes, BlobState] | None = None
+    ) -> None: ...
+
+    def checkpoint(self) -> None: ...
+
+    def unfinished(self) -> tuple[Unfinished, ...]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event that is durable: its place in the chain and its envelope's digest."""
+
+    seq: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    draft: Draft
+    answer: asyncio.Future[Recorded]
+
+
+@dataclass(slots=True)
+class _Marks:
+    """What the uplink reported since the last commit; later reports replace earlier ones."""
+
+    acked_through: int | None = None
+    blobs: dict[bytes, BlobState] = field(default_factory=dict)
+
+    def under(self, newer: "_Marks") -> "_Marks":
+        through = newer.acked_through if newer.acked_through is not None else self.acked_through
+        return _Marks(through, self.blobs | newer.blobs)
+
+
+_Answer = tuple[asyncio.Future[Recorded], Recorded | BaseException]
+
+
+class Recorder:
+    """Made by `open_ledger`. Everything here is called from the event loop."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], EventStore],
+        evidence: EvidenceFiles,
+        device: Signer,
+        on_room: OnRoom,
+        max_waiting: int = MAX_WAITING,
+        full_retry_s: float = FULL_RETRY_S,
+    ) -> None:
+        self._open_store = open_store
+        self._evidence = evidence
+        self._device = device
+        self._session = SessionSigner()
+        self._on_room = on_room
+        self._full_retry_s = full_retry_s
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._places = asyncio.Semaphore(max_waiting)
+        self._answers: set[asyncio.Future[Recorded]] = set()
+        self._listeners: list[Callable[[], None]] = []
+        self._opened: asyncio.Future[tuple[Head, tuple[Unfinished, ...]]] = self._loop.create_future()
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        # Shared with the thread.
+        self._closing = threading.Event()
+        self._marks = _Marks()
+        self._marks_lock = threading.Lock()
+        self._has_room = True
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    async def start(self, clock: Clock, agent_version: str) -> None:
+        """Open the store and make this session's first event durable. Raises what `Store.open` raises."""
+        self._thread.start()
+        self._head, self._unfinished = await asyncio.shield(self._opened)
+        await self._record(Draft(SessionOpened(self._session.public_key, agent_version), clock.now()))
+
+    @property
+    def head(self) -> Head:
+        """The end of the durable chain."""
+        return self._head
+
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """Inspections that a former run opened and never closed, oldest first: close them as Abandoned."""
+        return self._unfinished
+
+    async def record(self, draft: Draft) -> Recorded:
+        """Returns when the event and its evidence are durable; waits while the disk has no room.
+
+        Events stand in the chain in the order of the calls. Raises StoreFailed or StoreCorrupt (fatal, the same for
+        all that wait), StoreFull (closed while waiting for room), Refused, ValueError or TypeError (this draft
+        cannot be an event: the chain is untouched). A call that is cancelled may or may not be recorded.
+        """
+        if isinstance(draft.body, SessionOpened):
+            raise ValueError("a session is opened by the recorder alone, once a start")
+        return await self._record(draft)
+
+    async def _record(self, draft: Draft) -> Recorded:
+        await self._places.acquire()
+        if self._failure is not None or self._closed:
+            self._places.release()
+            raise self._failure or StoreFailed("the ledger is closed", "record events before closing it")
+        answer: asyncio.Future[Recorded] = self._loop.create_future()
+        self._answers.add(answer)
+        self._queue.put(_Waiting(draft, answer))
+        return await answer
+
+    def notify(self, listener: Callable[[], None]) -> None:
+        """Call `listener` in the event loop whenever new events are durable."""
+        self._listeners.append(listener)
+
+    async def watch(self) -> Never:
+        """Raises when the ledger has failed, also while nobody records. Run it beside the agent's tasks."""
+        await self._failed.wait()
+        raise self._failure or AssertionError("failed without a failure")
+
+    def acked(self, through: int) -> None:
+        """The port holds everything up to `through`. Written with the next commit; the port itself knows best."""
+        self._mark(_Marks(acked_through=through))
+
+    def mark_blob(self, sha256: bytes, state: BlobState) -> None:
+        """Evidence was sent, or found lost. Written with the next commit."""
+        self._mark(_Marks(blobs={sha256: state}))
+
+    def _mark(self, marks: _Marks) -> None:
+        with self._marks_lock:
+            self._marks = self._marks.under(marks)
+        self._queue.put(None)
+
+    async def close(self) -> None:
+        """Commits what was handed over before, unless there is no room for it, and ends the thread."""
+        self._closed = True
+        self._closing.set()
+        self._queue.put(None)
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # the thread's last answers lie in the loop's queue
+
+    # --- in the loop, called by the thread ---------------------------------------------------------------------
+
+    def _answered(self, answers: list[_Answer], head: Head) -> None:
+        grown = head.seq > self._head.seq
+        self._head = head
+        for future, result in answers:
+            self._answers.discard(future)
+            self._places.release()
+            if future.cancelled():
+                continue
+            if isinstance(result, Recorded):
+                future.set_result(result)
+            else:
+                future.set_exception(result)
+        if grown:
+            for listener in self._listeners:
+                listener()
+
+    def _fail(self, failure: BaseException) -> None:
+        self._failure = failure
+        self._failed.set()
+        if not self._opened.done():
+            self._opened.set_exception(failure)
+        for future in self._answers:
+            self._places.release()
+            if not future.done():
+                future.set_exception(failure)
+        self._answers.clear()
+
+    # --- in the thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            store = self._open_store()
+            try:
+                self._evidence.prepare()  # behind the store's lock: these may be another agent's files
+                self._call(self._open_done, (store.head(), store.unfinished()))
+                while True:
+                    ending = self._closing.is_set()
+                    self._commit(store, self._drain(wait=not ending))
+                    if ending and self._queue.empty():
+                        break
+                    store.checkpoint()
+            finally:
+                store.close()
+        except BaseException as failure:  # noqa: BLE001 - nothing is swallowed: every waiter and watch() get it
+            self._call(self._fail, failure)
+
+    def _open_done(self, opened: tuple[Head, tuple[Unfinished, ...]]) -> None:
+        self._opened.set_result(opened)
+
+    def _drain(self, wait: bool) -> list[_Waiting]:
+        waiting: list[_Waiting] = []
+        if wait:
+            first = self._queue.get()
+            waiting += [first] if first is not None else []
+        while len(waiting) < MAX_BATCH:
+            try:
+                more = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            waiting += [more] if more is not None else []
+        return waiting
+
+    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> None:
+        while True:
+            with self._marks_lock:
+                marks, self._marks = self._marks, _Marks()
+            if not waiting and marks == _Marks():
+                return
+            try:
+                sealed, answers = self._seal_all(store.head(), waiting)
+                store.append(sealed, marks.acked_through, marks.blobs)
+            except StoreFull as full:
+                with self._marks_lock:
+                    self._marks = marks.under(self._marks)
+                self._say_room(False, full.wrong)
+                if self._closing.wait(self._full_retry_s):
+                    with self._marks_lock:
+                        self._marks = _Marks()  # the port will say it again
+                    self._call(self._answered, [(w.answer, full) for w in waiting], store.head())
+                    return
+                continue
+            self._say_room(True, "")
+            self._call(self._answered, answers, store.head())
+            return
+
+    def _seal_all(self, head: Head, waiting: list[_Waiting]) -> tuple[list[Sealed], list[_Answer]]:
+        sealed: list[Sealed] = []
+        answers: list[_Answer] = []
+        for one in waiting:
+            opens_session = isinstance(one.draft.body, SessionOpened)
+            try:
+                for evidence in one.draft.evidence:
+                    self._evidence.keep(evidence)
+                event = seal(one.draft, head, self._device if opens_session else self._session)
+            except (Permanent, ValueError, TypeError) as wrong:  # this draft alone; its caller gets it
+                answers.append((one.answer, wrong))
+                continue
+            head = event.head_after
+            sealed.append(event)
+            answers.append((one.answer, Recorded(event.seq, event.sha256)))
+        return sealed, answers
+
+    def _say_room(self, has_room: bool, detail: str) -> None:
+        if has_room != self._has_room:
+            self._has_room = has_room
+            self._call(self._on_room, has_room, detail)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop is gone, and with it everyone who could be told
+            self._closing.set()
+
+
+class Ledger:
+    """An open ledger: the recorder, and the view of it that the uplink takes."""
+
+    def __init__(self, recorder: Recorder, outbox: LedgerOutbox) -> None:
+        self.recorder = recorder
+        self.outbox = outbox
+
+
+@asynccontextmanager
+async def open_ledger(
+    directory: Path,
+    booth_id: str,
+    device: Signer,
+    clock: Clock,
+    agent_version: str,
+    on_room: OnRoom,
+    *,
+    max_waiting: int = MAX_WAITING,
+    full_retry_s: float = FULL_RETRY_S,
+    vfs: str | None = None,
+) -> AsyncIterator[Ledger]:
+    """Open the ledger in `directory`, or begin one, with a new session as its next event; closes it at the end.
+
+    `booth_id` is the SPIFFE id. `on_room(False, detail)` is called in the event loop as soon as the disk has no
+    room, `on_room(True, '')` when it goes on. Raises what `Store.open` raises.
+    """
+    recorder = Recorder(
+        lambda: Store.open(directory, booth_id, vfs),
+        EvidenceFiles(directory / EVIDENCE),
+        device,
+        on_room,
+        max_waiting,
+        full_retry_s,
+    )
+    try:
+        await recorder.start(clock, agent_version)
+        head = recorder.head
+        outbox = LedgerOutbox(directory, head.booth_id, head.epoch, recorder.acked, recorder.mark_blob)
+        try:
+            yield Ledger(recorder, outbox)
+        finally:
+            outbox.close()
+    finally:
+        await recorder.close()

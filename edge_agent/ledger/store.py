@@ -1,0 +1,311 @@
+"""The ledger on disk: SQLite in WAL mode with synchronous=FULL, through apsw. One writer; readers have their own.
+
+<directory>/ledger.sqlite3   events, cursors, blobs
+<directory>/epoch            which life of the ledger lies here: says so when the database is gone
+<directory>/lock             held by the one agent that writes
+<directory>/evidence/        see evidence_files.py
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import apsw
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFailed, StoreFull
+from edge_agent.ledger.evidence_files import sync_directory
+from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
+from edge_agent.ledger.instants import instant_of
+from edge_agent.ledger.seal import Sealed
+from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+
+DATABASE = "ledger.sqlite3"
+EPOCH_FILE = "epoch"
+LOCK_FILE = "lock"
+EVIDENCE = "evidence"
+APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
+MIGRATIONS = ("0001.sql",)  # the n-th brings a database from user_version n - 1 to n
+BUSY_MS = 5_000
+# Automatic checkpoints ignore their own errors, an fsync that failed among them: the writer does them itself.
+CHECKPOINT_PAGES = 1_000
+PORT = "port"
+
+
+class BlobState(StrEnum):
+    """Where a piece of evidence stands."""
+
+    KEPT = "kept"  # on this disk; the port may not have it
+    SENT = "sent"  # the port holds it durably
+    LOST = "lost"  # this disk no longer has what was written
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An inspection that was opened and never closed: the agent was killed in between."""
+
+    inspection_id: str
+    lane_id: str
+    opened: Instant
+
+
+class Store:
+    """The writer's side. Use it from one thread; make it with `Store.open` and end with `close`.
+
+    `vfs` names another SQLite file layer; tests put failing disks there.
+    """
+
+    def __init__(self, directory: Path, database: apsw.Connection, lock: int, head: Head) -> None:
+        self._directory = directory
+        self._path = directory / DATABASE
+        self._database = database
+        self._lock = lock
+        self._head = head
+        self._log_pages = 0
+        database.set_wal_hook(self._committed)
+
+    @classmethod
+    def open(cls, directory: Path, booth_id: str, vfs: str | None = None) -> Self:
+        """Open the ledger in `directory`, or begin one there; checks what is there before anything is added.
+
+        Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFailed (in use, not writable), StoreFull.
+        """
+        path = directory / DATABASE
+        with file_faults(directory):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_directory(directory.parent)
+            lock = _lock(directory)
+        try:
+            with file_faults(path):
+                _refuse_lost_database(directory)
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its log the same mode
+            with sqlite_faults(path):
+                database = apsw.Connection(str(path), vfs=vfs)
+                try:
+                    head = _opened(database, path, booth_id)
+                    with file_faults(directory):
+                        _note_epoch(directory, head.epoch)
+                        sync_directory(directory)
+                except BaseException:
+                    database.close(force=True)
+                    raise
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(directory, database, lock, head)
+
+    def head(self) -> Head:
+        """Where the chain ends on disk."""
+        return self._head
+
+    def append(
+        self, sealed: Sequence[Sealed], acked_through: int | None = None, blobs: Mapping[bytes, BlobState] | None = None
+    ) -> None:
+        """Add events that follow the head, the port's cursor and states of blobs in one transaction.
+
+        Durable on return; otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
+        """
+        with sqlite_faults(self._path), self._transaction():
+            execute = self._database.cursor().execute
+            for event in sealed:
+                execute(
+                    "INSERT INTO event (seq, id, kind, inspection_id, sha256, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+                    (event.seq, event.id, event.kind, event.inspection_id, event.sha256, event.envelope),
+                )
+                for ref in event.evidence:
+                    execute(
+                        "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, ?) "
+                        "ON CONFLICT (sha256) DO UPDATE SET state = 'kept' WHERE state = 'lost'",
+                        (ref.sha256, ref.kind.value, ref.media_type, ref.size, event.seq),
+                    )
+            if acked_through is not None:
+                execute(
+                    "INSERT INTO cursor (sink, acked_through) VALUES (?, ?) ON CONFLICT (sink) "
+                    "DO UPDATE SET acked_through = excluded.acked_through",
+                    (PORT, acked_through),
+                )
+            for sha256, state in (blobs or {}).items():
+                execute("UPDATE blob SET state = ? WHERE sha256 = ?", (state.value, sha256))
+        if sealed:
+            self._head = sealed[-1].head_after
+
+    def checkpoint(self) -> None:
+        """Move what the log holds into the database, when it is worth it. Raises StoreFailed.
+
+        A full disk is no fault here: everything stays in the log, and the next append finds out.
+        """
+        if self._log_pages < CHECKPOINT_PAGES:
+            return
+        try:
+            with sqlite_faults(self._path):
+                self._database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except StoreFull:
+            return
+        self._log_pages = 0
+
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """Inspections opened and never closed, in order."""
+        with sqlite_faults(self._path):
+            rows: list[tuple[Any, ...]] = self._database.execute(
+                "SELECT envelope FROM event o WHERE inspection_id <> '' AND kind = 'inspection_opened' AND NOT EXISTS "
+                "(SELECT 1 FROM event c WHERE c.inspection_id <> '' AND c.kind = 'inspection_closed' "
+                "AND c.inspection_id = o.inspection_id) ORDER BY seq"
+            ).fetchall()
+        events = [Event.FromString(read_envelope(envelope)[0]) for (envelope,) in rows]
+        return tuple(
+            Unfinished(e.inspection_opened.inspection_id, e.inspection_opened.lane_id, instant_of(e.at)) for e in events
+        )
+
+    def close(self) -> None:
+        """Safe to call after a failure, too: what was accepted is in the log."""
+        self._database.set_wal_hook(None)
+        try:
+            with sqlite_faults(self._path):
+                self._database.close()
+        finally:
+            os.close(self._lock)
+
+    def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            if not self._database.get_autocommit():  # SQLite may have rolled back by itself
+                self._database.execute("ROLLBACK")
+            raise
+
+
+def _lock(directory: Path) -> int:
+    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreFailed(
+            f"{directory}: another agent is writing this ledger", "stop it, or give this agent a directory of its own"
+        ) from None
+    return descriptor
+
+
+def _refuse_lost_database(directory: Path) -> None:
+    database, epoch = directory / DATABASE, directory / EPOCH_FILE
+    if epoch.exists() and (not database.exists() or database.stat().st_size == 0):
+        raise StoreCorrupt(f"{database}: the database of epoch {epoch.read_text().strip()} is gone", SALVAGE)
+
+
+def _note_epoch(directory: Path, epoch: bytes) -> None:
+    path = directory / EPOCH_FILE
+    if path.exists() and path.stat().st_size:
+        noted = path.read_text().strip()
+        if noted != epoch.hex():
+            raise StoreCorrupt(f"{directory}: the database is of epoch {epoch.hex()}, the rest of {noted}", SALVAGE)
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(f"{epoch.hex()}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _opened(database: apsw.Connection, path: Path, booth_id: str) -> Head:
+    database.set_busy_timeout(BUSY_MS)
+    if _value(database, "PRAGMA application_id") == 0 and _value(database, "SELECT count(*) FROM sqlite_schema"):
+        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
+    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+        database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
+        got = _value(database, f"PRAGMA {pragma}")
+        if got != wanted:
+            raise StoreFailed(
+                f"{path}: SQLite keeps {pragma} at {got!r} instead of {wanted!r}",
+                "put the ledger on a local file system: network drives do not keep what they say",
+            )
+    _migrate(database, path, booth_id)
+    return _checked(database, path, booth_id)
+
+
+def _migrate(database: apsw.Connection, path: Path, booth_id: str) -> None:
+    version = int(_value(database, "PRAGMA user_version"))
+    if version > len(MIGRATIONS):
+        raise StoreFailed(
+            f"{path}: written by a newer edge-agent (schema {version}, this one knows {len(MIGRATIONS)})",
+            "install that version again",
+        )
+    for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            database.execute((files("edge_agent.ledger") / "schema" / name).read_text())
+            database.execute(f"PRAGMA user_version = {number}")
+            if number == 1:
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(
+                    "INSERT INTO meta VALUES ('booth_id', ?), ('epoch', ?)",
+                    (booth_id.encode(), os.urandom(EPOCH_BYTES)),
+                )
+            database.execute("COMMIT")
+        except BaseException:
+            if not database.get_autocommit():
+                database.execute("ROLLBACK")
+            raise
+
+
+def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
+    """Whether the database is whole, is this booth's, and its chain ends in what was written."""
+    if _value(database, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
+    found = [row[0] for row in database.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        raise StoreCorrupt(f"{path}: {'; '.join(found)}", SALVAGE)
+    meta = {key: bytes(value) for key, value in database.execute("SELECT key, value FROM meta")}
+    if set(meta) < {"booth_id", "epoch"} or len(meta["epoch"]) != EPOCH_BYTES:
+        raise StoreCorrupt(f"{path}: says neither whose ledger it is nor which epoch", SALVAGE)
+    owner = meta["booth_id"].decode(errors="replace")
+    if owner != booth_id:
+        raise IdentityInvalid(
+            f"{path}: this is the ledger of {owner}, and this agent is {booth_id}",
+            "use the key and certificate of that booth, or give this one a directory of its own",
+        )
+    oldest: int = _value(database, "SELECT coalesce(min(seq), 1) FROM event")
+    newest: int = _value(database, "SELECT coalesce(max(seq), 0) FROM event")
+    count: int = _value(database, "SELECT count(*) FROM event")
+    if newest - oldest + 1 != count:
+        raise StoreCorrupt(f"{path}: holds {count} events between sequence {oldest} and {newest}", SALVAGE)
+    head = Head(booth_id, meta["epoch"])
+    return head if not count else _head_at(database, path, head, newest)
+
+
+def _head_at(database: apsw.Connection, path: Path, begin: Head, seq: int) -> Head:
+    rows: list[tuple[Any, ...]] = database.execute(
+        "SELECT sha256, envelope FROM event WHERE seq >= ? ORDER BY seq DESC LIMIT 2", (seq - 1,)
+    ).fetchall()
+    sha256, envelope = rows[0]
+    previous = rows[1][0] if len(rows) > 1 else None
+    if envelope_sha256(envelope) != sha256:
+        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, is not what was written", SALVAGE)
+    try:
+        event = Event.FromString(read_envelope(envelope)[0])
+    except Refused as refused:
+        raise StoreCorrupt(f"{path}: the last event, sequence {seq}: {refused.wrong}", SALVAGE) from None
+    if (event.booth_id, event.epoch, event.seq) != (begin.booth_id, begin.epoch, seq) or (
+        previous is not None and event.previous_sha256 != previous
+    ):
+        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, does not follow the one before it", SALVAGE)
+    return Head(begin.booth_id, begin.epoch, seq, sha256)
+
+
+def _value(database: apsw.Connection, query: str) -> Any:
+    return database.execute(query).fetchall()[0][0]

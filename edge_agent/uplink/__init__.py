@@ -1,0 +1,1 @@
+"""Events and evidence go to the port, which acknowledges what it holds durably."""

@@ -1,0 +1,233 @@
+"""The stream of events to the port: sends what the ledger holds, in order, until the port has acknowledged it.
+
+The ledger on disk is the queue: nothing waits in memory but what is in flight. Nothing is ever skipped or deleted here.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Never, Protocol, assert_never
+
+import grpc
+import grpc.aio
+
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
+from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, translated
+from edge_agent.uplink.window import ChainForked, SendWindow
+from edge_agent.wire.v1alpha1.services_pb2 import StreamEventsRequest, StreamEventsResponse
+from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
+
+log = logging.getLogger(__name__)
+
+_Call = grpc.aio.StreamStreamCall[StreamEventsRequest, StreamEventsResponse]
+
+
+class Outbox(Protocol):
+    """What the uplink needs of the ledger. Reads may block, and are made in other threads."""
+
+    @property
+    def booth_id(self) -> str: ...
+
+    @property
+    def epoch(self) -> bytes: ...
+
+    def extent(self) -> tuple[int, int, bytes]:
+        """Oldest and newest sequence held (0, 0 if none), and the newest envelope's SHA-256."""
+        ...
+
+    def after(self, seq: int, limit: int, max_bytes: int) -> Sequence[bytes]:
+        """The envelopes that follow `seq`: at most `limit`, and one or as many as fit `max_bytes`."""
+        ...
+
+    def sha256_at(self, seq: int) -> bytes | None:
+        """The SHA-256 of the envelope at `seq`, None if it is not held; 32 zero bytes at 0."""
+        ...
+
+    def acked(self, through: int) -> None:
+        """The port holds everything up to `through` durably. Returns at once."""
+        ...
+
+
+class Uplink:
+    """Keeps one stream to the port open. Call `wake` whenever the ledger has new events."""
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        port: Port,
+        outbox: Outbox,
+        clock: Clock,
+        agent_version: str,
+        on_link: OnLink,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._settings, self._port, self._outbox, self._clock = settings, port, outbox, clock
+        self._agent_version, self._on_link = agent_version, on_link
+        self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, rng or random.SystemRandom())
+        self._news = asyncio.Event()
+        self._state: LinkState | None = None
+
+    def wake(self) -> None:
+        """There may be something to send. From the event loop."""
+        self._news.set()
+
+    async def run(self) -> Never:
+        """Connects, sends and reconnects for ever.
+
+        Raises StoreCorrupt when the port holds more than the ledger (going on would fork the chain), and what the
+        ledger raises when it cannot be read. What the port does or says never ends it otherwise.
+        """
+        while True:
+            try:
+                await self._stream()
+                failure: EdgeAgentError = PortUnreachable("the port ended the stream", "it is opened again")
+            except (PortUnreachable, PortRefused, IdentityInvalid) as error:
+                failure = error
+            await asyncio.sleep(self._delay_after(failure))
+
+    def _delay_after(self, failure: EdgeAgentError) -> float:
+        if isinstance(failure, PortUnreachable):
+            self._tell(LinkState.DOWN, failure)
+            return self._back_off.next_delay()
+        self._tell(LinkState.FORKED if isinstance(failure, ChainForked) else LinkState.REFUSED, failure)
+        return self._settings.refused_retry_s
+
+    def _tell(self, state: LinkState, why: EdgeAgentError | str) -> None:
+        """Once for each change, not once for each attempt."""
+        if state is self._state:
+            return
+        self._state = state
+        match state:
+            case LinkState.UP:
+                log.info("port gateway %s: %s", self._settings.gateway, why)
+            case LinkState.DOWN:
+                log.warning("%s", why)
+            case LinkState.REFUSED | LinkState.FORKED:
+                log.error("%s", why)
+            case _:
+                assert_never(state)
+        self._on_link(state, str(why))
+
+    async def _stream(self) -> None:
+        channel = self._port.dial()
+        try:
+            call = IngestServiceStub(channel).StreamEvents()
+            try:
+                await self._converse(call)
+            finally:
+                call.cancel()
+        except grpc.aio.AioRpcError as error:
+            raise translated(error, self._settings.gateway) from None
+        finally:
+            await channel.close()
+
+    async def _converse(self, call: _Call) -> None:
+        outbox = self._outbox
+        window = SendWindow(outbox.booth_id, outbox.epoch, *await asyncio.to_thread(outbox.extent))
+        try:
+            async with asyncio.timeout(self._settings.connect_s):
+                with suppress(asyncio.InvalidStateError):  # ended already: the answer says why
+                    await call.write(StreamEventsRequest(hello=window.hello(self._agent_version)))
+                response = await self._read(call)
+        except TimeoutError:
+            raise PortUnreachable(
+                f"no welcome from {self._settings.gateway} within {self._settings.connect_s:g} s", "check the gateway"
+            ) from None
+        if response is None:
+            return
+        match response.WhichOneof("message"):
+            case "welcome":
+                through = response.welcome.durable_through
+                # A sequence beyond SQLite's integers cannot be held, and is refused by the window.
+                ours = await asyncio.to_thread(outbox.sha256_at, through) if through < 2**63 else None
+                window.welcomed(response.welcome, ours)
+            case "nack":
+                raise window.nacked(response.nack)
+            case _:
+                raise PortRefused("the port's first answer is no welcome", "compare the versions of both ends")
+        self._note_durable(window)
+        self._tell(LinkState.UP, f"connected, goes on at sequence {window.next_seq}")
+        room = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._send(call, window, room), name="uplink send")
+                await self._receive(call, window, room)
+                sending.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _read(self, call: _Call) -> StreamEventsResponse | None:
+        """None when the port ended the stream in good order; raises AioRpcError when it ended otherwise."""
+        response = await call.read()
+        return response if isinstance(response, StreamEventsResponse) else None
+
+    async def _send(self, call: _Call, window: SendWindow, room: asyncio.Event) -> None:
+        """Returns when the stream is at its end; what the port said last is for `_receive` to read."""
+        while True:
+            self._news.clear()
+            room.clear()
+            records, size = window.room()
+            if records:
+                envelopes = await asyncio.to_thread(self._outbox.after, window.next_seq - 1, records, size)
+                batch = window.batch(envelopes)
+                if batch is not None:
+                    try:
+                        await call.write(StreamEventsRequest(batch=batch))
+                    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                        return
+                    continue
+            await _either(self._news, room)
+
+    async def _receive(self, call: _Call, window: SendWindow, room: asyncio.Event) -> None:
+        """Returns when the port ends the stream in good order."""
+        progress = self._clock.monotonic()
+        while True:
+            left = progress + self._settings.no_ack_s - self._clock.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    response = await self._read(call)
+            except TimeoutError:
+                raise PortUnreachable(
+                    f"no acknowledgement from {self._settings.gateway} for {self._settings.no_ack_s:g} s, "
+                    f"{window.in_flight} events in flight",
+                    "they are sent again; check the gateway and its disk",
+                ) from None
+            if response is None:
+                return
+            match response.WhichOneof("message"):
+                case "ack":
+                    if window.acked(response.ack):
+                        self._note_durable(window)
+                        self._back_off.reset()
+                        progress = self._clock.monotonic()
+                    elif not window.in_flight:  # a heartbeat, and nothing that it should have acknowledged
+                        progress = self._clock.monotonic()
+                    room.set()
+                case "nack":
+                    raise window.nacked(response.nack)
+                case _:
+                    raise PortRefused("the port answered neither ack nor nack", "compare the versions of both ends")
+
+    def _note_durable(self, window: SendWindow) -> None:
+        if window.durable_through:
+            self._outbox.acked(window.durable_through)
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(first.wait()), tasks.create_task(second.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first; an error of ours before one of gRPC's, which often only follows from it."""
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
+    ours = [error for error in leaves if isinstance(error, EdgeAgentError)]
+    return (ours or leaves)[0]

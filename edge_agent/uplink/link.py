@@ -1,0 +1,141 @@
+"""How the port is reached: mutual TLS to exactly the gateway whose certificate file this booth was given."""
+
+import random
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
+from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
+
+# A batch of 256 KiB with its framing; the rest is room for what a later version adds.
+MAX_MESSAGE_BYTES = 1024 * 1024
+_HOST_PORT = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+# The port will say the same again until a person has done something there.
+_REFUSALS = {
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+
+
+class UplinkSettings(BaseModel):
+    """The `uplink` section of the agent's settings. Times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gateway: Annotated[str, StringConstraints(pattern=_HOST_PORT)] = Field(description="host:port of the port gateway")
+    gateway_certificate: Path = Field(description="the gateway's certificate, a PEM file from the port's operator")
+    evidence_bytes_per_s: int = Field(2 * 1024 * 1024, ge=1024, description="evidence never takes more of the line")
+    keepalive_s: float = Field(30.0, ge=10.0, description="the gateway must allow it, or it ends the connection")
+    keepalive_timeout_s: float = Field(10.0, gt=0)
+    no_ack_s: float = Field(60.0, gt=0, description="reconnect when the port has not acknowledged for so long")
+    connect_s: float = Field(20.0, gt=0)
+    back_off_s: float = Field(0.5, gt=0, description="first delay after a lost connection; doubles, with full jitter")
+    back_off_max_s: float = Field(30.0, gt=0)
+    refused_retry_s: float = Field(60.0, gt=0, description="ask again so long after a refusal")
+
+
+class LinkState(StrEnum):
+    """How the connection to the port stands."""
+
+    UP = "up"  # welcomed
+    DOWN = "down"  # no connection; being tried again
+    REFUSED = "refused"  # the port says no; asked again slowly
+    FORKED = "forked"  # the port holds another chain: nothing is sent until a person has looked
+
+
+OnLink = Callable[[LinkState, str], None]
+
+
+class BackOff:
+    """Full jitter: any delay up to a bound that doubles, so that a thousand booths do not come back at once."""
+
+    def __init__(self, first_s: float, max_s: float, rng: random.Random) -> None:
+        self._first_s, self._max_s, self._rng = first_s, max_s, rng
+        self._failures = 0
+
+    def next_delay(self) -> float:
+        """Seconds to wait after one more failure."""
+        bound = min(self._max_s, self._first_s * 2 ** min(self._failures, 32))
+        self._failures += 1
+        return self._rng.uniform(0, bound)
+
+    def reset(self) -> None:
+        self._failures = 0
+
+
+class Port:
+    """Dials the gateway. Files are read at every dial, so that renewed certificates take effect by reconnecting."""
+
+    def __init__(self, settings: UplinkSettings, key: Path, certificate: Path) -> None:
+        self._settings, self._key, self._certificate = settings, key, certificate
+
+    def check(self) -> str:
+        """The gateway's name to expect, if key and certificates can be used. Raises IdentityInvalid."""
+        load_private_key(self._key)
+        load_certificate(self._certificate)
+        return _expected_name(load_certificate(self._settings.gateway_certificate), self._settings)
+
+    def dial(self) -> grpc.aio.Channel:
+        """A new channel, not connected yet. Raises IdentityInvalid. To be closed by the caller."""
+        settings, name = self._settings, self.check()
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=settings.gateway_certificate.read_bytes(),
+            private_key=self._key.read_bytes(),
+            certificate_chain=self._certificate.read_bytes(),
+        )
+        options = [
+            ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.use_local_subchannel_pool", 1),  # otherwise a new dial waits for the old one's own back-off
+            ("grpc.enable_retries", 0),  # the window decides what is sent again
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.ssl_target_name_override", name),
+        ]
+        return grpc.aio.secure_channel(settings.gateway, credentials, options=options)
+
+
+def _expected_name(gateway: x509.Certificate, settings: UplinkSettings) -> str:
+    """The name to check: the one dialled if the certificate has it, else the certificate's own first.
+
+    The booth trusts this certificate and no authority, so the name under which it is reached adds nothing.
+    """
+    if identity_of(gateway).role is not Role.GATEWAY:
+        raise IdentityInvalid(
+            f"{settings.gateway_certificate}: the certificate of {identity_of(gateway)}, which is no gateway",
+            "ask the port's operator for its gateway's certificate",
+        )
+    san = gateway.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]
+    host = settings.gateway.rpartition(":")[0].strip("[]")
+    if not names:
+        raise IdentityInvalid(
+            f"{settings.gateway_certificate}: names no host", "issue the gateway's certificate with its host name"
+        )
+    return host if host in names else names[0]
+
+
+def translated(error: grpc.aio.AioRpcError, gateway: str) -> EdgeAgentError:
+    """gRPC's status as PortRefused or PortUnreachable."""
+    code, details = error.code(), (error.details() or "")[:500]
+    if code in _REFUSALS:
+        return PortRefused(
+            f"the port gateway at {gateway} refused: {code.name}: {details}",
+            "have this booth's certificate registered at the port, and compare versions",
+        )
+    return PortUnreachable(
+        f"no connection to the port gateway at {gateway}: {code.name}: {details}",
+        "check the network and the gateway; events are kept and sent later",
+    )

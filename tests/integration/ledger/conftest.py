@@ -1,0 +1,94 @@
+"""A booth with real keys, and drafts for it."""
+
+import resource
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain.clock import ClockState, Instant, SystemClock
+from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened
+from edge_agent.domain.evidence import Evidence, EvidenceKind
+from edge_agent.domain.inspection import Abandoned, Inspection
+from edge_agent.domain.observation import RadiationKind
+from edge_agent.ledger.recorder import Ledger, open_ledger
+from edge_agent.ledger.signer import open_signer
+from edge_agent.wire.identity import PublicKey, SpiffeId, certificate_key, create_identity, key_id, load_certificate
+
+AT = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 7_000_000_000, ClockState.SYNCHRONISED)
+
+
+def alarm(number: int, *evidence: Evidence) -> Draft:
+    body = AlarmRaised("", "lane-1", "portal", RadiationKind.GAMMA, (number,), b"GA,%06d\r\n" % number)
+    return Draft(body, AT, evidence)
+
+
+def opened(inspection_id: str) -> Draft:
+    return Draft(InspectionOpened(inspection_id, "lane-1", "presence"), AT)
+
+
+def closed(inspection_id: str) -> Draft:
+    return Draft(InspectionClosed(Inspection(inspection_id, "lane-1", AT, AT, Abandoned("test"))), AT)
+
+
+def picture(size: int, fill: bytes = b"x") -> Evidence:
+    return Evidence(EvidenceKind.FRAME, "image/jpeg", fill * size)
+
+
+@dataclass
+class Booth:
+    """Keys, a directory for the ledger, and what on_room said."""
+
+    keys: Path
+    directory: Path
+    name: str = "lane-1"
+    room: list[tuple[bool, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        create_identity(self.keys, self.name, SpiffeId.parse(self.booth_id), datetime(2026, 3, 1, tzinfo=UTC))
+
+    @property
+    def booth_id(self) -> str:
+        return f"spiffe://uslrd/booth/{self.name}"
+
+    @property
+    def device_keys(self) -> Mapping[str, PublicKey]:
+        key = certificate_key(load_certificate(self.keys / f"{self.name}.crt"))
+        return {key_id(key): key}
+
+    def open(
+        self, max_waiting: int = 256, full_retry_s: float = 0.05, vfs: str | None = None
+    ) -> AbstractAsyncContextManager[Ledger]:
+        return open_ledger(
+            self.directory,
+            self.booth_id,
+            open_signer(f"file:{self.keys}/{self.name}.key"),
+            SystemClock(),
+            "1.0",
+            lambda has_room, detail: self.room.append((has_room, detail)),
+            max_waiting=max_waiting,
+            full_retry_s=full_retry_s,
+            vfs=vfs,
+        )
+
+
+@pytest.fixture
+def booth(tmp_path: Path) -> Booth:
+    return Booth(tmp_path / "keys", tmp_path / "ledger")
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond `size` bytes: a real refusal by the kernel to write more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
