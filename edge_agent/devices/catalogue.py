@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
 from edge_agent.domain.errors import SettingsInvalid
+from edge_agent.domain.inspection import Expected
 
 ENTRY_POINT_GROUP = "edge_agent.drivers"
 
@@ -18,7 +19,7 @@ ENTRY_POINT_GROUP = "edge_agent.drivers"
 class Driver:
     """A row of the catalogue.
 
-    `dialogue` makes the conversation of one connection from this driver's own `settings`. `silence_s` is how long
+    `gives` says what a lane can expect of it. `dialogue` makes the conversation of one connection from this driver's own `settings`. `silence_s` is how long
     the device may say nothing before that is news; None for a device that speaks only when used. `buffer_limit`
     is the most bytes that a dialogue holds.
     """
@@ -26,6 +27,7 @@ class Driver:
     name: str
     device: str
     provides: str
+    gives: frozenset[Expected]
     settings: type[BaseModel]
     # Any: each driver takes its own settings type, and `open` checks it.
     dialogue: Callable[[Any], Dialogue]
@@ -45,6 +47,7 @@ CATALOGUE: dict[str, Driver] = {
         name="rapiscan_vm250",
         device="Rapiscan / TSA radiation portal monitor, VM-250 family, ASCII protocol",
         provides="gamma and neutron counts, alarms, occupancies, presence, faults",
+        gives=frozenset({Expected.RADIATION}),
         settings=rapiscan_vm250.Settings,
         dialogue=rapiscan_vm250.RapiscanVm250,
         baud=9600,
@@ -55,6 +58,7 @@ CATALOGUE: dict[str, Driver] = {
         name="barcode_scanner",
         device="serial barcode scanner",
         provides="seal numbers and other barcodes",
+        gives=frozenset({Expected.SEAL}),
         settings=barcode_scanner.Settings,
         dialogue=barcode_scanner.BarcodeScanner,
         baud=9600,

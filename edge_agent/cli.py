@@ -1,0 +1,198 @@
+"""The command `edge-agent`: what operators and integrators type.
+
+Booth libraries are imported by the commands that need them: a back-office installs none.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import EdgeAgentError, Fatal
+from edge_agent.keys import init_booth, show
+
+# What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
+EXIT_FAULT, EXIT_MISTAKE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except EdgeAgentError as error:
+        print(f"edge-agent: {error}", file=sys.stderr)
+        return EXIT_FAULT if isinstance(error, Fatal) else EXIT_MISTAKE
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {"cv2", "numpy", "onnxruntime", "serial"}:
+            raise
+        print(f"edge-agent: {error.name} is not installed\n  → pip install 'edge-agent[booth]'", file=sys.stderr)
+        return EXIT_MISTAKE
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of our output has gone, as `head` does
+        return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agent",
+        description="The software of one inspection booth: reads its devices and cameras, joins one vehicle into one "
+        "inspection, signs and keeps it, and streams it to the port.",
+    )
+    parser.add_argument("--version", action="version", version=f"edge-agent {version('edge-agent')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "run the booth until it is stopped (SIGTERM or Ctrl-C)")
+    run.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
+    run.add_argument("--verbose", action="store_true", help="log more")
+
+    check = _command(commands, "check", _check, "check a settings file: every mistake in one go, with its line")
+    check.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
+    check.add_argument("--json", action="store_true", help="print what was understood as one JSON object")
+
+    read = _command(commands, "read", _read, "read plates and container codes from photos or a video")
+    read.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a photo, a video or a folder of them")
+    read.add_argument("--json", action="store_true", help="print one JSON object a photo")
+    read.add_argument("--threads", type=int, default=2, help="processor threads to use (default: %(default)s)")
+
+    replay = _command(commands, "replay", _replay, "run a recorded capture of a device through its driver")
+    replay.add_argument("driver", metavar="DRIVER", help="the driver's name, e.g. rapiscan_vm250")
+    replay.add_argument("file", type=Path, metavar="FILE", help="the recording")
+    replay.add_argument(
+        "--format",
+        choices=("wire", "stamped"),
+        help="wire: the device's own bytes; stamped: a time is appended to each line (default: wire)",
+    )
+    replay.add_argument("--json", action="store_true", help="print one JSON object an observation")
+
+    keys = commands.add_parser("keys", help="make or show this booth's identity")
+    key_commands = keys.add_subparsers(required=True, metavar="COMMAND")
+    init = _command(key_commands, "init", _keys_init, "make a key and a certificate; never overwrites")
+    init.add_argument("booth", metavar="BOOTH", help="the booth's identity, e.g. spiffe://uslrd/booth/lane-1")
+    init.add_argument("--out", type=Path, default=Path("keys"), metavar="DIR", help="folder (default: %(default)s)")
+    shown = _command(key_commands, "show", _keys_show, "show whom a certificate names, its key id and its dates")
+    shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
+    shown.add_argument("--json", action="store_true", help="print one JSON object")
+
+    demo = _command(commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof")
+    demo.add_argument(
+        "--out", type=Path, default=Path("demo-run"), metavar="DIR", help="where the run is kept (default: %(default)s)"
+    )
+    demo.add_argument("--scenario", default="demo", help="a scenario of hardware-sim (default: %(default)s)")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    summary: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge_agent.agent import run
+    from edge_agent.config import read_config
+
+    setup = read_config(options.config)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        stream=sys.stderr,
+    )
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run(setup, SystemClock(), stop)
+
+    try:
+        asyncio.run(until_stopped())
+    except* EdgeAgentError as group:
+        raise _first(group) from None
+    return 0
+
+
+def _first(group: BaseExceptionGroup[EdgeAgentError]) -> EdgeAgentError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edge_agent.config import read_config
+
+    setup = read_config(options.config)
+    lanes = [
+        {
+            "lane": lane.rules.lane_id,
+            "expects": list(lane.rules.expects),
+            "devices": {d.config.id: d.driver.device for d in lane.devices},
+            "cameras": {c.id: c.shown for c in lane.cameras},
+        }
+        for lane in setup.lanes
+    ]
+    if options.json:
+        print(json.dumps({"booth": str(setup.booth), "ledger": str(setup.ledger), "lanes": lanes}))
+        return 0
+    print(f"{options.config}: no mistakes")
+    print(f"booth    {setup.booth}\nledger   {setup.ledger}\ngateway  {setup.uplink.gateway}")
+    for lane in setup.lanes:
+        print(f"lane {lane.rules.lane_id} expects {', '.join(lane.rules.expects) or 'nothing'}")
+        for device in lane.devices:
+            print(f"  {device.config.id:<20} {device.driver.device} at {device.config.link.url}")
+        for camera in lane.cameras:
+            print(f"  {camera.id:<20} camera for {camera.role} at {camera.shown}")
+    return 0
+
+
+def _read(options: argparse.Namespace) -> int:
+    from edge_agent.read_images import as_text, failed, read_paths
+    from edge_agent.vision.ppocr import PpOcrRecogniser
+
+    any_failed = False
+    for answer in read_paths(options.paths, PpOcrRecogniser.open(options.threads)):
+        any_failed |= failed(answer)
+        print(json.dumps(answer) if options.json else as_text(answer), flush=True)
+    return EXIT_FAULT if any_failed else 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from edge_agent.replay import line, replay
+
+    for observation in replay(options.driver, options.file, options.format):
+        print(json.dumps(observation) if options.json else line(observation))
+    return 0
+
+
+def _keys_init(options: argparse.Namespace) -> int:
+    print(init_booth(options.booth, options.out, SystemClock().now().utc))
+    return 0
+
+
+def _keys_show(options: argparse.Namespace) -> int:
+    about = show(options.certificate)
+    print(json.dumps(about) if options.json else "\n".join(f"{k:<12} {v}" for k, v in about.items()))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edge_agent.demo.stage import demo
+
+    return asyncio.run(demo(options.out, options.scenario, SystemClock(), print))

@@ -1,0 +1,99 @@
+"""Truth beside what the back-office received, for one vehicle. Pure; both sides are JSON that the commands print."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from edge_agent.domain.identifiers import normalise_plate
+
+Json = dict[str, Any]
+# A vehicle's inspection begins before the truck's front reaches the portal (a camera sees it) and ends after settling.
+SLACK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the comparison. `character`: a misread is shown and forgiven within the floor, other rows are not."""
+
+    what: str
+    truth: str
+    received: str
+    character: bool
+
+    @property
+    def right(self) -> bool:
+        return self.truth == self.received
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """A truck of the truth, with the inspection that belongs to it."""
+
+    truth: Json
+    record: Json | None = None
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def wholly_right(self) -> bool:
+        return self.record is not None and all(line.right for line in self.lines)
+
+    @property
+    def misread(self) -> bool:
+        return any(line.character and not line.right for line in self.lines)
+
+    @property
+    def mismatched(self) -> bool:
+        """Something other than a misread character is wrong."""
+        return self.record is None or any(not line.character and not line.right for line in self.lines)
+
+
+def inspection_of(record: Json) -> Json | None:
+    """The inspection in a line of `port-gateway tail --json`, None for another event."""
+    closed = record["event"].get("inspectionClosed")
+    return closed["inspection"] if closed else None
+
+
+def belongs(record: Json, truth: Json) -> bool:
+    """Whether an inspection and a truck overlap in time."""
+    inspection = inspection_of(record)
+    if inspection is None:
+        return False
+    opened, closed = (int(inspection[key]["utcUs"]) / 1e6 for key in ("opened", "closed"))
+    middle = (_seconds(truth["portal_entered"]) + _seconds(truth["portal_left"])) / 2
+    return opened - SLACK_S <= middle <= closed
+
+
+def compare(truth: Json, record: Json) -> Vehicle:
+    """Every identifier and the radiation verdict, truth beside what was received."""
+    inspection = inspection_of(record) or {}
+    plate = inspection.get("plate", {}).get("text")
+    codes = [code["vote"]["text"] for code in inspection.get("containerCodes", [])]
+    seals = [seal["number"] for seal in inspection.get("seals", [])]
+    occupancies = inspection.get("radiation", [])
+    true_plate = normalise_plate(truth["plate"]) if truth["plate"] else None
+    expected_alarm = truth["radiation"]["expected_gamma_alarm"]
+    lines = [
+        Line("plate", _shown(true_plate), _shown(plate), character=True),
+        Line("container", _shown(truth["container_code"]), _shown(" ".join(codes)), character=True),
+        Line("seal", _shown(truth["seal"]), _shown(" ".join(seals)), character=False),
+        Line("gamma alarm", _yes(expected_alarm), _verdict(occupancies), character=False),
+    ]
+    return Vehicle(truth, record, lines)
+
+
+def _shown(value: str | None) -> str:
+    return value or "none"
+
+
+def _yes(alarm: bool | None) -> str:
+    return "alarm" if alarm else "none"
+
+
+def _verdict(occupancies: list[Json]) -> str:
+    if not occupancies:
+        return "no occupancy"
+    return _yes(any(occupancy.get("gammaAlarm", False) for occupancy in occupancies))
+
+
+def _seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()

@@ -1,0 +1,285 @@
+"""Runs the demo: makes identities, starts the three programs, sends the trucks, and judges what arrived."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_agent.demo.compare import Vehicle, belongs, compare, inspection_of
+from edge_agent.demo.processes import DemoFailed, Program, finished, program
+from edge_agent.domain.clock import Clock
+from edge_agent.wire.identity import Role, SpiffeId, create_identity
+
+PORT = "uslrd"
+FLOOR = 0.8
+# From a truck's departure to its record at the back-office: settling, reading what is still queued, sending.
+ARRIVE_S = 30.0
+CONNECT_S = 60.0
+EVIDENCE_S = 30.0
+Say = Callable[[str], None]
+
+
+async def demo(folder: Path, scenario: str, clock: Clock, say: Say) -> int:
+    """Run the whole line once below `folder`; the exit status: 0 only if everything is as it must be."""
+    run = _new_folder(folder, clock)
+    say(f"This run is kept in {run}\n")
+    async with AsyncExitStack() as stack:
+        stage = _Stage(run, scenario, clock, say)
+        await stage.start(stack)
+        vehicles = await stage.play()
+        return await stage.judge(vehicles)
+
+
+def _new_folder(folder: Path, clock: Clock) -> Path:
+    run = folder.resolve() / clock.now().utc.strftime("%Y-%m-%dT%H%M%SZ")
+    try:
+        (run / "logs").mkdir(parents=True)
+    except OSError as error:
+        raise DemoFailed(f"{run} cannot be made: {error.strerror}", "choose another folder with --out") from None
+    return run
+
+
+class _Stage:
+    def __init__(self, run: Path, scenario: str, clock: Clock, say: Say) -> None:
+        self._run, self._scenario, self._clock, self._say = run, scenario, clock, say
+        self._records: list[dict[str, Any]] = []
+        self._online: set[str] = set()
+        self._news = asyncio.Event()
+        self._tail_failed: DemoFailed | None = None
+
+    def _log(self, name: str) -> Path:
+        return self._run / "logs" / f"{name}.log"
+
+    # --- before the first truck -------------------------------------------------------------------------------
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Identities, gateway, simulator, agent and a back-office that listens; returns when all devices speak."""
+        keys, now = self._run / "keys", self._clock.now().utc
+        _, booth = create_identity(keys, "booth", SpiffeId(PORT, Role.BOOTH, "lane-1"), now)
+        create_identity(keys, "gateway", SpiffeId(PORT, Role.GATEWAY, "main"), now, ("localhost", "127.0.0.1"))
+        _, office = create_identity(keys, "back-office", SpiffeId(PORT, Role.BACK_OFFICE, "customs"), now)
+        self._gateway_config = self._write("gateway.yaml", {
+            "identity": {"key": "keys/gateway.key", "certificate": "keys/gateway.crt"},
+            "listen": "127.0.0.1:0",
+            "data": "gateway",
+        })  # fmt: skip
+        status, _ = await finished(
+            "trust",
+            self._log("trust"),
+            "port_gateway",
+            "trust",
+            "add",
+            str(self._gateway_config),
+            str(booth),
+            str(office),
+        )
+        if status:
+            raise DemoFailed("the certificates could not be registered", f"see {self._log('trust')}")
+        gateway = await stack.enter_async_context(
+            program(
+                "the port gateway", self._log("gateway"), "port_gateway", "serve", str(self._gateway_config), "--json"
+            )
+        )
+        address = (await gateway.ready())["address"]
+        simulator_folder = str(self._run / "simulator")
+        self._simulator = await stack.enter_async_context(
+            program(
+                *("the simulator", self._log("simulator"), "hardware_sim"),
+                *("run", self._scenario, "--json", "--hold", "--out", simulator_folder),
+            )
+        )
+        ready = await self._simulator.ready()
+        self._truth = Path(ready["truth"])
+        booth_config = self._write("booth.yaml", _booth(ready["devices"], address))
+        self._agent = await stack.enter_async_context(
+            program("the agent", self._log("agent"), "edge_agent", "run", str(booth_config))
+        )
+        self._connection = (
+            *("--gateway", address, "--gateway-certificate", str(keys / "gateway.crt")),
+            *("--key", str(keys / "back-office.key"), "--certificate", str(keys / "back-office.crt")),
+        )
+        tail = await stack.enter_async_context(
+            program(
+                *("the back-office", self._log("back-office"), "port_gateway", "tail", "--json", "--follow"),
+                *("--from", "0", *self._connection),
+            )
+        )
+        watching = asyncio.ensure_future(self._watch(tail))
+        stack.callback(watching.cancel)
+        self._say(f"port gateway   {address}, mutual TLS")
+        for name, device in ready["devices"].items():
+            self._say(f"{name:<14} {device['kind']} at {device['url']}")
+        await self._until(lambda: self._online >= set(ready["devices"]), CONNECT_S, self._waiting_for(ready["devices"]))
+        self._say("every device is connected; the trucks may come\n")
+
+    def _waiting_for(self, devices: dict[str, Any]) -> Callable[[], str]:
+        return lambda: f"not connected: {', '.join(sorted(set(devices) - self._online))}; see {self._log('agent')}"
+
+    def _write(self, name: str, settings: dict[str, Any]) -> Path:
+        path = self._run / name
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        return path
+
+    async def _watch(self, tail: Program) -> None:
+        """What the back-office prints, which it prints only after it has verified signature and chain itself."""
+        try:
+            while (record := await tail.line(timeout_s=600)) is not None:
+                if record.get("verified") is not True:
+                    raise tail.failed(f"printed an event that is not verified: {record}")
+                changed = record["event"].get("deviceChanged", {})
+                if changed.get("status", {}).get("state") in ("DEVICE_STATE_ONLINE", "DEVICE_STATE_WAITING"):
+                    self._online.add(changed["deviceId"])
+                self._records.append(record)
+                self._news.set()
+            raise tail.failed("ended")
+        except DemoFailed as failure:
+            self._tail_failed = failure
+            self._news.set()
+
+    async def _until(self, done: Callable[[], bool], timeout_s: float, otherwise: Callable[[], str]) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not done():
+                    if self._tail_failed is not None:
+                        raise self._tail_failed
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise DemoFailed(otherwise(), f"see the logs in {self._run / 'logs'}") from None
+
+    # --- the trucks ---------------------------------------------------------------------------------------------
+
+    async def play(self) -> list[Vehicle]:
+        """Let the trucks come; each is shown as its record arrives."""
+        await self._simulator.say("go")
+        vehicles: list[Vehicle] = []
+        while (truth := await self._simulator.line()) is not None:
+            if "plate" in truth:
+                vehicle = await self._meet(truth)
+                vehicles.append(vehicle)
+                self._show(vehicle)
+        if await self._simulator.wait(ARRIVE_S):
+            raise self._simulator.failed("ended with an error")
+        return vehicles
+
+    async def _meet(self, truth: dict[str, Any]) -> Vehicle:
+        def found() -> list[dict[str, Any]]:
+            return [record for record in self._records if belongs(record, truth)]
+
+        try:
+            await self._until(lambda: bool(found()), ARRIVE_S, lambda: "")
+        except DemoFailed:
+            if self._tail_failed is not None:
+                raise
+            return Vehicle(truth)
+        return compare(truth, found()[0])
+
+    def _show(self, vehicle: Vehicle) -> None:
+        truth, record = vehicle.truth, vehicle.record
+        when = "night" if truth["night"] else "day"
+        self._say(f"vehicle {truth['index'] + 1}, {when}, cargo {truth['radiation']['source']}")
+        if record is None:
+            self._say("  ✗ no inspection arrived at the back-office\n")
+            return
+        for line in vehicle.lines:
+            sign = "✓" if line.right else "✗"
+            note = "" if line.right else "   <- misread" if line.character else "   <- differs"
+            self._say(f"  {sign} {line.what:<12} truth {line.truth:<14} received {line.received}{note}")
+        event = record["event"]
+        self._say(f"  ✓ signature and chain verified: sequence {record['seq']}, SHA-256 {record['sha256'][:16]}…")
+        kinds = [piece["kind"] for piece in event.get("evidence", [])]
+        self._say(f"    evidence: {', '.join(kinds)}\n")
+
+    # --- the verdict --------------------------------------------------------------------------------------------
+
+    async def judge(self, vehicles: list[Vehicle]) -> int:
+        """Evidence, the gateway's own verification, the agent's end; the exit status."""
+        evidence = await self._evidence()
+        agent_status = await self._agent.stop()
+        verify_status, verified = await finished(
+            "verify", self._log("verify"), "port_gateway", "verify", str(self._gateway_config)
+        )
+        inspections = [r for r in self._records if inspection_of(r) is not None]
+        right = sum(vehicle.wholly_right for vehicle in vehicles)
+        faults = [f"vehicle {v.truth['index'] + 1} differs in more than characters" for v in vehicles if v.mismatched]
+        if len(inspections) != len(vehicles):
+            faults.append(f"{len(vehicles)} vehicles, but {len(inspections)} inspections")
+        if not vehicles or right < FLOOR * len(vehicles):
+            faults.append(f"{right} of {len(vehicles)} vehicles wholly right, the floor is {FLOOR:.0%}")
+        faults += evidence
+        if agent_status:
+            faults.append(f"the agent ended with status {agent_status}; see {self._log('agent')}")
+        if verify_status:
+            faults.append(f"port-gateway verify failed; see {self._log('verify')}")
+        misread = sum(vehicle.misread for vehicle in vehicles)
+        self._say(verified.strip())
+        self._say(f"\n{right} of {len(vehicles)} vehicles wholly right; {misread} with misread characters")
+        self._say(f"truth      {self._truth}")
+        self._say(f"events     {self._run / 'gateway'}   (port-gateway verify {self._gateway_config})")
+        self._say(f"evidence   {self._run / 'evidence'}   (what the back-office fetched, by vehicle)")
+        for fault in faults:
+            self._say(f"✗ {fault}")
+        return 1 if faults else 0
+
+    async def _evidence(self) -> list[str]:
+        """Every referenced piece must have arrived with its digest; kept under names that a person can follow."""
+        faults: list[str] = []
+        for number, record in enumerate((r for r in self._records if inspection_of(r) is not None), start=1):
+            pieces = {piece["sha256"]: piece for piece in record["event"].get("evidence", [])}
+            folder = self._run / "evidence" / f"vehicle-{number:02}"
+            fetched = await self._fetch(list(pieces), folder)
+            for digest, piece in pieces.items():
+                path = folder / f"{piece['kind']}-{digest[:8]}{_suffix(piece['mediaType'])}"
+                if digest not in fetched:
+                    faults.append(f"evidence {piece['kind']} {digest[:16]}… of vehicle {number} did not arrive")
+                    continue
+                fetched[digest].rename(path)
+                if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                    faults.append(f"{path} has another digest than its event says")
+        return faults
+
+    async def _fetch(self, digests: list[str], folder: Path) -> dict[str, Path]:
+        """As a back-office does; asks again while evidence, which never delays events, is still under way."""
+        deadline = self._clock.monotonic() + EVIDENCE_S
+        while True:
+            status, printed = await finished(
+                "fetch",
+                self._log("fetch"),
+                "port_gateway",
+                *("fetch", *digests, "--json", "--out", str(folder), *self._connection),
+            )
+            answers = [json.loads(line) for line in printed.splitlines()]
+            if status == 0 or self._clock.monotonic() > deadline:
+                return {answer["sha256"]: Path(answer["path"]) for answer in answers if answer["path"]}
+            await asyncio.sleep(0.5)
+
+
+def _suffix(media_type: str) -> str:
+    return {"image/jpeg": ".jpg", "text/csv": ".csv", "application/x-ndjson": ".jsonl"}.get(media_type, "")
+
+
+def _booth(devices: dict[str, Any], gateway: str) -> dict[str, Any]:
+    """The booth's settings file for what the simulator offers."""
+    lane: dict[str, Any] = {
+        "id": "1",
+        "expects": ["plate", "container_code", "seal", "radiation"],
+        "settle_s": 1.5,
+        "devices": [],
+        "cameras": [],
+    }
+    for name, device in devices.items():
+        if "view" in device:
+            lane["cameras"].append({"id": name, "source": device["url"], "role": device["view"]})
+        else:
+            lane["devices"].append({"id": name, "driver": device["kind"], "link": {"url": device["url"]}})
+    return {
+        "identity": {"key": "keys/booth.key", "certificate": "keys/booth.crt"},
+        "ledger": {"directory": "ledger"},
+        "uplink": {"gateway": gateway, "gateway_certificate": "keys/gateway.crt"},
+        "lanes": [lane],
+    }
