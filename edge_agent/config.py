@@ -26,11 +26,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from edge_agent.devices.catalogue import Driver, drivers
 from edge_agent.devices.link import LinkSettings
-from edge_agent.domain.errors import EdgeAgentError, SettingsInvalid
+from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
-from edge_agent.settings_file import read_settings
+from edge_agent.settings_file import Mistake, Place, read_settings
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.wire.identity import (
@@ -47,6 +47,12 @@ from edge_agent.wire.identity import (
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # a lane 1 is meant as "1"
 
+
+_ROLES = {
+    "plate": frozenset({Expected.PLATE}),
+    "container": frozenset({Expected.CONTAINER_CODE}),
+    "both": frozenset({Expected.PLATE, Expected.CONTAINER_CODE}),
+}
 
 Id = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
@@ -144,90 +150,133 @@ class Setup:
 
 def read_config(path: Path) -> Setup:
     """Read and check a booth's settings file. Raises SettingsInvalid with every mistake."""
-    config = read_settings(path, BoothConfig)
     folder = path.resolve().parent
-    wrong: list[str] = []
-    lanes = tuple(_lane(lane, folder, wrong) for lane in config.lanes)
-    wrong += _twice("lane", (lane.id for lane in config.lanes))
-    wrong += _twice("device", (d.id for lane in config.lanes for d in (*lane.devices, *lane.cameras)))
+    config = read_settings(path, BoothConfig, lambda values: _mistakes(values, folder))
     key, certificate = folder / config.identity.key, folder / config.identity.certificate
-    booth = _identity(key, certificate, wrong)
     gateway_certificate = folder / config.uplink.gateway_certificate
-    uplink = config.uplink.model_copy(update={"gateway_certificate": gateway_certificate})
-    try:
-        load_certificate(gateway_certificate)
-    except EdgeAgentError as error:
-        wrong.append(f"uplink.gateway_certificate: {error}")
-    if wrong or booth is None:
-        count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
-        raise SettingsInvalid("\n".join(f"{path}: {text}" for text in wrong), f"{count} to correct in {path}")
-    return Setup(config, booth, key, certificate, folder / config.ledger.directory, uplink, lanes)
+    return Setup(
+        config=config,
+        booth=identity_of(load_certificate(certificate)),
+        key=key,
+        certificate=certificate,
+        ledger=folder / config.ledger.directory,
+        uplink=config.uplink.model_copy(update={"gateway_certificate": gateway_certificate}),
+        lanes=tuple(_lane(lane, folder) for lane in config.lanes),
+    )
 
 
-def _identity(key_path: Path, certificate_path: Path, wrong: list[str]) -> SpiffeId | None:
-    try:
-        certificate = load_certificate(certificate_path)
-        booth = identity_of(certificate)
-        key = load_private_key(key_path)
-    except EdgeAgentError as error:
-        wrong.append(f"identity: {error}")
-        return None
-    if booth.role is not Role.BOOTH:
-        wrong.append(f"identity.certificate: {booth} is no booth\n  → make one with `edge-agent keys init`")
-    if key_id(certificate_key(certificate)) != key_id(key.public_key()):
-        wrong.append(
-            "identity: the key and the certificate do not belong together\n  → give both files of one `keys init`"
-        )
-    return booth
-
-
-def _lane(lane: LaneConfig, folder: Path, wrong: list[str]) -> LaneSetup:
+def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
     known = drivers()
-    devices = []
-    for config in lane.devices:
-        driver = known.get(config.driver)
-        if driver is None:
-            wrong.append(
-                f"device {config.id}: there is no driver {config.driver!r}\n  → use one of: {', '.join(sorted(known))}"
-            )
-            continue
-        try:
-            devices.append(Device(config, driver, driver.settings.model_validate(config.settings)))
-        except ValidationError as error:
-            for e in error.errors(include_url=False, include_input=False):
-                place = ".".join(str(part) for part in e["loc"])
-                wrong.append(f"device {config.id}: settings.{place}: {e['msg']}\n  → see docs/devices/{driver.name}.md")
+    devices = tuple(
+        Device(device, known[device.driver], known[device.driver].settings.model_validate(device.settings))
+        for device in lane.devices
+    )
     cameras = tuple(
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
         for camera in lane.cameras
     )
     rules = LaneRules(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s)
-    setup = LaneSetup(rules, tuple(_providers(devices, cameras)), tuple(devices), cameras)
-    given = {what for provider in setup.providers for what in provider.gives}
-    wrong += [
-        f"lane {lane.id}: it expects {what}, and no device or camera of it can give that\n"
-        "  → add the device, or take it out of `expects`"
-        for what in lane.expects
-        if what not in given
-    ]
-    return setup
+    providers = (
+        *(Provider(d.config.id, d.driver.gives, silent_is_down=d.driver.silence_s is not None) for d in devices),
+        *(Provider(camera.id, _ROLES[camera.role], silent_is_down=True) for camera in cameras),
+    )
+    return LaneSetup(rules, providers, devices, cameras)
 
 
-def _providers(devices: list[Device], cameras: tuple[CameraConfig, ...]) -> Iterator[Provider]:
-    for device in devices:
-        yield Provider(device.config.id, device.driver.gives, silent_is_down=device.driver.silence_s is not None)
-    for camera in cameras:
-        gives = {
-            "plate": frozenset({Expected.PLATE}),
-            "container": frozenset({Expected.CONTAINER_CODE}),
-            "both": frozenset({Expected.PLATE, Expected.CONTAINER_CODE}),
-        }[camera.role]
-        yield Provider(camera.id, gives, silent_is_down=True)
+# --- what no single setting can say of itself; on the values as read, so that it is reported with all the rest --------
 
 
-def _twice(kind: str, ids: Iterator[str]) -> Iterator[str]:
+def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
+    yield from _identity_mistakes(_mapping(values, "identity"), folder)
+    yield from _gateway_mistakes(_mapping(values, "uplink"), folder)
+    lanes = list(_items(values, (), "lanes"))
+    yield from _twice(lanes)
+    yield from _twice(
+        [at for place, lane in lanes for key in ("devices", "cameras") for at in _items(lane, place, key)]
+    )
+    for place, lane in lanes:
+        yield from _lane_mistakes(place, lane)
+
+
+def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
+    known = drivers()
+    given: set[Expected] = set()
+    for at, device in _items(lane, place, "devices"):
+        name = device.get("driver")
+        driver = known.get(name) if isinstance(name, str) else None
+        if driver is not None:
+            given |= driver.gives
+            yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}))
+        elif isinstance(name, str):
+            yield Mistake((*at, "driver"), f"there is no driver {name!r}", f"use one of: {', '.join(sorted(known))}")
+    for _, camera in _items(lane, place, "cameras"):
+        given |= _ROLES.get(str(camera.get("role", "both")), frozenset())
+    expects = lane.get("expects")
+    for index, what in enumerate(expects if isinstance(expects, list) else []):
+        if what in set(Expected) and what not in given:
+            yield Mistake(
+                (*place, "expects", index),
+                f"the lane expects {what}, and no device or camera of it can give that",
+                "add the device, or take it out of `expects`",
+            )
+
+
+def _settings_mistakes(place: Place, driver: Driver, settings: object) -> Iterator[Mistake]:
+    try:
+        driver.settings.model_validate(settings)
+    except ValidationError as error:
+        for e in error.errors(include_url=False, include_input=False):
+            yield Mistake((*place, *e["loc"]), e["msg"], f"see docs/devices/{driver.name}.md")
+
+
+def _identity_mistakes(identity: dict[str, object], folder: Path) -> Iterator[Mistake]:
+    key, certificate = identity.get("key"), identity.get("certificate")
+    if not isinstance(key, str) or not isinstance(certificate, str):
+        return
+    try:
+        booth = load_certificate(folder / certificate)
+        name, pair = identity_of(booth), key_id(certificate_key(booth))
+        own = key_id(load_private_key(folder / key).public_key())
+    except EdgeAgentError as error:
+        yield Mistake(("identity",), error.wrong, error.remedy)
+        return
+    if name.role is not Role.BOOTH:
+        yield Mistake(("identity", "certificate"), f"{name} is no booth", "make one with `edge-agent keys init`")
+    if pair != own:
+        wrong = "the key and the certificate do not belong together"
+        yield Mistake(("identity", "key"), wrong, "give both files of one `keys init`")
+
+
+def _gateway_mistakes(uplink: dict[str, object], folder: Path) -> Iterator[Mistake]:
+    certificate = uplink.get("gateway_certificate")
+    if not isinstance(certificate, str):
+        return
+    try:
+        gateway = identity_of(load_certificate(folder / certificate))
+    except EdgeAgentError as error:
+        yield Mistake(("uplink", "gateway_certificate"), error.wrong, error.remedy)
+        return
+    if gateway.role is not Role.GATEWAY:
+        wrong = f"{gateway} is no gateway"
+        yield Mistake(("uplink", "gateway_certificate"), wrong, "ask the port's operator for its gateway's certificate")
+
+
+def _twice(items: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
     seen: set[str] = set()
-    for identifier in ids:
+    for place, item in items:
+        identifier = str(item.get("id", place))
         if identifier in seen:
-            yield f"{kind} {identifier}: this id stands twice\n  → give each its own"
+            yield Mistake((*place, "id"), f"{identifier!r} stands here a second time", "give each an id of its own")
         seen.add(identifier)
+
+
+def _mapping(values: object, key: str) -> dict[str, object]:
+    found = values.get(key) if isinstance(values, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _items(values: object, place: Place, key: str) -> Iterator[tuple[Place, dict[str, object]]]:
+    found = values.get(key) if isinstance(values, dict) else None
+    for index, item in enumerate(found if isinstance(found, list) else []):
+        if isinstance(item, dict):
+            yield (*place, key, index), item

@@ -1,9 +1,9 @@
 """Reads a YAML settings or scenario file into a pydantic model, and reports every mistake with its line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,21 +22,36 @@ _REMEDIES = {
 }
 
 
-def read_settings(path: Path, model: type[Model]) -> Model:
+Place = tuple[str | int, ...]
+
+
+class Mistake(NamedTuple):
+    """What a model cannot say of itself: where it stands in the file, what is wrong, what to do."""
+
+    place: Place
+    wrong: str
+    remedy: str
+
+
+Further = Callable[[object], Iterable[Mistake]]
+
+
+def read_settings(path: Path, model: type[Model], further: Further = lambda values: ()) -> Model:
     """Parse `path` as YAML and validate it as `model`.
 
+    `further` gets the values as they were read, whether or not they fit the model, and adds mistakes of its own.
     Raises SettingsInvalid with one line for every mistake: file, line, place, what is wrong and what to do.
     """
-    return parse_settings(_read(path), model, str(path))
+    return parse_settings(_read(path), model, str(path), further)
 
 
-def parse_settings(text: str, model: type[Model], name: str) -> Model:
+def parse_settings(text: str, model: type[Model], name: str, further: Further = lambda values: ()) -> Model:
     """As `read_settings`, for text that is already in memory; `name` stands in the messages."""
     try:
         node = yaml.compose(text, Loader=_NoAliasLoader)
         if node is None:
             raise SettingsInvalid(f"{name}: the file is empty", "start from the example in docs/operate.md")
-        lines: dict[tuple[str | int, ...], int] = {}
+        lines: dict[Place, int] = {}
         mistakes = _walk(node, (), lines)
         values = yaml.load(text, Loader=_NoAliasLoader)  # noqa: S506 - derived from SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -51,6 +66,9 @@ def parse_settings(text: str, model: type[Model], name: str) -> Model:
         result = model.model_validate(values)
     except ValidationError as error:
         reports += [_report(name, dict(e), lines) for e in error.errors(include_url=False)]
+    for mistake in further(values):
+        line = _line(mistake.place, lines)
+        reports.append((line, f"{name}:{line}: {_dotted(mistake.place)}: {mistake.wrong}\n  → {mistake.remedy}"))
     if reports or result is None:
         reports.sort(key=lambda report: report[0])
         count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
@@ -83,9 +101,7 @@ def _read(path: Path) -> str:
         raise SettingsInvalid(f"{path}:{line}: not UTF-8 text", "save it as UTF-8 text") from None
 
 
-def _walk(
-    node: yaml.Node, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]
-) -> list[tuple[int, str]]:
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[int, str]]:
     """Note the line of every place; report keys that occur twice, of which YAML would drop one silently."""
     lines[place] = node.start_mark.line + 1
     mistakes: list[tuple[int, str]] = []
@@ -104,23 +120,28 @@ def _walk(
     return mistakes
 
 
-def _report(name: str, error: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> tuple[int, str]:
-    place: Sequence[str | int] = error["loc"]
-    known = tuple(place)
-    while known and known not in lines:  # union tags and missing keys have no line of their own
-        known = known[:-1]
-    line = lines.get(known, 1)
-    dotted = ".".join(str(part) for part in place) or "the file"
+def _report(name: str, error: dict[str, Any], lines: dict[Place, int]) -> tuple[int, str]:
+    line = _line(error["loc"], lines)
     message = error["msg"].removeprefix("Value error, ")
     remedy = _REMEDIES.get(error["type"])
     if error["type"] == "extra_forbidden":
         message = "no such setting"
     elif error["type"] == "missing":
         message = "this setting is missing"
-    text = f"{name}:{line}: {dotted}: {message}"
+    text = f"{name}:{line}: {_dotted(error['loc'])}: {message}"
     if remedy is None:
         remedy = f"it is {_short(error['input'])}: correct it" if "\n" not in message else None
     return line, f"{text}\n  → {remedy}" if remedy else text
+
+
+def _line(place: Place, lines: dict[Place, int]) -> int:
+    while place and place not in lines:  # union tags and missing keys have no line of their own
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(str(part) for part in place) or "the file"
 
 
 def _short(value: object) -> str:

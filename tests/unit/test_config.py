@@ -1,0 +1,129 @@
+"""Every mistake of a booth's settings file is reported in one go, with what to do."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agent.cli import main
+from edge_agent.config import read_config
+from edge_agent.domain.errors import SettingsInvalid
+from edge_agent.domain.inspection import Expected
+from edge_agent.wire.identity import Role, SpiffeId, create_identity
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GOOD = """\
+identity: {key: keys/booth.key, certificate: keys/booth.crt}
+ledger: {directory: ledger}
+uplink: {gateway: "localhost:7443", gateway_certificate: keys/gateway.crt}
+lanes:
+  - id: 1
+    expects: [plate, container_code, seal, radiation]
+    devices:
+      - {id: portal, driver: rapiscan_vm250, link: {url: "socket://127.0.0.1:1600"}}
+      - {id: scanner, driver: barcode_scanner, link: {url: /dev/serial/by-id/usb-scanner}}
+    cameras:
+      - {id: front, source: "rtsp://admin:secret@192.0.2.20/stream", role: plate}
+      - {id: side, source: clips/side.mp4, role: container}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    create_identity(tmp_path / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), NOW)
+    create_identity(tmp_path / "keys", "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), NOW, ("localhost",))
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "booth.yaml"
+    path.write_text(text)
+    return path
+
+
+def mistakes(folder: Path, text: str) -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        read_config(written(folder, text))
+    return str(caught.value)
+
+
+def test_a_good_file(folder: Path) -> None:
+    setup = read_config(written(folder, GOOD))
+    assert str(setup.booth) == "spiffe://uslrd/booth/lane-1"
+    assert setup.ledger == folder / "ledger"
+    [lane] = setup.lanes
+    assert lane.rules.lane_id == "1"
+    gives = {provider.device_id: provider.gives for provider in lane.providers}
+    assert gives["portal"] == {Expected.RADIATION}
+    assert gives["side"] == {Expected.CONTAINER_CODE}
+    assert lane.cameras[1].source == str(folder / "clips/side.mp4")
+
+
+def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(written(folder, GOOD))]) == 0
+    said = capsys.readouterr().out
+    assert "no mistakes" in said
+    assert "rtsp://192.0.2.20" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "expected"),
+    [
+        (
+            "rapiscan_vm250",
+            "rapiscan_vm25",
+            "booth.yaml:8: lanes.0.devices.0.driver: there is no driver 'rapiscan_vm25'\n  → use one of: ",
+        ),
+        ("id: scanner", "id: portal", "booth.yaml:9: lanes.0.devices.1.id: 'portal' stands here a second time"),
+        (
+            "side.mp4, role: container",
+            "side.mp4, role: plate",
+            "booth.yaml:6: lanes.0.expects.1: the lane expects container_code",
+        ),
+        ("socket://127.0.0.1:1600", "tcp://127.0.0.1:1600", "booth.yaml:8: lanes.0.devices.0.link.url"),
+        ("settle_s", "settle_s", "booth.yaml:8: lanes.0.devices.0.settings.formt: Extra inputs"),
+        ("keys/booth.key", "keys/gateway.key", "do not belong together"),
+        ("keys/gateway.crt", "keys/absent.crt", "uplink.gateway_certificate"),
+        (
+            "keys/booth.key, certificate: keys/booth.crt",
+            "keys/gateway.key, certificate: keys/gateway.crt",
+            "is no booth",
+        ),
+        ("expects: [plate,", "expects: [plates,", "booth.yaml:6: lanes.0.expects.0"),
+        ("lanes:", "lane:", "booth.yaml:4: lane: no such setting"),
+    ],
+)
+def test_a_mistake(folder: Path, change: str, to: str, expected: str) -> None:
+    text = GOOD.replace(change, to, 1)
+    if "formt" in expected:
+        text = GOOD.replace('1600"}}', '1600"}, settings: {formt: wire}}')
+    assert expected in mistakes(folder, text)
+
+
+def test_many_mistakes_in_one_go(folder: Path) -> None:
+    said = mistakes(
+        folder,
+        GOOD.replace("rapiscan_vm250", "x").replace("keys/gateway.crt", "y").replace("id: scanner", "id: portal"),
+    )
+    assert "there is no driver 'x'" in said
+    assert "uplink.gateway_certificate" in said
+    assert "'portal' stands here a second time" in said
+    assert "the lane expects radiation" in said
+    assert "4 mistakes to correct" in said
+
+
+def test_the_command_ends_with_status_2_and_no_traceback(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder / "absent.yaml")]) == 2
+    assert "absent.yaml: cannot be read" in capsys.readouterr().err
+
+
+def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = str(tmp_path / "keys")
+    assert main(["keys", "init", "spiffe://uslrd/booth/lane-1", "--out", keys]) == 0
+    assert main(["keys", "init", "spiffe://uslrd/booth/lane-1", "--out", keys]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["keys", "init", "spiffe://uslrd/gateway/main", "--out", keys]) == 2
+    assert "names a gateway" in capsys.readouterr().err
+    assert main(["keys", "show", f"{keys}/booth.crt", "--json"]) == 0
+    assert '"identity": "spiffe://uslrd/booth/lane-1"' in capsys.readouterr().out
