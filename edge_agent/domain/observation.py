@@ -55,13 +55,17 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PlateRead:
-    """A licence plate in one frame: `text` normalised (A-Z, 0-9), nothing corrected; `as_read` with its separators."""
+    """A licence plate in one frame: `text` normalised (A-Z, 0-9), nothing corrected; `as_read` with its separators.
+
+    `confidence` is of the characters; `likeness` (0..1) says how much the thing that carries them looks like a plate.
+    """
 
     text: str
     confidence: float
     characters: tuple[CharacterRead, ...]
     box: Box
     as_read: str = ""
+    likeness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

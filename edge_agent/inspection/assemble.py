@@ -66,9 +66,8 @@ class Assembly:
         body = observation.body
         match body:
             case PlateRead():
-                self._plates.add(
-                    body.text, body.confidence, body.characters, observation.device_id, observation.evidence
-                )
+                device, evidence = observation.device_id, observation.evidence
+                self._plates.add(body.text, body.confidence, body.characters, device, evidence, body.likeness)
             case ContainerCodeRead():
                 self._codes.add_code(body, observation.device_id, observation.evidence)
             case SealRead() if len(self._seals) < MAX_SEALS:

@@ -1,6 +1,7 @@
 """Which text most evidence supports, over the frames and cameras of one inspection.
 
-Support is the sum of the confidences of the reads that said exactly this text. Nothing is corrected: a text that no
+Support is the sum, over the reads that said exactly this text, of their confidence (for a plate, times how much the
+thing that was read looks like a plate: lettering is read just as well). Nothing is corrected: a text that no
 frame showed is never the result, and what other frames read stays beside it.
 """
 
@@ -22,10 +23,11 @@ SAME_CODE_DISTANCE = 3
 
 @dataclass(slots=True)
 class Ballot:
-    """All reads of one text: their number and summed confidence, and the best of them."""
+    """All reads of one text: their number, summed confidence and support, and the best of them."""
 
     text: str
     reads: int = 0
+    confidence: float = 0.0
     support: float = 0.0
     best: float = -1.0
     characters: tuple[CharacterRead, ...] = ()
@@ -34,12 +36,18 @@ class Ballot:
     size_types: dict[str, int] = field(default_factory=dict)
 
     def add(
-        self, confidence: float, characters: tuple[CharacterRead, ...], device_id: str, evidence: tuple[Evidence, ...]
+        self,
+        confidence: float,
+        characters: tuple[CharacterRead, ...],
+        device_id: str,
+        evidence: tuple[Evidence, ...],
+        likeness: float,
     ) -> None:
         self.reads += 1
-        self.support += confidence
-        if confidence > self.best:
-            self.best, self.characters = confidence, characters
+        self.confidence += confidence
+        self.support += confidence * likeness
+        if confidence * likeness > self.best:
+            self.best, self.characters = confidence * likeness, characters
             self.device_id, self.evidence = device_id, evidence
 
 
@@ -56,11 +64,12 @@ class Ballots:
         characters: tuple[CharacterRead, ...],
         device_id: str,
         evidence: tuple[Evidence, ...],
+        likeness: float = 1.0,
     ) -> Ballot:
         if text not in self._by_text and len(self._by_text) >= MAX_TEXTS:
             del self._by_text[min(self._by_text.values(), key=lambda ballot: ballot.support).text]
         ballot = self._by_text.setdefault(text, Ballot(text))
-        ballot.add(confidence, characters, device_id, evidence)
+        ballot.add(confidence, characters, device_id, evidence, likeness)
         return ballot
 
     def add_code(self, read: ContainerCodeRead, device_id: str, evidence: tuple[Evidence, ...]) -> None:
@@ -113,7 +122,7 @@ def _same_code(one: str, other: str) -> bool:
 def _voted(winner: Ballot, others: Sequence[Ballot]) -> Voted:
     return Voted(
         text=winner.text,
-        confidence=winner.support / winner.reads,
+        confidence=winner.confidence / winner.reads,
         characters=winner.characters,
         reads=winner.reads,
         reads_other=sum(ballot.reads for ballot in others),

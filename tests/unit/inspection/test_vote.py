@@ -31,6 +31,17 @@ def test_three_frames_outvote_one() -> None:
     assert ballot.best == 0.8
 
 
+def test_lettering_does_not_outvote_the_plate() -> None:
+    ballots = Ballots()
+    for _ in range(3):
+        ballots.add("TRUCK22", 0.99, (), "front", (), 0.2)
+        ballots.add("ABC123", 0.8, (), "front", (), 0.9)
+    vote = vote_plate(ballots)
+    assert vote is not None
+    assert vote[0].text == "ABC123"
+    assert abs(vote[0].confidence - 0.8) < 1e-9
+
+
 def test_a_tie_goes_to_the_most_confident_read() -> None:
     vote = vote_plate(_plates(("AAA111", 0.5), ("AAA111", 0.5), ("BBB222", 1.0)))
     assert vote is not None
