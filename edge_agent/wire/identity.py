@@ -188,7 +188,13 @@ def _self_signed(
     hosts: tuple[str, ...],
     valid_for: timedelta,
 ) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{identity.role} {identity.name}"[:64])])
+    # TLS looks its anchors up by subject and tries only one: a subject is never the same for two keys.
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{identity.role} {identity.name}"[:64]),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, key_id(key.public_key())[:16]),
+        ]
+    )
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(identity))]
     names += [_host(host) for host in hosts]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH if identity.role is Role.GATEWAY else ExtendedKeyUsageOID.CLIENT_AUTH]

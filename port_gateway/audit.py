@@ -1,0 +1,114 @@
+"""Walks everything in a data folder as a stranger would: nothing is believed but the registered certificates."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apsw
+
+from edge_agent.domain.errors import EdgeAgentError, StoreCorrupt
+from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.verify import Verified
+from port_gateway.chains import Chains, device_keys
+from port_gateway.config import Settings
+from port_gateway.evidence import EvidenceFiles, check_file
+from port_gateway.store import offline
+from port_gateway.trust import read_trust
+
+
+class Fault(EdgeAgentError):
+    """The first thing found wrong: `name` is a refusal code or STORE_CORRUPT, EVIDENCE_CORRUPT."""
+
+    def __init__(self, name: str, where: str, detail: str) -> None:
+        super().__init__(f"{name}: {where}: {detail}", "keep a copy of the data folder, and restore it from a backup")
+        self.name = name
+        self.where = where
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was found whole. `evidence_missing` has not arrived, or is no longer kept: that is no fault."""
+
+    events: int = 0
+    booths: int = 0
+    chains: int = 0
+    sessions: int = 0
+    evidence_whole: int = 0
+    evidence_missing: int = 0
+    alarms: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def audit(settings: Settings) -> tuple[Counts, list[str]]:
+    """Verify every envelope, chain and piece of evidence; the counts, and the recorded alarms in words.
+
+    Raises Fault at the first fault, StoreFailed when there is no inbox. May run beside a serving gateway.
+    """
+    try:
+        with offline(settings.database) as db:
+            return _audit(db, EvidenceFiles(settings.evidence))
+    except StoreCorrupt as error:
+        raise Fault("STORE_CORRUPT", "the database", error.wrong) from None
+
+
+def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]]:
+    counts = Counts()
+    # All events first: their faults have a place and a code; what remains is SQLite's own check.
+    certificates = read_trust(db).certificates()
+    chains = Chains({booth: device_keys(booth, ders) for booth, ders in certificates.items()})
+    referenced: dict[bytes, str] = {}
+    rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
+    for cursor, booth_id, epoch, seq, sha256, envelope in rows:
+        where = f"cursor {cursor} ({booth_id}, sequence {seq})"
+        verified = _verify(chains, where, str(booth_id), bytes(envelope))
+        if (verified.event.epoch, verified.event.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
+            raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
+        counts.events += 1
+        counts.sessions += verified.event.WhichOneof("body") == "session_opened"
+        referenced.update((ref.sha256, where) for ref in verified.event.evidence)
+    _check_chains(db, chains)
+    _check_pages(db)
+    counts.chains = len(chains.standing)
+    counts.booths = len({booth_id for booth_id, _ in chains.standing})
+    for sha256, where in referenced.items():
+        if not files.complete(sha256):
+            counts.evidence_missing += 1
+        elif not check_file(files.path(sha256), sha256):
+            raise Fault("EVIDENCE_CORRUPT", where, f"the file {sha256.hex()} holds other bytes")
+        else:
+            counts.evidence_whole += 1
+    alarms = [
+        f"{booth_id}, sequence {seq}: {code}: {detail}"
+        for booth_id, seq, code, detail in db.execute("SELECT booth_id, seq, code, detail FROM alarm ORDER BY id")
+    ]
+    counts.alarms = len(alarms)
+    return counts, alarms
+
+
+def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes) -> Verified:
+    try:
+        return chains.verify(booth_id, envelope)
+    except Refused as refused:
+        raise Fault(refused.code.name, where, refused.detail) from None
+
+
+def _check_chains(db: apsw.Connection, chains: Chains) -> None:
+    """The last event of every chain is there, and no event stands outside of one."""
+    walked = {place: (chain.head.seq, chain.head.sha256) for place, chain in chains.standing.items()}
+    for booth_id, epoch, seq, sha256 in db.execute("SELECT booth_id, epoch, seq, sha256 FROM chain"):
+        ends = walked.pop((str(booth_id), bytes(epoch)), (0, b""))
+        if ends != (seq, sha256):
+            raise Fault(
+                "STORE_CORRUPT", f"the chain of {booth_id}", f"ends at {ends[0]}, and was accepted through {seq}"
+            )
+    for booth_id, _ in walked:
+        raise Fault("STORE_CORRUPT", f"the chain of {booth_id}", "its events are there, and its head is not")
+
+
+def _check_pages(db: apsw.Connection) -> None:
+    found = db.execute("PRAGMA integrity_check(1)").get
+    if found != "ok":
+        raise Fault("STORE_CORRUPT", "the database", str(found))

@@ -1,0 +1,212 @@
+"""A back-office's side of the stream: connects over mTLS, verifies every signature and chain itself, acknowledges.
+
+Trust starts from the gateway's certificate (pinned) and the booths' certificates that it lists. A subscription that
+begins in the middle replays the booth's chain from its beginning once, in silence, so that every event shown is
+verified in its chain, never by its signature alone.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+from cryptography.hazmat.primitives import serialization
+
+from edge_agent.domain.errors import PortRefused, PortUnreachable
+from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
+from edge_agent.wire.verify import Verified
+from port_gateway.chains import Chains, device_keys
+from port_gateway.evidence import MAX_BLOB_BYTES, BlobMismatch, check_file
+
+if TYPE_CHECKING:
+    from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceAsyncStub
+
+CONNECT_TIMEOUT_S = 10.0
+_OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),  # a port's certificates in one message
+    ("grpc.enable_retries", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A verified event with its place in the port's commit order."""
+
+    cursor: int
+    booth_id: str
+    verified: Verified
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    address: str, gateway_certificate: Path, key: Path, certificate: Path
+) -> AsyncIterator["SubscribeServiceAsyncStub"]:
+    """The gateway's subscribe service, as the back-office that `certificate` names.
+
+    Raises IdentityInvalid; and, for every call in the block that fails, PortUnreachable or PortRefused.
+    """
+    pinned = load_certificate(gateway_certificate)
+    own = load_certificate(certificate)
+    if identity_of(own).role is not Role.BACK_OFFICE:
+        raise PortRefused(f"{identity_of(own)} may not read the stream", "use a back-office's key and certificate")
+    pem = load_private_key(key).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    credentials = grpc.ssl_channel_credentials(
+        pinned.public_bytes(serialization.Encoding.PEM), pem, own.public_bytes(serialization.Encoding.PEM)
+    )
+    async with grpc.aio.secure_channel(address, credentials, options=_OPTIONS) as channel:
+        try:
+            yield SubscribeServiceStub(channel)
+        except grpc.aio.AioRpcError as error:
+            raise _in_words(error, address) from None
+
+
+def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | PortRefused:
+    details = error.details() or error.code().name
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED):
+        return PortUnreachable(
+            f"{address}: {details}",
+            "is the gateway running, is --gateway-certificate the gateway's, and is this certificate registered there"
+            " (`port-gateway trust list`)?",
+        )
+    return PortRefused(f"{address}: {error.code().name}: {details}", "see docs/wire.md for the code")
+
+
+class Subscription:
+    """Verified events from a port: `async with` it. `name` keeps a cursor at the port; `after` begins elsewhere."""
+
+    def __init__(self, stub: "SubscribeServiceAsyncStub", name: str = "", after: int | None = None) -> None:
+        self._stub = stub
+        self._name = name
+        self._after = after if after is not None or name else 0
+        self._chains = Chains({})
+        self._begun: set[str] = set()
+        self._cursor = 0
+        self._call: grpc.aio.StreamStreamCall[wire.SubscribeRequest, wire.SubscribeResponse]
+        self._reading: asyncio.Future[Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._call = self._stub.Subscribe()
+        await self._call.write(wire.SubscribeRequest(start=wire.SubscribeStart(name=self._name, after=self._after)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._call.cancel()
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+            if not self._reading.cancelled():
+                self._reading.exception()  # the call is over: nobody asks any more why
+
+    async def next(self, wait_s: float | None = None) -> Received | None:
+        """The next event in the port's order; None when nothing came for `wait_s`, or the port has ended the stream.
+
+        Raises Refused when it does not verify.
+        """
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._call.read())
+        # The read goes on after a time-out: cancelling it would cancel the call.
+        await asyncio.wait([self._reading], timeout=wait_s)
+        if not self._reading.done():
+            return None
+        response, self._reading = self._reading.result(), None
+        if not isinstance(response, wire.SubscribeResponse):
+            return None
+        if response.cursor <= self._cursor:
+            raise Refused(RefusalCode.PROTOCOL, f"cursor {response.cursor} after {self._cursor}")
+        self._cursor = response.cursor
+        return Received(response.cursor, response.booth_id, await self._verify(response))
+
+    async def ack(self, cursor: int) -> None:
+        """Everything through `cursor` is done with: it is not sent again under this name."""
+        await self._call.write(wire.SubscribeRequest(ack=wire.SubscribeAck(through=cursor)))
+
+    async def done(self) -> None:
+        """Take no more, and return when the port holds every acknowledgement durably."""
+        await self._call.done_writing()
+        response = await (self._reading or self._call.read())
+        self._reading = None
+        while isinstance(response, wire.SubscribeResponse):
+            response = await self._call.read()
+
+    async def _verify(self, response: wire.SubscribeResponse) -> Verified:
+        booth_id = response.booth_id
+        if booth_id not in self._begun:
+            await self._learn_keys()
+            self._begun.add(booth_id)
+            if self._after != 0:
+                return await self._from_the_beginning(booth_id, response)
+        try:
+            return self._chains.verify(booth_id, response.envelope)
+        except Refused as refused:
+            if refused.code is not RefusalCode.UNKNOWN_KEY:
+                raise
+        await self._learn_keys()  # the booth may have been given a new certificate in between
+        return self._chains.verify(booth_id, response.envelope)
+
+    async def _learn_keys(self) -> None:
+        listed = await self._stub.ListBooths(wire.ListBoothsRequest(), timeout=CONNECT_TIMEOUT_S)
+        self._chains.keys = {b.booth_id: device_keys(b.booth_id, b.certificates) for b in listed.booths}
+        for place, chain in self._chains.standing.items():
+            keys = self._chains.keys.get(place[0], {})
+            self._chains.standing[place] = type(chain)(chain.head, keys, chain.session)
+
+    async def _from_the_beginning(self, booth_id: str, target: wire.SubscribeResponse) -> Verified:
+        """Verify the booth's events up to and including `target`."""
+        replay = self._stub.Subscribe()
+        try:
+            await replay.write(wire.SubscribeRequest(start=wire.SubscribeStart(after=0, booth_ids=[booth_id])))
+            count = 0
+            while isinstance(response := await replay.read(), wire.SubscribeResponse):
+                count += 1
+                if response.cursor > target.cursor:
+                    break
+                verified = self._chains.verify(booth_id, response.envelope)
+                if response.cursor == target.cursor:
+                    if response.envelope != target.envelope:
+                        break
+                    return verified
+                if count % 256 == 0:
+                    await replay.write(wire.SubscribeRequest(ack=wire.SubscribeAck(through=response.cursor)))
+        finally:
+            replay.cancel()
+        raise Refused(
+            RefusalCode.GAP, f"cursor {target.cursor} does not come when {booth_id} is read from its beginning"
+        )
+
+
+async def fetch(stub: "SubscribeServiceAsyncStub", sha256: bytes, folder: Path) -> Path | None:
+    """Evidence into `folder/<sha256>`, verified before it gets that name; None when the port does not have it.
+
+    Raises BlobMismatch when the bytes that came are others.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / sha256.hex()
+    partial = folder / f".{sha256.hex()}.{os.getpid()}.part"
+    size = 0
+    try:
+        with partial.open("wb") as file:
+            async for response in stub.GetBlob(wire.GetBlobRequest(sha256=sha256)):
+                size += len(response.chunk)
+                if size > MAX_BLOB_BYTES:
+                    raise BlobMismatch(f"more than {MAX_BLOB_BYTES} bytes of evidence", "tell the port's people")
+                file.write(response.chunk)
+        if not check_file(partial, sha256):
+            raise BlobMismatch(f"the bytes that came are not those of {sha256.hex()}", "tell the port's people")
+        partial.rename(final)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return None
+    finally:
+        partial.unlink(missing_ok=True)
+    return final

@@ -1,0 +1,86 @@
+"""The gateway's settings.
+
+A whole settings file; paths are taken from the folder of the file:
+
+    identity:
+      key: keys/gateway.key           # made by `port-gateway keys init`
+      certificate: keys/gateway.crt
+    listen: 0.0.0.0:7443              # host:port; port 0 takes a free one
+    data: inbox                       # the folder of events, evidence and registered certificates
+    limits:                           # all of them may be left out
+      database_bytes: 500_000_000_000
+      window_records: 1024
+      window_bytes: 1048576
+      heartbeat_s: 5
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from edge_agent.settings_file import read_settings
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+
+MAX_BATCH_RECORDS = 256
+MAX_BATCH_BYTES = 256 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(_Section):
+    """The gateway's own key and certificate."""
+
+    key: Path
+    certificate: Path
+
+
+class Limits(_Section):
+    """What one peer may ask of the gateway, and how large the store may become."""
+
+    database_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = None
+    # Credit of a booth: what may be in flight, unacknowledged. Four full batches keep a 100 ms link busy.
+    window_records: Annotated[int, Field(ge=MAX_BATCH_RECORDS, le=65_536)] = 4 * MAX_BATCH_RECORDS
+    window_bytes: Annotated[int, Field(ge=MAX_BATCH_BYTES, le=64 * 1024 * 1024)] = 4 * MAX_BATCH_BYTES
+    max_batch_bytes: Annotated[int, Field(ge=MAX_ENVELOPE_BYTES, le=MAX_BATCH_BYTES)] = MAX_BATCH_BYTES
+    # The booth's watchdog gives up after 60 s; the wire promises an acknowledgement at least every 10 s.
+    heartbeat_s: Annotated[float, Field(gt=0, le=10)] = 5.0
+    # A peer that does not read or write for so long is gone.
+    idle_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    drain_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    identity: Identity
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+    data: Path
+    limits: Limits = Limits()
+
+    @field_validator("listen")
+    @classmethod
+    def _port_in_range(cls, value: str) -> str:
+        if int(value.rpartition(":")[2]) > 65_535:
+            raise ValueError("a port is at most 65535")
+        return value
+
+    @property
+    def database(self) -> Path:
+        return self.data / "inbox.sqlite"
+
+    @property
+    def evidence(self) -> Path:
+        return self.data / "evidence"
+
+    def at(self, folder: Path) -> "Settings":
+        """The same with every path taken from `folder`."""
+        identity = Identity(key=folder / self.identity.key, certificate=folder / self.identity.certificate)
+        return self.model_copy(update={"identity": identity, "data": folder / self.data})
+
+
+def read_config(path: Path) -> Settings:
+    """The settings of a file, with its paths resolved. Raises SettingsInvalid with every mistake."""
+    return read_settings(path, Settings).at(path.resolve().parent)

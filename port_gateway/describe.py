@@ -1,0 +1,128 @@
+"""An event as a person reads it, and as a program does."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+
+_RADIATION = {
+    wire.RADIATION_KIND_GAMMA: "gamma",
+    wire.RADIATION_KIND_NEUTRON: "neutron",
+}
+_STATES = {
+    wire.DEVICE_STATE_ONLINE: "online",
+    wire.DEVICE_STATE_WAITING: "waiting",
+    wire.DEVICE_STATE_OFFLINE: "offline",
+    wire.DEVICE_STATE_FAILED: "failed",
+}
+_REASONS = {
+    wire.MISSING_REASON_NOT_SEEN: "not seen",
+    wire.MISSING_REASON_COULD_NOT_LOOK: "could not look",
+}
+
+
+def event_json(event: wire.Event) -> dict[str, Any]:
+    """Protobuf's JSON with the field names of the .proto files, and bytes as lower-case hex."""
+    return _hex_bytes(event, MessageToDict(event, preserving_proto_field_name=True))
+
+
+def _hex_bytes(message: Message, values: dict[str, Any]) -> dict[str, Any]:
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            values[field.name] = [item.hex() for item in value] if field.is_repeated else value.hex()
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            if field.is_repeated:
+                for item, inner in zip(value, values[field.name], strict=True):
+                    _hex_bytes(item, inner)
+            else:
+                _hex_bytes(value, values[field.name])
+    return values
+
+
+def event_text(event: wire.Event) -> str:
+    """One line, and a second one where evidence belongs to it. Without control characters."""
+    at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_sane(event.at.utc_us))).strftime("%H:%M:%S")
+    clock = "" if event.at.clock_state == wire.CLOCK_STATE_SYNCHRONISED else "?"
+    text = f"{at}{clock}  {_body(event)}"
+    if event.evidence:
+        refs = "  ".join(f"{ref.kind} {ref.sha256.hex()} ({ref.size} B)" for ref in event.evidence)
+        text += f"\n    evidence: {refs}"
+    # What devices sent is shown to a terminal.
+    return "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
+
+
+def _sane(utc_us: int) -> int:
+    """A signed event may carry any number; a date has a range."""
+    return min(max(utc_us, 0), 253_402_300_799_999_999)
+
+
+def _body(event: wire.Event) -> str:
+    kind = event.WhichOneof("body")
+    if kind == "session_opened":
+        return f"session opened, agent {event.session_opened.agent_version}"
+    if kind == "inspection_opened":
+        opened = event.inspection_opened
+        return f"{opened.lane_id}: vehicle arrived ({opened.cause})"
+    if kind == "inspection_closed":
+        return _inspection(event.inspection_closed.inspection)
+    if kind == "alarm_raised":
+        alarm = event.alarm_raised
+        counts = ", ".join(map(str, alarm.counts))
+        return f"{alarm.lane_id}: RADIATION ALARM {_RADIATION.get(alarm.kind, '?')} at {alarm.device_id} ({counts})"
+    if kind == "device_changed":
+        return _device(event.device_changed)
+    if kind == "unassigned":
+        other = event.unassigned
+        return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} belongs to no vehicle"
+    return f"an event that this version does not know (protobuf field {kind})"
+
+
+def _inspection(inspection: wire.Inspection) -> str:
+    plate = _voted(inspection.plate) if inspection.HasField("plate") else "none read"
+    codes = ", ".join(
+        f"{_voted(code.vote)}{'' if code.check_digit_ok else ' check digit WRONG'}"
+        for code in inspection.container_codes
+    )
+    parts = [f"plate {plate}", f"container {codes or 'none read'}"]
+    if inspection.seals:
+        parts.append("seal " + ", ".join(seal.number for seal in inspection.seals))
+    parts.append("radiation " + ("; ".join(map(_verdict, inspection.radiation)) or "not measured"))
+    return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts)
+
+
+def _voted(vote: wire.Voted) -> str:
+    return f"{vote.text} ({vote.confidence:.2f}, {vote.reads} of {vote.reads + vote.reads_other} reads)"
+
+
+def _verdict(occupancy: wire.RadiationOccupancy) -> str:
+    alarms = [name for name, on in (("GAMMA", occupancy.gamma_alarm), ("NEUTRON", occupancy.neutron_alarm)) if on]
+    text = f"{' and '.join(alarms)} ALARM" if alarms else "no alarm"
+    if not occupancy.HasField("cross_check_sigma"):
+        return f"{text} (no cross-check)"
+    differs = occupancy.HasField("cross_check_alarm") and occupancy.cross_check_alarm != occupancy.gamma_alarm
+    return f"{text} (cross-check {occupancy.cross_check_sigma:.1f} sigma{', which DISAGREES' if differs else ''})"
+
+
+def _outcome(inspection: wire.Inspection) -> str:
+    outcome = inspection.WhichOneof("outcome")
+    if outcome == "complete":
+        return "complete"
+    if outcome == "incomplete":
+        missing = (f"{m.what} {_REASONS.get(m.reason, '?')}" for m in inspection.incomplete.missing)
+        return f"INCOMPLETE ({', '.join(missing)})"
+    if outcome == "abandoned":
+        return f"ABANDONED ({inspection.abandoned.why})"
+    return "no outcome"
+
+
+def _device(changed: wire.DeviceChanged) -> str:
+    if changed.WhichOneof("what") == "status":
+        what, detail = _STATES.get(changed.status.state, "?"), changed.status.detail
+    else:
+        over = "" if changed.fault.active else " is over"
+        what, detail = f"fault {changed.fault.fault}{over}", changed.fault.detail
+    return f"{changed.lane_id}: device {changed.device_id} {what}" + (f" ({detail})" if detail else "")

@@ -1,0 +1,204 @@
+"""What the port has accepted, by booth, epoch and sequence, and in commit order by cursor."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import apsw
+
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.errors import IdentityInvalid, Permanent, Recoverable, StoreCorrupt
+from edge_agent.wire.chain import Head
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from edge_agent.wire.identity import PublicKey, load_public_key, spki
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.verify import Chain, Session, Verified
+from port_gateway.store import Store
+
+# A page of a subscriber: bounds its memory, whatever the size of the envelopes.
+PAGE_BYTES = 1024 * 1024
+# A booth that is refused over and over must not fill the disk with alarms.
+MAX_ALARMS_A_BOOTH = 1000
+MAX_READERS_AN_IDENTITY = 100
+
+
+class HeadMoved(Recoverable):
+    """Another stream of the same booth has written in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One accepted event, as a reader gets it."""
+
+    cursor: int
+    booth_id: str
+    envelope: bytes
+    received_utc_us: int
+
+
+class Inbox:
+    """The accepted events over an open store. Reads may block on the disk: call them from a thread."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Raises StoreCorrupt when a chain does not end in the event it names."""
+        self._store = store
+        self._clock = clock
+        with store.reading() as db:
+            lost = db.execute(
+                "SELECT c.booth_id, c.seq FROM chain c LEFT JOIN event e USING (booth_id, epoch, seq)"
+                " WHERE e.sha256 IS NOT c.sha256 LIMIT 1"
+            ).fetchone()
+        if lost is not None:
+            raise StoreCorrupt(
+                f"{store.path}: the chain of {lost[0]} should end at sequence {lost[1]}, and that event is not there",
+                "run `port-gateway verify`, and restore the data folder from a backup",
+            )
+
+    # --- chains ---------------------------------------------------------------------------------------------
+    def chain(self, head: Head, device_keys: dict[str, PublicKey]) -> Chain:
+        """The chain of `head`'s booth and epoch as it stands durably; at its beginning when it is new."""
+        with self._store.reading() as db:
+            row = _chain_row(db, head)
+        if row is None:
+            return Chain(Head(head.booth_id, head.epoch), device_keys)
+        seq, sha256, key = row
+        return Chain(Head(head.booth_id, head.epoch, seq, sha256), device_keys, Session.of(_key(key, self._store)))
+
+    def append(self, before: Head, verified: Sequence[Verified]) -> "Future[None]":
+        """Keep consecutive events that follow `before`. Durable when the future is set.
+
+        The future fails with HeadMoved when the chain no longer stands at `before`, StoreFull, or a fatal error.
+        """
+        after = verified[-1].chain
+        if after.session is None:
+            raise ValueError("a verified chain has a session")
+        session_key = spki(after.session.key)
+        now = self._now_us()
+        rows = [(before.booth_id, before.epoch, v.event.seq, v.sha256, v.envelope, now) for v in verified]
+        sessions = [
+            (before.booth_id, before.epoch, v.chain.session.key_id, spki(v.chain.session.key), v.event.seq)
+            for v in verified
+            if v.event.WhichOneof("body") == "session_opened" and v.chain.session is not None
+        ]
+
+        def write(db: apsw.Connection) -> None:
+            row = _chain_row(db, before)
+            stands = (0, Head(before.booth_id, before.epoch).sha256) if row is None else row[:2]
+            if stands != (before.seq, before.sha256):
+                raise HeadMoved(
+                    f"the chain of {before.booth_id} stands at {stands[0]}, not at {before.seq}", "open a new stream"
+                )
+            db.executemany(
+                "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
+            )
+            # A booth may open two sessions with one key; the earlier opening stands.
+            db.executemany("INSERT OR IGNORE INTO session VALUES (?,?,?,?,?)", sessions)
+            db.execute(
+                "INSERT INTO chain VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET"
+                " seq = excluded.seq, sha256 = excluded.sha256, session_key = excluded.session_key",
+                (before.booth_id, before.epoch, after.head.seq, after.head.sha256, session_key),
+            )
+
+        return self._store.submit(write)
+
+    def held_sha256(self, booth_id: str, epoch: bytes, seq: int) -> bytes | None:
+        """The digest of the envelope held at that sequence."""
+        with self._store.reading() as db:
+            value = db.execute(
+                "SELECT sha256 FROM event WHERE booth_id = ? AND epoch = ? AND seq = ?", (booth_id, epoch, seq)
+            ).get
+        return value if isinstance(value, bytes) else None
+
+    def session(self, booth_id: str, epoch: bytes, key_id: str) -> Session | None:
+        """A session that this chain has had, by key id."""
+        with self._store.reading() as db:
+            value = db.execute(
+                "SELECT public_key FROM session WHERE booth_id = ? AND epoch = ? AND key_id = ?",
+                (booth_id, epoch, key_id),
+            ).get
+        return Session.of(_key(value, self._store)) if isinstance(value, bytes) else None
+
+    def alarm(self, head: Head, refused: Refused, envelope: bytes) -> "Future[None]":
+        """Record a refusal that must be looked into. The same one is recorded once; at most 1,000 a booth."""
+        row = (
+            head.booth_id,
+            head.epoch,
+            min(refused.seq, 2**63 - 1),
+            refused.code.name,
+            refused.detail[:500],
+            envelope if len(envelope) <= MAX_ENVELOPE_BYTES else b"",
+            self._now_us(),
+        )
+
+        def write(db: apsw.Connection) -> None:
+            count = db.execute("SELECT count(*) FROM alarm WHERE booth_id = ?", (head.booth_id,)).get
+            if isinstance(count, int) and count < MAX_ALARMS_A_BOOTH:
+                db.execute(
+                    "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
+                    " VALUES (?,?,?,?,?,?,?)",
+                    row,
+                )
+
+        return self._store.submit(write)
+
+    # --- readers --------------------------------------------------------------------------------------------
+    def page(self, after: int, booth_ids: Sequence[str], limit: int) -> tuple[list[Stored], int]:
+        """Up to `limit` events after a cursor, and the cursor through which was looked."""
+        marks = ",".join("?" * len(booth_ids))
+        wanted = f" AND booth_id IN ({marks})" if booth_ids else ""
+        found: list[Stored] = []
+        size = 0
+        with self._store.reading() as db:
+            newest = db.execute("SELECT max(cursor) FROM event").get
+            rows = db.execute(
+                "SELECT cursor, booth_id, envelope, received_utc_us FROM event"  # noqa: S608 - only marks
+                f" WHERE cursor > ?{wanted} ORDER BY cursor LIMIT ?",
+                (after, *booth_ids, limit),
+            )
+            for row in rows:
+                found.append(Stored(*row))
+                size += len(found[-1].envelope)
+                if size >= PAGE_BYTES:
+                    break
+        if len(found) == limit or size >= PAGE_BYTES:
+            return found, found[-1].cursor
+        return found, max(after, newest if isinstance(newest, int) else 0)
+
+    def reader_cursor(self, identity: str, name: str) -> int:
+        """The cursor that this reader has acknowledged under `name`; 0 at its beginning."""
+        with self._store.reading() as db:
+            value = db.execute("SELECT through FROM reader WHERE identity = ? AND name = ?", (identity, name)).get
+        return value if isinstance(value, int) else 0
+
+    def keep_cursor(self, identity: str, name: str, through: int) -> "Future[None]":
+        """Remember what this reader has acknowledged. It may go back: a reader that lost data reads again."""
+        now = self._now_us()
+
+        def write(db: apsw.Connection) -> None:
+            count = db.execute("SELECT count(*) FROM reader WHERE identity = ? AND name <> ?", (identity, name)).get
+            if isinstance(count, int) and count >= MAX_READERS_AN_IDENTITY:
+                raise Permanent(f"{identity} keeps {count} cursors already", "use one of their names again")
+            db.execute(
+                "INSERT INTO reader VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET"
+                " through = excluded.through, updated_utc_us = excluded.updated_utc_us",
+                (identity, name, through, now),
+            )
+
+        return self._store.submit(write)
+
+    def _now_us(self) -> int:
+        return round(self._clock.now().utc.timestamp() * 1e6)
+
+
+def _chain_row(db: apsw.Connection, head: Head) -> tuple[int, bytes, bytes] | None:
+    row = db.execute(
+        "SELECT seq, sha256, session_key FROM chain WHERE booth_id = ? AND epoch = ?", (head.booth_id, head.epoch)
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _key(der: bytes, store: Store) -> PublicKey:
+    try:
+        return load_public_key(der)
+    except IdentityInvalid as error:
+        raise StoreCorrupt(f"{store.path}: a session key cannot be read: {error.wrong}", "restore a backup") from None

@@ -1,0 +1,264 @@
+"""IngestService: one stream a booth, credit by window, an acknowledgement only after the inbox has committed.
+
+    booth ─► batch ─► window ─► judge (thread) ─► inbox.append ─► queue ─► future set ─► ack ─► booth
+
+Two coroutines a stream: one takes batches in, one answers in their order. A refusal travels through the same queue,
+so that everything before it is acknowledged first; then a Nack names it and the stream ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_agent.domain.errors import EdgeAgentError, Recoverable
+from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.identity import Role
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceServicer
+from edge_agent.wire.verify import Chain
+from port_gateway.config import MAX_BATCH_RECORDS, Limits
+from port_gateway.inbox import Inbox
+from port_gateway.peers import Context, end, peer_of
+from port_gateway.receive import judge_batch, judge_hello
+from port_gateway.trust import TrustStore
+
+log = logging.getLogger(__name__)
+
+HELLO_TIMEOUT_S = 10.0
+# Of these a person must hear; a request that does not fit the protocol is logged only.
+_NO_ALARM = {RefusalCode.PROTOCOL, RefusalCode.NOT_TRUSTED}
+
+
+class StreamOver(Recoverable):
+    """The stream ends without fault: superseded, or the gateway stops."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A batch on its way to the disk. `future` is None when all of it was held already."""
+
+    future: "asyncio.Future[None] | None"
+    head: Head
+    records: int
+    size: int
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One booth's open stream."""
+
+    answers: "asyncio.Queue[_Pending | EdgeAgentError | None]" = field(default_factory=asyncio.Queue)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[object] | None" = field(default_factory=asyncio.current_task)
+    in_flight: dict[int, bytes] = field(default_factory=dict)
+    records: int = 0
+    size: int = 0
+
+
+class Ingest(IngestServiceServicer):
+    """The service over an inbox."""
+
+    def __init__(self, inbox: Inbox, trust: TrustStore, limits: Limits) -> None:
+        self._inbox = inbox
+        self._trust = trust
+        self._limits = limits
+        self._streams: dict[str, _Stream] = {}
+        self._stopping = False
+
+    async def stop(self) -> None:
+        """Every stream acknowledges what is on its way, and ends."""
+        self._stopping = True
+        streams = list(self._streams.values())
+        for stream in streams:
+            stream.answers.put_nowait(StreamOver("the gateway is stopping"))
+        if streams:
+            await asyncio.wait(
+                [asyncio.ensure_future(s.finished.wait()) for s in streams], timeout=self._limits.drain_s
+            )
+
+    async def StreamEvents(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[wire.StreamEventsRequest], context: Context
+    ) -> None:
+        """See docs/wire.md."""
+        try:
+            try:
+                await self._stream(request_iterator, context)
+            except Refused as refused:
+                nack = wire.Nack(seq=refused.seq, code=refused.code.value, detail=refused.detail)
+                await self._write(context, wire.StreamEventsResponse(nack=nack))
+                raise
+        except EdgeAgentError as error:
+            await end(context, error)
+
+    async def _stream(self, requests: AsyncIterator[wire.StreamEventsRequest], context: Context) -> None:
+        peer = peer_of(context, self._trust, Role.BOOTH)
+        booth_id = str(peer.identity)
+        hello = await _hello(requests, booth_id)
+        stream = await self._take_over(booth_id)
+        try:
+            keys = self._trust.current().device_keys(booth_id)
+            chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys)
+            try:
+                judge_hello(hello, chain.head)
+            except Refused as refused:
+                await self._alarm(chain.head, refused, b"")
+                raise
+            log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
+            await self._write(context, wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
+            async with asyncio.TaskGroup() as group:
+                taking = group.create_task(self._take(requests, stream, chain), name=f"take {booth_id}")
+                try:
+                    await self._answer(context, stream, chain.head)
+                finally:
+                    taking.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            stream.finished.set()
+            if self._streams.get(booth_id) is stream:
+                del self._streams[booth_id]
+
+    async def _take_over(self, booth_id: str) -> _Stream:
+        """Become the booth's stream; the one before ends first, with what it has in flight."""
+        if self._stopping:
+            raise StreamOver("the gateway is stopping")
+        before, stream = self._streams.get(booth_id), _Stream()
+        self._streams[booth_id] = stream
+        if before is not None:
+            before.answers.put_nowait(StreamOver("superseded by a newer stream of this booth"))
+            try:
+                async with asyncio.timeout(self._limits.drain_s):
+                    await before.finished.wait()
+            except TimeoutError:
+                if before.task is not None:
+                    before.task.cancel()
+        return stream
+
+    def _welcome(self, head: Head) -> wire.Welcome:
+        return wire.Welcome(
+            durable_through=head.seq,
+            chain_head=head.sha256,
+            window_records=self._limits.window_records,
+            window_bytes=self._limits.window_bytes,
+            max_batch_bytes=self._limits.max_batch_bytes,
+        )
+
+    # --- in -------------------------------------------------------------------------------------------------
+    async def _take(self, requests: AsyncIterator[wire.StreamEventsRequest], stream: _Stream, chain: Chain) -> None:
+        try:
+            async for request in requests:
+                chain = await self._batch(request, stream, chain)
+            stream.answers.put_nowait(None)
+        except EdgeAgentError as error:
+            stream.answers.put_nowait(error)
+
+    async def _batch(self, request: wire.StreamEventsRequest, stream: _Stream, chain: Chain) -> Chain:
+        if request.WhichOneof("message") != "batch":
+            raise Refused(RefusalCode.PROTOCOL, "after the hello, only batches may come")
+        batch = request.batch
+        envelopes = list(batch.envelopes)
+        records, size = len(envelopes), sum(map(len, envelopes))
+        self._within_limits(stream, batch.first_seq, records, size)
+        stream.records += records
+        stream.size += size
+        judged = await asyncio.to_thread(
+            judge_batch, self._inbox, chain, dict(stream.in_flight), batch.first_seq, envelopes
+        )
+        future = None
+        if judged.verified:
+            future = asyncio.wrap_future(self._inbox.append(chain.head, judged.verified))
+            stream.in_flight.update({v.event.seq: v.sha256 for v in judged.verified})
+        stream.answers.put_nowait(_Pending(future, judged.chain.head, records, size))
+        if judged.refused is not None:
+            await self._alarm(judged.chain.head, judged.refused, judged.refused_envelope)
+            raise judged.refused
+        return judged.chain
+
+    def _within_limits(self, stream: _Stream, first_seq: int, records: int, size: int) -> None:
+        if not 1 <= first_seq < 2**63 - MAX_BATCH_RECORDS:
+            raise Refused(RefusalCode.PROTOCOL, "a batch begins at sequence 1 or later")
+        if not 1 <= records <= MAX_BATCH_RECORDS:
+            raise Refused(RefusalCode.PROTOCOL, f"a batch of {records} records, 1 to {MAX_BATCH_RECORDS} are allowed")
+        if records > 1 and size > self._limits.max_batch_bytes:  # a single envelope has a limit of its own
+            raise Refused(RefusalCode.PROTOCOL, f"a batch of {size} bytes, at most {self._limits.max_batch_bytes}")
+        if stream.records + records > self._limits.window_records or stream.size + size > self._limits.window_bytes:
+            raise Refused(
+                RefusalCode.PROTOCOL,
+                f"{stream.records + records} records and {stream.size + size} bytes in flight, the window is"
+                f" {self._limits.window_records} and {self._limits.window_bytes}",
+            )
+
+    async def _alarm(self, head: Head, refused: Refused, envelope: bytes) -> None:
+        if refused.code in _NO_ALARM:
+            return
+        log.error("%s: refused: %s", head.booth_id, refused.wrong)
+        try:
+            await asyncio.wrap_future(self._inbox.alarm(head, refused, envelope))
+        except Recoverable as error:  # the refusal itself must still reach the booth
+            log.error("%s: the alarm could not be recorded: %s", head.booth_id, error.wrong)
+
+    # --- out ------------------------------------------------------------------------------------------------
+    async def _answer(self, context: Context, stream: _Stream, head: Head) -> None:
+        """Acknowledge in order, or repeat the last acknowledgement as a heartbeat. Returns at the end of requests."""
+        getting = asyncio.ensure_future(stream.answers.get())
+        try:
+            while True:
+                if not await self._within_heartbeat(getting):
+                    await self._ack(context, head)
+                    continue
+                answer = getting.result()
+                if answer is None:
+                    return
+                if isinstance(answer, EdgeAgentError):
+                    raise answer
+                if answer.future is not None:
+                    while not await self._within_heartbeat(answer.future):
+                        await self._ack(context, head)
+                    answer.future.result()
+                for seq in range(head.seq + 1, answer.head.seq + 1):
+                    stream.in_flight.pop(seq, None)
+                head = answer.head
+                stream.records -= answer.records
+                stream.size -= answer.size
+                await self._ack(context, head)
+                getting = asyncio.ensure_future(stream.answers.get())
+        finally:
+            getting.cancel()
+
+    async def _within_heartbeat(self, future: "asyncio.Future[Any]") -> bool:
+        done, _ = await asyncio.wait([future], timeout=self._limits.heartbeat_s)
+        return bool(done)
+
+    async def _ack(self, context: Context, head: Head) -> None:
+        peer_of(context, self._trust, Role.BOOTH)  # a certificate may expire or be replaced while the stream is open
+        await self._write(
+            context, wire.StreamEventsResponse(ack=wire.Ack(durable_through=head.seq, chain_head=head.sha256))
+        )
+
+    async def _write(self, context: Context, response: wire.StreamEventsResponse) -> None:
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                await context.write(response)
+        except TimeoutError:
+            raise StreamOver("the booth does not read its acknowledgements") from None
+
+
+async def _hello(requests: AsyncIterator[wire.StreamEventsRequest], booth_id: str) -> wire.Hello:
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            request = await anext(requests, None)
+    except TimeoutError:
+        raise Refused(RefusalCode.PROTOCOL, f"no hello within {HELLO_TIMEOUT_S:g} s") from None
+    if request is None or request.WhichOneof("message") != "hello":
+        raise Refused(RefusalCode.PROTOCOL, "the first request must be a hello")
+    hello = request.hello
+    if hello.booth_id != booth_id:
+        raise Refused(
+            RefusalCode.NOT_TRUSTED, f"the certificate is that of {booth_id}, the hello names {hello.booth_id[:200]!r}"
+        )
+    if len(hello.epoch) != EPOCH_BYTES:
+        raise Refused(RefusalCode.PROTOCOL, f"an epoch has {EPOCH_BYTES} bytes, not {len(hello.epoch)}")
+    return hello

@@ -1,0 +1,161 @@
+"""The running gateway: the inbox, the services over it, and one mTLS port."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography.hazmat.primitives import serialization
+
+from edge_agent.domain.clock import Clock, SystemClock
+from edge_agent.domain.errors import EdgeAgentError, Fatal, IdentityInvalid, PortUnreachable, Recoverable
+from edge_agent.wire.identity import (
+    Role,
+    SpiffeId,
+    certificate_key,
+    identity_of,
+    key_id,
+    load_certificate,
+    load_private_key,
+)
+from edge_agent.wire.v1alpha1 import services_pb2_grpc as services
+from port_gateway.config import Settings
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.inbox import Inbox
+from port_gateway.ingest import Ingest
+from port_gateway.store import Store
+from port_gateway.subscribe import Bell, Subscriptions
+from port_gateway.trust import TrustStore
+from port_gateway.upload import EvidenceUpload
+
+# A full batch with its framing, or one envelope of twice the allowed size, so that it is refused by its code.
+MAX_MESSAGE_BYTES = 512 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 64),
+    ("grpc.so_reuseport", 0),
+    # A booth's connection may be silent for hours and must be known dead soon: both sides ping.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
+)
+STOP_GRACE_S = 2.0
+
+
+class Gateway:
+    """Everything that `serve` runs, for a command or a test. `async with running(settings) as gateway`."""
+
+    def __init__(self, identity: SpiffeId, address: str, failed: "asyncio.Future[Fatal]") -> None:
+        self.identity = identity
+        self.address = address
+        self.failed = failed
+
+
+async def serve(settings: Settings, ready: Callable[[Gateway], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises the store's failure, and what `running` raises."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as gateway:
+        ready(gateway)
+        stopping = asyncio.ensure_future(stop.wait())
+        waiting: list[asyncio.Future[Any]] = [stopping, gateway.failed]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if gateway.failed.done():
+            raise gateway.failed.result()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+    """A gateway that serves while the block runs, and drains after it.
+
+    Raises IdentityInvalid, StoreCorrupt, StoreFailed, Recoverable (in use by another gateway), PortUnreachable
+    (the address cannot be listened on).
+    """
+    clock = clock or SystemClock()
+    identity, pair = _identity(settings)
+    loop = asyncio.get_running_loop()
+    bell, failed = Bell(), loop.create_future()
+    with _alone(settings.data), contextlib.closing(Store(settings.database, settings.limits.database_bytes)) as store:
+        store.on_commit = lambda: _on_loop(loop, bell.ring)
+        store.on_failure = lambda error: _on_loop(loop, lambda: failed.set_result(error))  # at most once
+        inbox, trust, files = Inbox(store, clock), TrustStore(store, clock), EvidenceFiles(settings.evidence)
+        ingest = Ingest(inbox, trust, settings.limits)
+        subscriptions = Subscriptions(inbox, files, trust, bell)
+        server = grpc.aio.server(options=_OPTIONS)
+        services.add_IngestServiceServicer_to_server(ingest, server)
+        services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
+        services.add_SubscribeServiceServicer_to_server(subscriptions, server)
+        host = settings.listen.rpartition(":")[0]
+        try:
+            port = server.add_secure_port(settings.listen, _credentials(pair, trust))
+        except RuntimeError:
+            raise PortUnreachable(f"cannot listen on {settings.listen}", "is another program using it?") from None
+        await server.start()
+        try:
+            yield Gateway(identity, f"{host}:{port}", failed)
+        finally:
+            subscriptions.stop()
+            await ingest.stop()
+            await server.stop(STOP_GRACE_S)
+
+
+def _identity(settings: Settings) -> tuple[SpiffeId, tuple[bytes, bytes]]:
+    key = load_private_key(settings.identity.key)
+    certificate = load_certificate(settings.identity.certificate)
+    identity = identity_of(certificate)
+    if identity.role is not Role.GATEWAY:
+        raise IdentityInvalid(f"{identity} is a {identity.role}", "give the gateway a gateway's certificate")
+    if key_id(key.public_key()) != key_id(certificate_key(certificate)):
+        raise IdentityInvalid(
+            f"{settings.identity.key} does not belong to {settings.identity.certificate}",
+            "give the pair of `keys init`",
+        )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return identity, (pem, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _credentials(pair: tuple[bytes, bytes], trust: TrustStore) -> grpc.ServerCredentials:
+    """TLS that asks for the registered certificates at every handshake, so that `trust add` works at once."""
+    last: list[grpc.ServerCertificateConfiguration] = []
+
+    def fetch() -> grpc.ServerCertificateConfiguration:
+        try:
+            # The gateway's own certificate keeps the list from being empty, and opens nothing (peers.py).
+            roots = pair[1] + trust.current().roots_pem()
+        except EdgeAgentError:
+            if not last:
+                raise
+            return last[0]  # the services look again, and end the call in words
+        last[:] = [grpc.ssl_server_certificate_configuration([pair], roots)]
+        return last[0]
+
+    return grpc.dynamic_ssl_server_credentials(fetch(), fetch, require_client_authentication=True)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it everyone who listens
+        loop.call_soon_threadsafe(what)
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One gateway a data folder."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(data / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Recoverable(f"{data} is served by another gateway", "stop it, or give another `data`") from None
+        yield
+    finally:
+        os.close(descriptor)

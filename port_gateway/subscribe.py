@@ -1,0 +1,210 @@
+"""SubscribeService: back-offices read what was accepted, from any cursor, at their own pace.
+
+A subscriber costs one page of memory: pages are read from the disk when it has credit, and a commit wakes those
+that have read everything. Nobody waits for a slow one.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import grpc
+
+from edge_agent.domain.errors import EdgeAgentError, Recoverable
+from edge_agent.wire.identity import Role
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.inbox import Inbox
+from port_gateway.peers import Context, end, peer_of
+from port_gateway.trust import TrustStore
+from port_gateway.upload import SHA256_BYTES
+
+DEFAULT_OUTSTANDING = 1_000
+MAX_OUTSTANDING = 10_000
+MAX_NAME = 64
+MAX_FILTER = 256
+PAGE_RECORDS = 256
+START_TIMEOUT_S = 10.0
+# How often a certificate's expiry is looked at while there is nothing to send.
+RECHECK_S = 10.0
+_LAST_CURSOR = 2**63 - 1
+
+
+class Bell:
+    """Wakes everyone who waits when something was committed."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """On the loop's thread."""
+        rung, self._next = self._next, asyncio.Event()
+        rung.set()
+
+    def next(self) -> asyncio.Event:
+        """Set at the next ring. Take it before looking, then wait: no ring is missed."""
+        return self._next
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One subscription: what was sent and not acknowledged."""
+
+    identity: str
+    name: str
+    credit: int
+    outstanding: deque[int] = field(default_factory=deque)
+    last_sent: int = 0
+    acked: int | None = None
+    kept: int | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)  # the reader has half-closed: it wants no more
+
+
+class Subscriptions(SubscribeServiceServicer):
+    """The service over an inbox and a folder of evidence."""
+
+    def __init__(self, inbox: Inbox, files: EvidenceFiles, trust: TrustStore, bell: Bell) -> None:
+        self._inbox = inbox
+        self._files = files
+        self._trust = trust
+        self._bell = bell
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Every subscription ends."""
+        self._stopping.set()
+
+    async def Subscribe(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[wire.SubscribeRequest], context: Context
+    ) -> None:
+        """See docs/wire.md."""
+        try:
+            identity = str(peer_of(context, self._trust, Role.BACK_OFFICE).identity)
+            start = await _start(request_iterator)
+            reader = _Reader(identity, start.name, min(start.max_outstanding, MAX_OUTSTANDING) or DEFAULT_OUTSTANDING)
+            after = start.after
+            if not start.HasField("after") and start.name:
+                after = await asyncio.to_thread(self._inbox.reader_cursor, identity, start.name)
+            after = reader.last_sent = min(after, _LAST_CURSOR)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    acks = group.create_task(self._acks(request_iterator, reader), name=f"acks of {identity}")
+                    try:
+                        await self._send(context, reader, after, list(start.booth_ids))
+                    finally:
+                        acks.cancel()
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+            finally:
+                await self._keep(reader)
+        except EdgeAgentError as error:
+            await end(context, error)
+
+    async def _send(self, context: Context, reader: _Reader, after: int, booth_ids: Sequence[str]) -> None:
+        while True:
+            bell = self._bell.next()
+            reader.changed.clear()
+            if self._stopping.is_set():
+                raise Recoverable("the gateway is stopping", "subscribe again")
+            peer_of(context, self._trust, Role.BACK_OFFICE)
+            room = reader.credit - len(reader.outstanding)
+            if reader.closed.is_set():
+                return
+            if room == 0:
+                await _first_of(reader.changed, reader.closed, self._stopping)
+                continue
+            found, through = await asyncio.to_thread(self._inbox.page, after, booth_ids, min(room, PAGE_RECORDS))
+            for stored in found:
+                reader.outstanding.append(stored.cursor)
+                reader.last_sent = stored.cursor
+                await context.write(
+                    wire.SubscribeResponse(
+                        cursor=stored.cursor,
+                        envelope=stored.envelope,
+                        booth_id=stored.booth_id,
+                        received_utc_us=stored.received_utc_us,
+                    )
+                )
+            if through == after:
+                await _first_of(bell, reader.closed, self._stopping)
+            after = through
+
+    async def _acks(self, requests: AsyncIterator[wire.SubscribeRequest], reader: _Reader) -> None:
+        async for request in requests:
+            if request.WhichOneof("message") != "ack":
+                raise Refused(RefusalCode.PROTOCOL, "after the start, only acknowledgements may come")
+            through = request.ack.through
+            if through > reader.last_sent:
+                raise Refused(RefusalCode.PROTOCOL, f"cursor {through} was not sent yet")
+            while reader.outstanding and reader.outstanding[0] <= through:
+                reader.outstanding.popleft()
+            if reader.acked is None or through > reader.acked:
+                reader.acked = through
+            reader.changed.set()
+            await self._keep(reader)
+        reader.closed.set()
+
+    async def _keep(self, reader: _Reader) -> None:
+        if reader.name and reader.acked is not None and reader.acked != reader.kept:
+            through = reader.acked
+            await asyncio.wrap_future(self._inbox.keep_cursor(reader.identity, reader.name, through))
+            reader.kept = through
+
+    async def GetBlob(  # type: ignore[override]  # noqa: N802
+        self, request: wire.GetBlobRequest, context: Context
+    ) -> None:
+        """See docs/wire.md."""
+        try:
+            peer_of(context, self._trust, Role.BACK_OFFICE)
+            if len(request.sha256) != SHA256_BYTES:
+                raise Refused(RefusalCode.PROTOCOL, f"a SHA-256 has {SHA256_BYTES} bytes, not {len(request.sha256)}")
+            chunks = self._files.read(request.sha256)
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                await context.write(wire.GetBlobResponse(chunk=chunk))
+        except FileNotFoundError:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "this evidence has not arrived")
+        except EdgeAgentError as error:
+            await end(context, error)
+
+    async def ListBooths(  # noqa: N802
+        self, request: wire.ListBoothsRequest, context: Context
+    ) -> wire.ListBoothsResponse:
+        """See docs/wire.md."""
+        try:
+            peer_of(context, self._trust, Role.BACK_OFFICE)
+            certificates = self._trust.current().certificates()
+        except EdgeAgentError as error:
+            await end(context, error)
+        return wire.ListBoothsResponse(
+            booths=[wire.Booth(booth_id=booth, certificates=ders) for booth, ders in sorted(certificates.items())]
+        )
+
+
+async def _start(requests: AsyncIterator[wire.SubscribeRequest]) -> wire.SubscribeStart:
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            request = await anext(requests, None)
+    except TimeoutError:
+        raise Refused(RefusalCode.PROTOCOL, f"no start within {START_TIMEOUT_S:g} s") from None
+    if request is None or request.WhichOneof("message") != "start":
+        raise Refused(RefusalCode.PROTOCOL, "the first request must be a start")
+    start = request.start
+    if len(start.name) > MAX_NAME or not start.name.isprintable():
+        raise Refused(RefusalCode.PROTOCOL, f"a name has at most {MAX_NAME} printable characters")
+    if len(start.booth_ids) > MAX_FILTER:
+        raise Refused(RefusalCode.PROTOCOL, f"{len(start.booth_ids)} booths to filter by, at most {MAX_FILTER}")
+    return start
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Returns when one of them is set, and after RECHECK_S at the latest."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=RECHECK_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,104 @@
+"""`port-gateway tail`: what a back-office receives, shown as it comes."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_agent.domain.errors import PortUnreachable
+from edge_agent.wire.refused import Refused
+from port_gateway.client import Received, Subscription, connected
+from port_gateway.describe import event_json, event_text
+
+OK, NOT_VERIFIED = 0, 1
+BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Where to read, from where on, and when to end."""
+
+    gateway: str
+    gateway_certificate: Path
+    key: Path
+    certificate: Path
+    name: str = ""
+    after: int | None = None
+    limit: int | None = None
+    follow: bool = False
+    wait_s: float = 3.0
+
+
+class Printer:
+    """Writes each event to standard output, as text or as one JSON object a line."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def show(self, received: Received) -> None:
+        event = received.verified.event
+        if self._as_json:
+            facts = {
+                "cursor": received.cursor,
+                "booth_id": received.booth_id,
+                "seq": event.seq,
+                "epoch": event.epoch.hex(),
+                "sha256": received.verified.sha256.hex(),
+                "verified": True,
+                "event": event_json(event),
+            }
+            line = json.dumps(facts)
+        else:
+            booth = received.booth_id.rpartition("/")[2]
+            line = f"{received.cursor:>8}  {booth} #{event.seq}  {event_text(event)}"
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def refused(self, refused: Refused) -> None:
+        if self._as_json:
+            facts = {"verified": False, "code": refused.code.name, "seq": refused.seq, "detail": refused.detail}
+            sys.stdout.write(json.dumps(facts) + "\n")
+            sys.stdout.flush()
+        sys.stderr.write(f"port-gateway: NOT VERIFIED: {refused}\n")
+
+
+async def tail(wanted: Tail, printer: Printer) -> int:
+    """Show events until the limit, the end, or the first that does not verify. Raises PortUnreachable, PortRefused."""
+    failures = 0
+    while True:
+        try:
+            async for received in _read(wanted):
+                failures = 0
+                printer.show(received)
+                limit = None if wanted.limit is None else wanted.limit - 1
+                wanted = replace(wanted, after=received.cursor, limit=limit)
+            return OK
+        except Refused as refused:
+            printer.refused(refused)
+            return NOT_VERIFIED
+        except PortUnreachable as error:
+            if not wanted.follow:
+                raise
+            if failures == 0:
+                sys.stderr.write(f"port-gateway: cut off, connecting again: {error.wrong}\n")
+            await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+            failures += 1
+
+
+async def _read(wanted: Tail) -> AsyncIterator[Received]:
+    async with (
+        connected(wanted.gateway, wanted.gateway_certificate, wanted.key, wanted.certificate) as stub,
+        Subscription(stub, wanted.name, wanted.after) as subscription,
+    ):
+        left = wanted.limit
+        while left is None or left > 0:
+            received = await subscription.next(None if wanted.follow else wanted.wait_s)
+            if received is None:
+                break
+            yield received
+            # Only now: what was not shown is sent again.
+            await subscription.ack(received.cursor)
+            left = None if left is None else left - 1
+        await subscription.done()

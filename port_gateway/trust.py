@@ -1,0 +1,187 @@
+"""Who may speak to the gateway: certificates that a person registered, each for the one identity it names.
+
+TLS alone is not enough: its library accepts any certificate that a registered key has signed, so that one booth
+could issue itself another booth's name. A peer is therefore known by the very certificate it shows (`peer`).
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import apsw
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.wire.identity import PublicKey, Role, SpiffeId, certificate_key, identity_of, key_id
+from edge_agent.wire.refused import RefusalCode, Refused
+from port_gateway.store import Store
+
+REGISTERED_ROLES = (Role.BOOTH, Role.BACK_OFFICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registered certificate. One that is not `active` was replaced: it only verifies old events."""
+
+    identity: SpiffeId
+    certificate: x509.Certificate
+    der: bytes
+    added_utc_us: int
+    active: bool
+
+    @property
+    def key(self) -> PublicKey:
+        return certificate_key(self.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The registered certificates at one moment, newest first."""
+
+    version: int
+    registered: tuple[Registered, ...]
+
+    def roots_pem(self) -> bytes:
+        """The active certificates as PEM: the only anchors of TLS."""
+        return b"".join(r.certificate.public_bytes(serialization.Encoding.PEM) for r in self.registered if r.active)
+
+    def certificates(self) -> dict[str, list[bytes]]:
+        """Every certificate (DER) that a booth ever had, newest first, by booth id."""
+        booths: dict[str, list[bytes]] = {}
+        for r in self.registered:
+            if r.identity.role is Role.BOOTH:
+                booths.setdefault(str(r.identity), []).append(r.der)
+        return booths
+
+    def device_keys(self, booth_id: str) -> dict[str, PublicKey]:
+        """Keys by key id that may open a session of this booth: those of every certificate it ever had.
+
+        A replaced key still verifies what it signed before; it cannot send, for its certificate opens no stream.
+        """
+        return {key_id(r.key): r.key for r in self.registered if str(r.identity) == booth_id}
+
+
+class TrustStore:
+    """The `trust` table. `trust add` may write it while a gateway is running: every look is at the newest state."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: Trust | None = None
+
+    def current(self) -> Trust:
+        """The registered certificates now. Cheap while nothing changes. From any thread."""
+        with self._lock:
+            with self._store.reading() as db:
+                version = db.execute("SELECT value FROM meta WHERE key = 'trust_version'").get
+                if self._known is None or version != self._known.version:
+                    self._known = read_trust(db)
+            return self._known
+
+    def peer(self, pem: bytes, role: Role) -> Registered:
+        """The registered certificate that a peer showed. Raises Refused(NOT_TRUSTED).
+
+        Refused is one that is not registered (or was replaced), has expired, or stands for another role.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+        except ValueError:
+            raise Refused(RefusalCode.NOT_TRUSTED, "no certificate was shown") from None
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        found = next((r for r in self.current().registered if r.active and r.der == der), None)
+        if found is None:
+            raise Refused(RefusalCode.NOT_TRUSTED, "this certificate is not registered: `port-gateway trust add` it")
+        if not _in_time(certificate, self._clock.now().utc):
+            raise Refused(RefusalCode.NOT_TRUSTED, f"the certificate of {found.identity} is not valid at this time")
+        if found.identity.role is not role:
+            raise Refused(RefusalCode.NOT_TRUSTED, f"{found.identity} is no {role}, and this is for a {role} only")
+        return found
+
+    def add(self, certificates: Sequence[x509.Certificate], replace: bool = False) -> list[tuple[SpiffeId, bool]]:
+        """Register certificates, all or none; each with whether it was new. Raises IdentityInvalid."""
+        now = self._clock.now().utc
+        for certificate in certificates:
+            _acceptable(certificate, now)
+
+        def write(db: apsw.Connection) -> list[tuple[SpiffeId, bool]]:
+            added = [_add(db, certificate, replace, round(now.timestamp() * 1e6)) for certificate in certificates]
+            if any(new for _, new in added):
+                db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
+            return added
+
+        return self._store.submit(write).result()
+
+
+def read_trust(db: apsw.Connection) -> Trust:
+    """Every registered certificate, in the transaction of `db`."""
+    version = db.execute("SELECT value FROM meta WHERE key = 'trust_version'").get
+    rows = db.execute("SELECT certificate, added_utc_us, replaced_utc_us FROM trust ORDER BY id DESC").fetchall()
+    registered = []
+    for der, added, replaced in rows:
+        assert isinstance(der, bytes)  # noqa: S101 - STRICT columns
+        assert isinstance(added, int)  # noqa: S101
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            registered.append(Registered(identity_of(certificate), certificate, der, added, replaced is None))
+        except ValueError as error:
+            raise apsw.CorruptError(f"a registered certificate cannot be read: {error}") from None
+    assert isinstance(version, int)  # noqa: S101 - a STRICT column
+    return Trust(version, tuple(registered))
+
+
+def _acceptable(certificate: x509.Certificate, now: datetime) -> None:
+    identity = identity_of(certificate)
+    if identity.role not in REGISTERED_ROLES:
+        raise IdentityInvalid(f"{identity} is a {identity.role}", "register booths and back-offices only")
+    certificate_key(certificate)
+    if not _in_time(certificate, now):
+        raise IdentityInvalid(
+            f"the certificate of {identity} is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M}"
+            f" to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, which is not now",
+            "make a new one with `keys init`, or correct this machine's clock",
+        )
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        raise IdentityInvalid(
+            f"the certificate of {identity} is not signed by its own key", "use the one that `keys init` made"
+        ) from None
+
+
+def _add(db: apsw.Connection, certificate: x509.Certificate, replace: bool, now_us: int) -> tuple[SpiffeId, bool]:
+    identity, der = identity_of(certificate), certificate.public_bytes(serialization.Encoding.DER)
+    active = [r for r in read_trust(db).registered if r.active]
+    if any(r.der == der for r in active):
+        return identity, False
+    for other in active:
+        if other.identity != identity and other.certificate.subject == certificate.subject:
+            # TLS looks its anchors up by subject and tries only the first.
+            raise IdentityInvalid(
+                f"the subject {certificate.subject.rfc4514_string()!r} belongs to {other.identity} already",
+                f"issue the certificate of {identity} with another subject",
+            )
+        if other.identity == identity and key_id(other.key) != key_id(certificate_key(certificate)) and not replace:
+            raise IdentityInvalid(
+                f"{identity} is registered with another key ({key_id(other.key)[:16]}…)",
+                "if its machine was set up anew, add the certificate again with --replace",
+            )
+    db.execute(
+        "UPDATE trust SET replaced_utc_us = ? WHERE identity = ? AND replaced_utc_us IS NULL", (now_us, str(identity))
+    )
+    held = db.execute("SELECT count(*) FROM trust WHERE certificate = ?", (der,)).get
+    if held:
+        raise IdentityInvalid(f"this certificate of {identity} was replaced before", "make a new one with `keys init`")
+    db.execute(
+        "INSERT INTO trust (identity, role, certificate, added_utc_us) VALUES (?,?,?,?)",
+        (str(identity), str(identity.role), der, now_us),
+    )
+    return identity, True
+
+
+def _in_time(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc

@@ -1,0 +1,150 @@
+import asyncio
+import contextlib
+
+import grpc
+import pytest
+
+from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from tests.integration.port_gateway.conftest import PATIENCE_S, Port, Stream
+from tests.unit.port_gateway.signing import Ledger
+
+
+async def held(port: Port) -> list[bytes]:
+    """What a back-office reads, through whatever is there now."""
+    found = []
+    async with port.subscribe() as stub:
+        call = stub.Subscribe()
+        await call.write(wire.SubscribeRequest(start=wire.SubscribeStart(max_outstanding=10_000)))
+        while True:
+            try:
+                async with asyncio.timeout(0.5):
+                    response = await call.read()
+            except TimeoutError:
+                break
+            assert isinstance(response, wire.SubscribeResponse)
+            found.append(response.envelope)
+        call.cancel()
+    return found
+
+
+async def test_events_are_acknowledged_and_reach_a_back_office_as_signed(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(9)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        welcome = await stream.hello(ledger.hello())
+        assert (welcome.durable_through, welcome.chain_head) == (0, bytes(32))
+        await stream.send(1, *ledger.envelopes)
+        ack = await stream.acked(10)
+        assert ack.chain_head == envelope_sha256(ledger.envelopes[-1])
+    assert await held(served) == ledger.envelopes
+
+
+async def test_a_second_stream_goes_on_where_the_first_stopped(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(4)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(1, *ledger.envelopes[:3])
+        await stream.acked(3)
+        again = Stream(stub)
+        welcome = await again.hello(ledger.hello())
+        assert welcome.durable_through == 3
+        assert await stream.status() is grpc.StatusCode.ABORTED  # superseded
+        await again.send(4, *ledger.envelopes[3:])
+        await again.acked(5)
+    assert await held(served) == ledger.envelopes
+
+
+async def test_an_identical_envelope_is_acknowledged_again_without_a_second_row(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(3)
+    ledger.open_session()
+    ledger.grow(2)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(1, *ledger.envelopes[:6])
+        await stream.acked(6)
+        await stream.send(2, *ledger.envelopes[1:])  # five old ones, of two sessions, and a new one
+        await stream.acked(7)
+    assert await held(served) == ledger.envelopes
+
+
+async def test_a_heartbeat_repeats_the_acknowledgement(served: Port) -> None:
+    ledger = served.ledger()
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(1, *ledger.envelopes)
+        await stream.acked(1)
+        for _ in range(3):
+            response = await stream.read()
+            assert response.ack.durable_through == 1
+
+
+async def test_batches_in_flight_together_are_acknowledged_in_order(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(599)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        for first in range(0, 600, 60):
+            await stream.send(first + 1, *ledger.envelopes[first : first + 60])
+        await stream.acked(600)
+        await stream.call.done_writing()
+        assert await stream.status() is grpc.StatusCode.OK
+    assert await held(served) == ledger.envelopes
+
+
+async def test_booths_stream_side_by_side(served: Port) -> None:
+    ledgers = [served.ledger(), Ledger(served.other_booth.identity, served.other_booth.key)]
+
+    async def run(ledger: Ledger, number: int) -> None:
+        async with served.ingest([served.booth, served.other_booth][number]) as stub:
+            stream = Stream(stub)
+            await stream.hello(ledger.hello())
+            for seq in range(1, 51):
+                if seq > 1:
+                    ledger.grow(1)
+                await stream.send(seq, ledger.envelopes[-1])
+            await stream.acked(50)
+
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(run(ledgers[0], 0), run(ledgers[1], 1))
+    found = await held(served)
+    for ledger in ledgers:
+        assert [envelope for envelope in found if envelope in ledger.envelopes] == ledger.envelopes
+    assert len(found) == 100
+
+
+@pytest.mark.parametrize("newest", [0, 2])
+async def test_a_ledger_that_was_set_back_is_a_fork(served: Port, newest: int) -> None:
+    ledger = served.ledger()
+    ledger.grow(2)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(1, *ledger.envelopes)
+        await stream.acked(3)
+        hello = ledger.hello()
+        hello.newest_seq = newest
+        again = Stream(stub)
+        await again.call.write(wire.StreamEventsRequest(hello=hello))
+        assert (await again.nack()).code == wire.REFUSAL_CODE_FORK
+
+
+async def test_the_gateway_drains_what_is_in_flight_when_it_stops(port: Port) -> None:
+    ledger = port.ledger()
+    ledger.grow(99)
+    async with contextlib.AsyncExitStack() as stack:
+        async with port.serving():
+            stream = Stream(await stack.enter_async_context(port.ingest()))
+            await stream.hello(ledger.hello())
+            await stream.send(1, *ledger.envelopes)
+            await stream.acked(1)
+        assert await stream.status() is grpc.StatusCode.ABORTED
+    async with port.serving():
+        assert await held(port) == ledger.envelopes
