@@ -8,8 +8,11 @@ from pathlib import Path
 from edge_agent.domain.errors import StoreFailed
 from edge_agent.domain.evidence import Evidence
 from edge_agent.ledger.faults import CHECK_DISK, file_faults
+from edge_agent.wire.refused import RefusalCode, Refused
 
 _UNFINISHED = "unfinished"
+# One X-ray scan of a container has some 40 MB; the port takes no more than this.
+MAX_EVIDENCE_BYTES = 64 * 1024 * 1024
 
 
 class EvidenceFiles:
@@ -34,10 +37,15 @@ class EvidenceFiles:
         return self.directory / name[:2] / name[2:4] / name
 
     def keep(self, evidence: Evidence) -> None:
-        """On return the bytes are on the disk under their digest. Raises StoreFull, StoreFailed; nothing half is left.
+        """On return the bytes are on the disk under their digest; nothing half is left otherwise.
 
         Twice the same evidence is one file. A file that no longer matches its digest is written anew.
+        Raises StoreFull, StoreFailed, or Refused(OVERSIZED): the port would never take it.
         """
+        if len(evidence.data) > MAX_EVIDENCE_BYTES:
+            raise Refused(
+                RefusalCode.OVERSIZED, f"evidence of {len(evidence.data)} bytes, at most {MAX_EVIDENCE_BYTES}"
+            )
         path = self.path(evidence.sha256)
         with file_faults(path):
             for directory in (path.parent.parent, path.parent):

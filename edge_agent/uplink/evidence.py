@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from typing import Never, Protocol
+from typing import TYPE_CHECKING, Never, Protocol
 
 import grpc
 import grpc.aio
@@ -23,7 +23,10 @@ from edge_agent.wire.v1alpha1.services_pb2 import (
     PutBlobResponse,
     StatBlobsRequest,
 )
-from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceAsyncStub, EvidenceServiceStub
+from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
+
+if TYPE_CHECKING:  # the asynchronous stubs are types only
+    from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +122,7 @@ class EvidenceUplink:
         finally:
             await channel.close()
 
-    async def _pass(self, stub: EvidenceServiceAsyncStub) -> None:
+    async def _pass(self, stub: "EvidenceServiceAsyncStub") -> None:
         """Every piece once; raises the first refusal when all others have had their turn.
 
         After a lost connection it goes on behind the piece at which that happened: one piece never holds up the rest.
@@ -146,7 +149,7 @@ class EvidenceUplink:
         if refusal is not None:
             raise refusal
 
-    async def _settle(self, stub: EvidenceServiceAsyncStub, state: BlobState) -> None:
+    async def _settle(self, stub: "EvidenceServiceAsyncStub", state: BlobState) -> None:
         if not state.complete:
             data = await asyncio.to_thread(self._outbox.read_blob, state.sha256)
             if data is None:
@@ -162,7 +165,7 @@ class EvidenceUplink:
             self._failing = False
             log.info("evidence is being sent again")
 
-    async def _put(self, stub: EvidenceServiceAsyncStub, state: BlobState, data: bytes) -> None:
+    async def _put(self, stub: "EvidenceServiceAsyncStub", state: BlobState, data: bytes) -> None:
         offset = state.committed_size if state.committed_size <= len(data) else 0
         header = BlobHeader(sha256=state.sha256, size=len(data), offset=offset)
         call = stub.PutBlob()

@@ -35,14 +35,20 @@ class UplinkSettings(BaseModel):
 
     gateway: Annotated[str, StringConstraints(pattern=_HOST_PORT)] = Field(description="host:port of the port gateway")
     gateway_certificate: Path = Field(description="the gateway's certificate, a PEM file from the port's operator")
-    evidence_bytes_per_s: int = Field(2 * 1024 * 1024, ge=1024, description="evidence never takes more of the line")
-    keepalive_s: float = Field(30.0, ge=10.0, description="the gateway must allow it, or it ends the connection")
-    keepalive_timeout_s: float = Field(10.0, gt=0)
-    no_ack_s: float = Field(60.0, gt=0, description="reconnect when the port has not acknowledged for so long")
-    connect_s: float = Field(20.0, gt=0)
-    back_off_s: float = Field(0.5, gt=0, description="first delay after a lost connection; doubles, with full jitter")
-    back_off_max_s: float = Field(30.0, gt=0)
-    refused_retry_s: float = Field(60.0, gt=0, description="ask again so long after a refusal")
+    evidence_bytes_per_s: int = Field(
+        default=2 * 1024 * 1024, ge=1024, description="evidence never takes more of the line"
+    )
+    keepalive_s: float = Field(
+        default=30.0, ge=10.0, description="the gateway must allow it, or it ends the connection"
+    )
+    keepalive_timeout_s: float = Field(default=10.0, gt=0)
+    no_ack_s: float = Field(default=60.0, gt=0, description="reconnect when the port has not acknowledged for so long")
+    connect_s: float = Field(default=20.0, gt=0)
+    back_off_s: float = Field(
+        default=0.5, gt=0, description="first delay after a lost connection; doubles, with full jitter"
+    )
+    back_off_max_s: float = Field(default=30.0, gt=0)
+    refused_retry_s: float = Field(default=60.0, gt=0, description="ask again so long after a refusal")
 
 
 class LinkState(StrEnum):

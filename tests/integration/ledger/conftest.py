@@ -1,5 +1,6 @@
 """A booth with real keys, and drafts for it."""
 
+import asyncio
 import resource
 import signal
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,7 @@ class Booth:
     directory: Path
     name: str = "lane-1"
     room: list[tuple[bool, str]] = field(default_factory=list)
+    room_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         create_identity(self.keys, self.name, SpiffeId.parse(self.booth_id), datetime(2026, 3, 1, tzinfo=UTC))
@@ -60,6 +62,15 @@ class Booth:
         key = certificate_key(load_certificate(self.keys / f"{self.name}.crt"))
         return {key_id(key): key}
 
+    def _on_room(self, has_room: bool, detail: str) -> None:
+        self.room.append((has_room, detail))
+        self.room_changed.set()
+
+    async def until_no_room(self) -> None:
+        async with asyncio.timeout(30):
+            await self.room_changed.wait()
+        assert [has_room for has_room, _ in self.room] == [False]
+
     def open(
         self, max_waiting: int = 256, full_retry_s: float = 0.05, vfs: str | None = None
     ) -> AbstractAsyncContextManager[Ledger]:
@@ -69,7 +80,7 @@ class Booth:
             open_signer(f"file:{self.keys}/{self.name}.key"),
             SystemClock(),
             "1.0",
-            lambda has_room, detail: self.room.append((has_room, detail)),
+            self._on_room,
             max_waiting=max_waiting,
             full_retry_s=full_retry_s,
             vfs=vfs,
