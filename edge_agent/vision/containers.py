@@ -14,14 +14,19 @@ evidence.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
 from edge_agent.vision.lines import TextLine, bounding_box, mean_confidence, relation
 from edge_agent.vision.text_finder import Quad
+from edge_agent.vision.text_reader import LETTERS_AND_DIGITS
 
 OWNER, SERIAL, COMPLETE = 4, 10, 11  # characters up to the end of each part
 CONFIDENCE_MIN = 0.3
+INSIDE_MIN = 0.7  # a digit read alone has no neighbours to speak for it
 OTHER_KIND_MIN = 0.02  # what the model must at least have given to a character of the right kind
 # ISO 6346:2022, annexes D and E: length, width and height, type group, detail.
 _SIZE_TYPE = re.compile(r"[1-4BCDGHKLMNP][0-9CDEFLMNP][GVBSRHUPTAN][0-9A-Z]")
@@ -70,9 +75,9 @@ def code_candidates(lines: Sequence[TextLine], read_again: ReadAgain) -> list[Co
             found.append(candidate)
     found.sort(key=lambda c: (-len(c.characters), -c.confidence))
     kept: list[CodeCandidate] = []
-    used: set[int] = set()
+    used: set[TextLine] = set()
     for candidate in found:
-        own = {id(line) for line in candidate.lines}
+        own = set(candidate.lines)
         if own & used or candidate.confidence < CONFIDENCE_MIN:
             continue
         used |= own
@@ -135,7 +140,7 @@ def _parted(line: TextLine, start: int) -> bool:
     seen = 0
     before = ""
     for c in line.read.characters:
-        plain = c.character in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        plain = c.character in LETTERS_AND_DIGITS
         if plain and seen == start:
             return not (before.isalpha() or before.isdigit())
         seen += plain
@@ -180,28 +185,62 @@ def _with_check_digit(candidate: CodeCandidate, lines: Sequence[TextLine], read_
     serial = candidate.lines[-1]
     for line in lines:
         digit = digits_read(line.characters) if len(line.characters) == 1 else None
-        r = relation(serial, line)
-        if (
-            digit
-            and r.shift_along > 0
-            and -0.5 < r.gap_along < 1.5
-            and abs(r.shift_across) < 0.5
-            and 0.5 < r.height_ratio < 2.2
-        ):
+        if digit and _right_of(serial, line):
             return CodeCandidate(
                 (*candidate.characters, *digit), (*candidate.quads, line.quad), (*candidate.lines, line)
             )
-    pitch = serial.width / max(1, len(serial.read.characters))
-    for pitches in (_CHECK_DIGIT_PITCHES, _CHECK_DIGIT_PITCHES - 1.0):
-        longer = serial.quad.copy()
-        longer[1] += serial.along * pitch * pitches
-        longer[2] += serial.along * pitch * pitches
-        again = read_again(longer)
-        digits = digits_read(again.characters[-7:])
-        wanted = [c.character for c in candidate.characters[OWNER:]]
-        if digits and len(digits) == 7 and [c.character for c in digits[:6]] == wanted:
-            return CodeCandidate((*candidate.characters, digits[6]), (*candidate.quads[:-1], longer), candidate.lines)
-    return candidate
+    pitch, end = _pitch_and_end(serial)
+    longer = _part(serial, 0.0, end + pitch * _CHECK_DIGIT_PITCHES)
+    again = read_again(longer)
+    digits = digits_read(again.characters[-7:])
+    wanted = [c.character for c in candidate.characters[OWNER:]]
+    if digits and len(digits) == 7 and [c.character for c in digits[:6]] == wanted:
+        return CodeCandidate((*candidate.characters, digits[6]), (*candidate.quads[:-1], longer), candidate.lines)
+    return _from_inside_box(candidate, serial, pitch, end, read_again)
+
+
+def _right_of(serial: TextLine, line: TextLine) -> bool:
+    r = relation(serial, line)
+    return r.shift_along > 0 and -0.5 < r.gap_along < 1.5 and abs(r.shift_across) < 0.5 and 0.5 < r.height_ratio < 2.2
+
+
+def _pitch_and_end(serial: TextLine) -> tuple[float, float]:
+    """The distance between two characters, and where the last letter or digit ends, in pixels along the line."""
+    middles = [
+        place * serial.width
+        for c, place in zip(serial.read.characters, serial.read.places, strict=True)
+        if c.character in LETTERS_AND_DIGITS
+    ]
+    steps = sorted(b - a for a, b in pairwise(middles))
+    pitch = max(1.0, steps[len(steps) // 2])
+    return pitch, middles[-1] + pitch / 2
+
+
+def _part(line: TextLine, start: float, end: float, shrink: float = 0.0) -> Quad:
+    """The line's quadrilateral from `start` to `end` pixels along it, its height less `shrink` on both sides."""
+    top, foot = line.quad[0], line.quad[3]
+    inset = (foot - top) * shrink
+    return np.array(
+        [top + line.along * start + inset, top + line.along * end + inset,
+         foot + line.along * end - inset, foot + line.along * start - inset], dtype=np.float32
+    )  # fmt: skip
+
+
+def _from_inside_box(
+    candidate: CodeCandidate, serial: TextLine, pitch: float, end: float, read_again: ReadAgain
+) -> CodeCandidate:
+    """The check digit read alone, without the sides of its box: the surest of a few places where it can stand."""
+    best: CharacterRead | None = None
+    for gap in (0.35, 0.6, 0.85):
+        for shrink in (0.1, 0.2):
+            again = read_again(_part(serial, end + pitch * gap, end + pitch * (gap + 1.0), shrink))
+            digit = digits_read(again.characters) if len(again.characters) == 1 else None
+            if digit and digit[0].confidence >= INSIDE_MIN and (best is None or digit[0].confidence > best.confidence):
+                best = digit[0]
+    if best is None:
+        return candidate
+    box = _part(serial, end, end + pitch * _CHECK_DIGIT_PITCHES * 0.75)
+    return CodeCandidate((*candidate.characters, best), (*candidate.quads, box), candidate.lines)
 
 
 def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> CodeCandidate:
@@ -216,5 +255,5 @@ def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> Code
         under = r.shift_across > 0 and r.gap_across < 2.0 and r.gap_along < 1.0
         behind = r.shift_along > 0 and abs(r.shift_across) < 0.5 and r.gap_along < 4.0
         if 0.5 < r.height_ratio < 1.8 and (under or behind):
-            return CodeCandidate(candidate.characters, candidate.quads, candidate.lines, line.text[:4])
+            return CodeCandidate(candidate.characters, candidate.quads, (*candidate.lines, line), line.text[:4])
     return candidate

@@ -187,10 +187,10 @@ def _stacked(a: TextLine, b: TextLine) -> bool:
 
 def _without_parts(ordered: Sequence[PlateCandidate]) -> list[PlateCandidate]:
     """Leaves out what is made of lines that a better candidate already uses."""
-    used: set[int] = set()
+    used: set[TextLine] = set()
     kept = []
     for candidate in ordered:
-        own = {id(line) for line in candidate.lines}
+        own = set(candidate.lines)
         if own & used:
             continue
         used |= own

@@ -1,10 +1,12 @@
 """The recogniser: PP-OCRv6 finds and reads lines of text, plates.py and containers.py say which of them matter."""
 
+import re
 import threading
 from collections.abc import Sequence
 
 from edge_agent.domain.errors import RecogniserBroken
-from edge_agent.domain.observation import PlateRead
+from edge_agent.domain.observation import Box, PlateRead
+from edge_agent.vision.columns import column_cells, column_line, column_quad
 from edge_agent.vision.containers import code_candidates
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.lines import TextLine, bounding_box
@@ -18,6 +20,10 @@ LINES_MAX = 40  # a lane's picture has fewer; the largest are read
 LINE_HEIGHT_MIN = 7.0  # pixels; below it nothing is legible
 LINE_ASPECT_MAX = 16.0  # eleven characters and a boxed digit stay below
 CROP_MARGIN = 0.35  # around a plate or code, in heights of its box, so that a person sees where it hangs
+# A picture is looked at once, small; once more at this size if it is larger and the first look left something open.
+LONG_SIDE_AGAIN = 1600
+CONVINCING = 0.5  # likeness of a plate that needs no second look
+_HINT = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF][GRUTPB]\d")
 
 
 class PpOcrRecogniser:
@@ -29,9 +35,9 @@ class PpOcrRecogniser:
         self._one_at_a_time = threading.Lock()  # two looks at once would only share the same cores
 
     @classmethod
-    def open(cls, threads: int = DEFAULT_THREADS, long_side: int = LONG_SIDE) -> "PpOcrRecogniser":
+    def open(cls, threads: int = DEFAULT_THREADS) -> "PpOcrRecogniser":
         """Loads both models. Raises ModelRefused if a file is not the stated one."""
-        return cls(TextFinder.open(threads, long_side), TextReader.open(threads))
+        return cls(TextFinder.open(threads), TextReader.open(threads))
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
@@ -45,26 +51,45 @@ class PpOcrRecogniser:
             # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.
             raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
 
-    def lines(self, image: Image) -> list[TextLine]:
-        """The lines of text that could be part of a plate or a code, largest first."""
-        wanted = [r for r in self._finder.find(image) if _worth_reading(r)]
-        wanted.sort(key=lambda r: -r.width * r.height)
-        return [self._line(image, r.quad) for r in wanted[:LINES_MAX]]
+    def lines(self, image: Image, long_side: int = LONG_SIDE) -> list[TextLine]:
+        """The lines of text that could be part of a plate or a code, largest first; columns as lines."""
+        regions = self._finder.find(image, long_side)
+        wanted = sorted((r for r in regions if _worth_reading(r)), key=lambda r: -r.width * r.height)
+        lines = [self._line(image, r.quad) for r in wanted[:LINES_MAX]]
+        for cells in column_cells(regions):
+            lines.append(TextLine(column_quad(cells), self._reader.read([column_line(image, cells)])[0]))
+        return lines
 
     def _line(self, image: Image, quad: Quad) -> TextLine:
         return TextLine(quad, self._reader.read([crop(image, quad)])[0])
 
     def _look(self, image: Image) -> list[Sighting]:
-        height, width = image.shape[:2]
         lines = self.lines(image)
+        found = self._sightings(image, lines)
+        if max(image.shape[:2]) > LONG_SIDE and _left_open(found, lines):
+            again = self._sightings(image, self.lines(image, LONG_SIDE_AGAIN))
+            return again or found
+        return found
+
+    def _sightings(self, image: Image, lines: Sequence[TextLine]) -> list[Sighting]:
+        height, width = image.shape[:2]
         codes = code_candidates(lines, lambda quad: self._line(image, quad))
-        in_codes = {id(line) for c in codes for line in c.lines}
-        plates = plate_candidates([line for line in lines if id(line) not in in_codes], height, width)
+        in_codes = {line for c in codes for line in c.lines}
+        plates = plate_candidates([line for line in lines if line not in in_codes], height, width)
         found: list[Sighting] = [_plate(image, p) for p in plates]
         for code in codes:
             read = code.as_read(height, width)
-            found.append(ContainerCodeSighting(read, _cut(image, read.box.x, read.box.y, read.box.w, read.box.h)))
+            found.append(ContainerCodeSighting(read, _cut(image, read.box)))
         return found
+
+
+def _left_open(found: Sequence[Sighting], lines: Sequence[TextLine]) -> bool:
+    """Nothing convincing was seen, or parts of a container code without the whole."""
+    if any(isinstance(s, ContainerCodeSighting) and s.read.check_digit_ok for s in found):
+        return False
+    if any(isinstance(s, ContainerCodeSighting) for s in found) or any(_HINT.fullmatch(li.text) for li in lines):
+        return True
+    return not any(isinstance(s, PlateSighting) and s.likeness >= CONVINCING for s in found)
 
 
 def _worth_reading(region: TextRegion) -> bool:
@@ -74,9 +99,10 @@ def _worth_reading(region: TextRegion) -> bool:
 def _plate(image: Image, plate: PlateCandidate) -> PlateSighting:
     box = bounding_box((line.quad for line in plate.lines), image.shape[0], image.shape[1])
     read = PlateRead(plate.text, plate.confidence, plate.characters, box, plate.as_read)
-    return PlateSighting(read, _cut(image, box.x, box.y, box.w, box.h), plate.likeness)
+    return PlateSighting(read, _cut(image, box), plate.likeness)
 
 
-def _cut(image: Image, x: int, y: int, w: int, h: int) -> Image:
-    margin = round(CROP_MARGIN * min(w, h))
-    return image[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin].copy()
+def _cut(image: Image, box: Box) -> Image:
+    margin = round(CROP_MARGIN * min(box.w, box.h))
+    x, y = max(0, box.x - margin), max(0, box.y - margin)
+    return image[y : box.y + box.h + margin, x : box.x + box.w + margin].copy()

@@ -119,17 +119,17 @@ def region_score(probability: Map, corners: npt.ArrayLike) -> float:
 class TextFinder:
     """The detection model with its steps."""
 
-    def __init__(self, model: Model, long_side: int = LONG_SIDE) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
-        self._long_side = long_side
 
     @classmethod
-    def open(cls, threads: int = DEFAULT_THREADS, long_side: int = LONG_SIDE) -> "TextFinder":
+    def open(cls, threads: int = DEFAULT_THREADS) -> "TextFinder":
         """Raises ModelRefused if the model's file is not the stated one."""
-        return cls(load(read_model_file(MODEL), threads=threads), long_side)
+        return cls(load(read_model_file(MODEL), threads=threads))
 
-    def find(self, image: Image) -> list[TextRegion]:
-        probability = self._model.run(finder_input(image, self._long_side))[0, 0]
+    def find(self, image: Image, long_side: int = LONG_SIDE) -> list[TextRegion]:
+        """The picture's lines of text, surest first; it is looked at with its long side scaled down to `long_side`."""
+        probability = self._model.run(finder_input(image, long_side))[0, 0]
         return text_regions(probability, image.shape[0], image.shape[1])
 
 

@@ -20,6 +20,8 @@ from edge_agent.vision.model_file import DEFAULT_THREADS, Model, load, read_mode
 MODEL = "text_reader_ppocrv6"
 LETTERS_AND_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SAME_SHAPE = dict(zip("АВЕКМНОРСТУХІЅЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEKMHOPCTYXISJABEZHIKMNOPTYX", strict=True))
+# A container's check digit stands in a box, which the model takes for a ring.
+SAME_SHAPE |= dict(zip("⓪①②③④⑤⑥⑦⑧⑨❶❷❸❹❺❻❼❽❾", "0123456789123456789", strict=True))
 HEIGHT = 48
 WIDTH_STEP = 32
 WIDTH_MIN = 96
