@@ -1,0 +1,1 @@
+"""Cameras of the lane: what they see, and how it is served."""

@@ -1,0 +1,133 @@
+"""The right-hand side of a truck, drawn once a truck: tractor, chassis, corrugated container with its code."""
+
+from dataclasses import dataclass
+from random import Random
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from hardware_sim.cameras.front import shade
+from hardware_sim.cameras.lettering import lettering
+from hardware_sim.world.truck import Truck
+
+PX_PER_M = 170
+HEIGHT_M = 4.3
+_FLOOR_M = 1.15  # underside of the container above the road
+_HEIGHT = {"22G1": 2.59, "42G1": 2.59, "45G1": 2.90, "L5G1": 2.90}
+_CORRUGATION_M = 0.28
+_LETTER_M = 0.19
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """`image` RGB with `mask` L, as long as the truck, its front at the right edge, its lower edge on the road."""
+
+    image: Image.Image
+    mask: Image.Image
+
+
+def draw_side(truck: Truck) -> Side:
+    """The truck as the container camera sees it; driving to the right."""
+    px = PX_PER_M
+    width, height = round(truck.length_m * px), round(HEIGHT_M * px)
+    image, mask = Image.new("RGB", (width, height)), Image.new("L", (width, height), 0)
+    draw, draw_mask = ImageDraw.Draw(image), ImageDraw.Draw(mask)
+
+    def box(back: float, low: float, front: float, high: float) -> tuple[int, int, int, int]:
+        """Metres behind the truck's front and above the road, to pixels."""
+        return (
+            round(width - back * px),
+            round(height - high * px),
+            round(width - front * px),
+            round(height - low * px),
+        )
+
+    def solid(place: tuple[int, int, int, int], colour: tuple[int, int, int], radius: int = 0) -> None:
+        draw.rounded_rectangle(place, radius, fill=colour)
+        draw_mask.rounded_rectangle(place, radius, fill=255)
+
+    paint = truck.paint
+    begin = truck.container_from_m
+    end = begin + truck.container_m
+    # Chassis and wheels.
+    solid(box(truck.length_m - 0.1, 0.85, 0.9, 1.15), (44, 45, 48))
+    for axle in (0.9, 3.1, 3.9, end - 1.9, end - 0.7):
+        cx, cy = width - axle * px, height - 0.5 * px
+        for radius, colour in ((0.5, (20, 20, 21)), (0.3, (122, 124, 128)), (0.12, (60, 61, 64))):
+            r = radius * px
+            draw.ellipse((cx - r, cy - r, cx + r, cy + r), fill=colour)
+            draw_mask.ellipse((cx - r, cy - r, cx + r, cy + r), fill=255)
+    # Cab: bonnet, door, window, sleeper.
+    solid(box(1.5, 0.75, 0.0, 1.95), shade(paint, 0.95), 20)
+    solid(box(4.0, 0.75, 1.4, 3.3), paint, 24)
+    draw.polygon(
+        [box(2.5, 0, 1.55, 2.1)[i] for i in (0, 1, 2, 1)] + [box(2.5, 0, 1.8, 2.95)[i] for i in (2, 1, 0, 1)],
+        fill=(52, 64, 76),
+    )
+    draw.rectangle(box(2.62, 0.8, 2.60, 3.2), fill=shade(paint, 0.55))
+    draw.rectangle(box(1.5, 0.8, 1.48, 2.1), fill=shade(paint, 0.55))
+    # Fuel tank and exhaust.
+    solid(box(3.0, 0.45, 1.7, 0.95), (168, 170, 173), 24)
+    solid(box(4.15, 1.0, 4.03, 3.7), (150, 152, 156), 8)
+
+    wall = _container_wall(truck)
+    image.paste(wall, box(end, _FLOOR_M, begin, _FLOOR_M + _HEIGHT[truck.size_type])[:2])
+    place = box(end, _FLOOR_M, begin, _FLOOR_M + _HEIGHT[truck.size_type])
+    draw_mask.rectangle((place[0], place[1], place[0] + wall.width - 1, place[1] + wall.height - 1), fill=255)
+    return Side(image, mask)
+
+
+def _container_wall(truck: Truck) -> Image.Image:
+    px = PX_PER_M
+    random = Random(f"side/{truck.container_code}")
+    colour = truck.container_paint
+    width, height = round(truck.container_m * px), round(_HEIGHT[truck.size_type] * px)
+    wall = Image.new("RGB", (width, height), colour)
+    code = truck.container_code
+    # Light lettering on dark paint and dark on light, as owners do.
+    ink = (238, 238, 232) if sum(colour) < 480 else (20, 22, 26)
+    letters = round(_LETTER_M * px)
+    parts = [lettering(t, letters, stroke=0.03, squeeze=0.92, gap=0.10) for t in (code[:4], code[4:10], code[10])]
+    space = round(letters * 0.65)
+    total = sum(p.width for p in parts) + 2 * space + letters // 2
+    x, y = width - total - round(0.28 * px), round(0.34 * px)
+    left = x
+    for part in parts[:2]:
+        wall.paste(ink, (x, y), part)
+        x += part.width + space
+    wall.paste(ink, (x, y), parts[2])
+    margin, line = letters // 4, max(2, letters // 12)
+    ImageDraw.Draw(wall).rectangle(
+        (x - margin, y - margin // 2, x + parts[2].width + margin, y + parts[2].height + margin // 2),
+        outline=ink,
+        width=line,
+    )
+    size = lettering(truck.size_type, letters, stroke=0.03, squeeze=0.92, gap=0.10)
+    wall.paste(ink, (left + total - size.width - letters // 4, y + round(letters * 1.7)), size)
+    # Rust and dirt, then the light on the corrugation over everything, lettering too.
+    draw = ImageDraw.Draw(wall)
+    for _ in range(14):
+        rx, ry = random.randrange(width), random.randrange(height // 2, height)
+        draw.line(
+            (rx, ry, rx + random.randint(-2, 2), ry + random.randint(10, 60)),
+            fill=shade(colour, 0.7),
+            width=random.randint(1, 3),
+        )
+    wall = ImageChops.multiply(wall, _corrugation(width, height)).filter(ImageFilter.GaussianBlur(0.6))
+    draw = ImageDraw.Draw(wall)
+    rail = round(0.11 * px)
+    for y0 in (0, height - rail):
+        draw.rectangle((0, y0, width, y0 + rail), fill=shade(colour, 0.82))
+    for x0 in (0, width - rail):
+        draw.rectangle((x0, 0, x0 + rail, height), fill=shade(colour, 0.88))
+    return wall
+
+
+def _corrugation(width: int, height: int) -> Image.Image:
+    """Light on the folds: bright flanks, darker grooves."""
+    period = _CORRUGATION_M * PX_PER_M
+    row = bytearray()
+    for x in range(width):
+        phase = (x % period) / period
+        row.append(255 if phase < 0.36 else 224 if phase < 0.5 else 206 if phase < 0.86 else 238)
+    line = Image.frombytes("L", (width, 1), bytes(row)).resize((width, height))
+    return Image.merge("RGB", (line, line, line))

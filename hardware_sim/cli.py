@@ -1,0 +1,176 @@
+"""The command `hardware-sim`: a simulated lane that any software can connect to."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import EdgeAgentError
+from hardware_sim.run import LaneSim
+from hardware_sim.world.scenario import load_scenario, shipped_scenarios
+from hardware_sim.world.truth import Record
+
+_OK, _FAILED, _USAGE = 0, 1, 2
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `hardware-sim`; returns the exit status: 0 done, 1 failed, 2 wrong usage or scenario, 130 interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "scenarios":
+            return _list_scenarios(as_json=arguments.json)
+        return asyncio.run(_run(arguments))
+    except EdgeAgentError as error:
+        print(error, file=sys.stderr)
+        return _USAGE
+    except BaseExceptionGroup as group:  # a task failed: our own errors are for the user, anything else is a defect
+        ours, others = group.split(EdgeAgentError)
+        if others is not None or ours is None:
+            raise
+        print("\n".join(str(error) for error in _flat(ours)), file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _flat(group: BaseExceptionGroup[EdgeAgentError]) -> list[BaseException]:
+    """The errors of a group and of the groups inside it."""
+    nested = ([e] if not isinstance(e, BaseExceptionGroup) else _flat(e) for e in group.exceptions)
+    return [error for errors in nested for error in errors]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hardware-sim",
+        description="Simulates the devices of one inspection lane: a radiation portal, a seal scanner and cameras that "
+        "all report the same trucks. Your software connects to them as to real ones.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="bring up the devices of a scenario and send its trucks through the lane",
+        description="Brings up the devices of a scenario, says where they are, sends the trucks through the lane and "
+        "ends after the last one. What was really there is written to truth.jsonl in the output folder.",
+    )
+    run.add_argument("scenario", metavar="SCENARIO", help="name of a shipped scenario, or path of a .yaml file")
+    run.add_argument("--seed", type=int, help="another seed than the scenario's: other trucks and counts")
+    run.add_argument(
+        "--out", type=Path, default=Path("sim-run"), metavar="DIR",
+        help="folder for truth.jsonl and the terminals' links (default: sim-run)",
+    )  # fmt: skip
+    run.add_argument(
+        "--photos", type=Path, metavar="DIR",
+        help="show photos from this folder in the place of rendered trucks: DIR/<camera> for that camera if there is "
+        "such a folder, else DIR for the plate cameras",
+    )  # fmt: skip
+    run.add_argument(
+        "--hold", action="store_true",
+        help="devices come up at once, but the first truck only after a line is read from standard input",
+    )  # fmt: skip
+    run.add_argument("--json", action="store_true", help="one JSON object a line: first what is where, then each truck")
+    listing = commands.add_parser("scenarios", help="list the shipped scenarios")
+    listing.add_argument("--json", action="store_true", help="one JSON object: name and title")
+    return parser
+
+
+def _list_scenarios(*, as_json: bool) -> int:
+    scenarios = shipped_scenarios()
+    if as_json:
+        print(json.dumps(scenarios))
+    else:
+        for name, title in scenarios.items():
+            print(f"{name:12} {title}")
+    return _OK
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    scenario = load_scenario(arguments.scenario)
+    seed = scenario.seed if arguments.seed is None else arguments.seed
+    if seed < 0:
+        print("--seed: a seed is 0 or more", file=sys.stderr)
+        return _USAGE
+    sim = LaneSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos)
+    stopped = asyncio.Event()
+    nobody = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await sim.open()
+    try:
+        released = _release_by_line(loop, nobody, stopped) if arguments.hold else None
+        _say_ready(sim, seed, arguments)
+
+        def on_truck(record: Record) -> None:
+            print(json.dumps(record) if arguments.json else _in_words(record), flush=True)
+
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(sim.run(on_truck, released), name="lane")
+            stopping = tasks.create_task(stopped.wait(), name="stop")
+            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            playing.cancel()
+            stopping.cancel()
+    finally:
+        await sim.close()
+    if nobody.is_set():
+        print("standard input ended before a line let traffic begin: nothing was sent", file=sys.stderr)
+        return _FAILED
+    return _OK
+
+
+def _release_by_line(loop: asyncio.AbstractEventLoop, nobody: asyncio.Event, stopped: asyncio.Event) -> asyncio.Event:
+    """Set once a line comes on standard input; at its end without one there is nobody left who could release."""
+    released = asyncio.Event()
+
+    def wait() -> None:
+        # Read unbuffered: a thread that sleeps inside sys.stdin holds a lock that the interpreter needs at its end.
+        while (data := os.read(0, 1024)) and b"\n" not in data:
+            pass
+        with contextlib.suppress(RuntimeError):  # the run ended meanwhile, and its loop with it
+            for event in (released,) if data else (nobody, stopped):
+                loop.call_soon_threadsafe(event.set)
+
+    threading.Thread(target=wait, daemon=True, name="release").start()
+    return released
+
+
+def _say_ready(sim: LaneSim, seed: int, arguments: argparse.Namespace) -> None:
+    places = sim.places()
+    if arguments.json:
+        ready = {
+            "ready": True,
+            "scenario": arguments.scenario,
+            "seed": seed,
+            "trucks": sim.truck_count,
+            "held": arguments.hold,
+            "devices": places,
+            "truth": str(sim.truth_path),
+        }
+        print(json.dumps(ready), flush=True)
+        return
+    for name, place in places.items():
+        print(f"{name:18} {place['kind']:16} {'  '.join(str(u) for u in _urls(place))}")
+    print(f"{'truth':18} {'':16} {sim.truth_path}")
+    waiting = "press Enter to let traffic begin" if arguments.hold else "traffic begins"
+    print(f"{sim.truck_count} trucks, seed {seed}: {waiting}", flush=True)
+
+
+def _urls(place: dict[str, object]) -> list[object]:
+    urls = place["urls"]
+    return urls if isinstance(urls, list) else [urls]
+
+
+def _in_words(record: Record) -> str:
+    radiation = record["radiation"]
+    source = radiation["source"] if isinstance(radiation, dict) else ""
+    return (
+        f"{record['id']}  plate {record['plate'] or '-':10} {record['region'] or '':7}"
+        f" container {record['container_code'] or '-':12} seal {record['seal'] or '-':11}"
+        f" source {source:7} {'night' if record['night'] else 'day'}"
+    )

@@ -1,0 +1,316 @@
+"""Rapiscan VM-250 vehicle portal, ASCII protocol: what it counts and what it says, from its manual.
+
+One record a line, `tag,f1,f2,f3,f4` CR LF; counts have six digits, one for each of four panels. Unoccupied: NB and GB
+every 5 s. At an occupancy's start NS, then at once the five gamma lines of the pre-trigger buffer; then GS every
+200 ms and NS every second, GA and NA in their place while in alarm; SP once the speed is measured; GX at the end with
+the occupancy's number and the neutron background times 1000. Alarm: (FG - BG) / sqrt(BG) above N, where FG is the sum
+of the last five gamma lines over the panels and BG that of the last background line.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from math import atan, sqrt, tanh
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_sim.world.lane import Lane, Passage
+from hardware_sim.world.truck import CargoKind
+
+Counts = NDArray[np.int64]
+Rates = NDArray[np.float64]
+
+INTERVAL_S = 0.2
+PER_SECOND = 5
+PRE_TRIGGER = 5
+BACKGROUND_EVERY_S = 5.0
+BACKGROUND_TIME_S = 20.0  # SG3, fourth field: the time over which the background is averaged
+GAMMA_HIGH, GAMMA_LOW, NEUTRON_HIGH = 2000, 68, 50  # SG1 and SN1: faults, counts per second of one panel
+_MAX = 999_999  # six digits
+_EPSILON = 1e-9
+
+# Half the distance between the pillars, metres: how wide a panel sees a source that comes by.
+_HALF_WIDTH_M = 2.4
+# The vehicle's own mass keeps background from the panels, the more the nearer it fills the portal.
+_EDGE_M = 1.2
+_DIP_EMPTY, _DIP_PER_TONNE, _DIP_MOST = 0.06, 0.0045, 0.28
+
+
+class PortalSettings(Protocol):
+    """What the scenario says of the portal; sequences hold one number for each panel."""
+
+    @property
+    def gamma_background(self) -> list[float]: ...
+    @property
+    def neutron_background(self) -> list[float]: ...
+    @property
+    def n_sigma(self) -> float: ...
+    @property
+    def hold_in(self) -> int: ...
+    @property
+    def setup_on_connect(self) -> bool: ...
+    @property
+    def first_occupancy(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyReport:
+    """What the portal said of one truck: the truth of its own lines, for the record."""
+
+    occupancy: int
+    gamma_alarm: bool
+    neutron_alarm: bool
+    gamma_lines: int
+    gamma_peak_sigma: float | None
+
+
+class Physics:
+    """Mean count rates at the panels while a truck is at a place."""
+
+    def __init__(self, gamma_background: Rates, neutron_background: Rates) -> None:
+        self.gamma_background = gamma_background
+        self.neutron_background = neutron_background
+
+    def gamma(self, passage: Passage | None, at: float) -> Rates:
+        """Counts per second of each panel."""
+        if passage is None:
+            return self.gamma_background
+        front = passage.position(at)
+        return self.gamma_background * (1 - self.dip(passage, front)) + self._share(passage) * (
+            passage.truck.cargo.gamma_out * self.closeness(passage, front)
+        )
+
+    def neutron(self, passage: Passage | None, at: float) -> Rates:
+        """Counts per second of each panel; the truck's mass is no obstacle worth modelling to neutrons."""
+        if passage is None or not passage.truck.cargo.neutron_out:
+            return self.neutron_background
+        added = passage.truck.cargo.neutron_out * self.closeness(passage, passage.position(at))
+        with_tubes = self.neutron_background > 0
+        share = with_tubes / max(1, int(with_tubes.sum()))
+        return self.neutron_background + share * added
+
+    @staticmethod
+    def dip(passage: Passage, front: float) -> float:
+        """The share of background that the truck shields (baseline suppression), 0..1."""
+        truck = passage.truck
+        most = min(_DIP_MOST, _DIP_EMPTY + _DIP_PER_TONNE * truck.gross_kg / 1000)
+        return most * (tanh(front / _EDGE_M) - tanh((front - truck.length_m) / _EDGE_M)) / 2
+
+    @staticmethod
+    def closeness(passage: Passage, front: float) -> float:
+        """How much of the cargo's radiation arrives, 1 for a point source right in the portal."""
+        truck = passage.truck
+        begin = front - truck.container_from_m
+        if truck.cargo.kind is CargoKind.NORM:
+            # A line source over the container's length: the inverse square law, integrated.
+            end = begin - truck.container_m
+            return _HALF_WIDTH_M * (atan(begin / _HALF_WIDTH_M) - atan(end / _HALF_WIDTH_M)) / truck.container_m
+        middle = begin - truck.container_m / 2
+        return _HALF_WIDTH_M**2 / (_HALF_WIDTH_M**2 + middle**2)
+
+    @staticmethod
+    def _share(passage: Passage) -> Rates:
+        """How the panels share it: the load's heavier side and height differ from truck to truck."""
+        left = 0.5 + 0.08 * ((passage.truck.index * 7) % 5 - 2) / 2
+        return np.array([left * 0.54, left * 0.46, (1 - left) * 0.54, (1 - left) * 0.46])
+
+    def expected_peak_sigma(self, passage: Passage, hold_in: int) -> float:
+        """The largest sigma that the alarm rule would see if counts were at their mean."""
+        last = deque([float(self.gamma_background.sum()) * INTERVAL_S] * PRE_TRIGGER, maxlen=PER_SECOND)
+        background = float(self.gamma_background.sum())
+        peak, at = _sigma(sum(last), background), passage.enters
+        while at < passage.clears + hold_in * INTERVAL_S:
+            at += INTERVAL_S
+            last.append(float(self.gamma(passage, at - INTERVAL_S / 2).sum()) * INTERVAL_S)
+            peak = max(peak, _sigma(sum(last), background))
+        return peak
+
+
+class RapiscanVm250:
+    """The portal on the world's clock. Each occupancy has random numbers of its own, so that what it counts does not
+    depend on how long the lane stood empty before."""
+
+    kind = "rapiscan_vm250"
+
+    def __init__(self, name: str, settings: PortalSettings, lane: Lane, seed: int, started: float) -> None:
+        self.name = name
+        self.reports: dict[int, OccupancyReport] = {}
+        self._settings = settings
+        self._lane = lane
+        self._seed = seed
+        self._stream = sum(name.encode())
+        self._physics = Physics(np.array(settings.gamma_background), np.array(settings.neutron_background))
+        self._idle_random = np.random.default_rng([seed, self._stream, 0])
+        self._next_background = started
+        self._background_sum = 0
+        self._neutron_milli = 0
+        self._next_truck = 0
+        self._occupancy: _Occupancy | None = None
+
+    def connected(self) -> bytes:
+        """The set-up lines, as the portal sends them when a reader attaches."""
+        if not self._settings.setup_on_connect:
+            return b""
+        s = self._settings
+        return b"".join(
+            line.encode() + b"\r\n"
+            for line in (
+                f"SG1,{GAMMA_HIGH:06d},{GAMMA_LOW:06d},{PER_SECOND:02d},{s.hold_in:02d},{s.n_sigma:04.1f},P",
+                "SG2,1111,0.069,0.455,01,1010,A",
+                f"SG3,0.069,0.455,{BACKGROUND_TIME_S:03.0f},000,1.10.1",
+                f"SN1,{NEUTRON_HIGH:06d},03,0004,1200,01,120",
+                "SN2,0.504,5.040,0.504,5.040,PP",
+            )
+        )
+
+    def next_wake(self) -> float | None:
+        if self._occupancy is not None:
+            return self._occupancy.next_tick
+        if self._next_truck < len(self._lane.passages):
+            return min(self._next_background, self._lane.passages[self._next_truck].enters)
+        return self._next_background
+
+    def woke(self, now: float) -> bytes:
+        """What the portal says at the moment for which it asked to be woken."""
+        if self._occupancy is not None:
+            return self._tick(self._occupancy)
+        if (
+            self._next_truck < len(self._lane.passages)
+            and self._lane.passages[self._next_truck].enters <= now + _EPSILON
+        ):
+            return self._occupied(self._lane.passages[self._next_truck])
+        return self._background_lines()
+
+    def _background_lines(self) -> bytes:
+        self._next_background += BACKGROUND_EVERY_S
+        gamma, neutron = self._average_background(self._idle_random)
+        self._take_background(gamma, neutron)
+        per_second = np.rint(gamma).astype(np.int64)
+        tag = "GH" if per_second.max() > GAMMA_HIGH else "GL" if per_second.min() < GAMMA_LOW else "GB"
+        neutrons = np.rint(neutron).astype(np.int64)
+        return _line("NH" if neutrons.max() > NEUTRON_HIGH else "NB", neutrons) + _line(tag, per_second)
+
+    def _average_background(self, random: np.random.Generator) -> tuple[Rates, Rates]:
+        seconds = BACKGROUND_TIME_S
+        return (
+            random.poisson(self._physics.gamma_background * seconds) / seconds,
+            random.poisson(self._physics.neutron_background * seconds) / seconds,
+        )
+
+    def _take_background(self, gamma: Rates, neutron: Rates) -> None:
+        self._background_sum = int(np.rint(gamma).astype(np.int64).sum())
+        self._neutron_milli = round(float(neutron.sum()) * 1000)
+
+    def _occupied(self, passage: Passage) -> bytes:
+        number = self._settings.first_occupancy + self._next_truck
+        random = np.random.default_rng([self._seed, self._stream, 1 + self._next_truck])
+        if self._background_sum == 0:  # switched on with a truck already in: it has nothing to compare with yet
+            self._take_background(*self._average_background(random))
+        occupancy = _Occupancy(number, passage, random, self._background_sum)
+        self._occupancy = occupancy
+        said = self._neutron_line(occupancy, passage.enters)
+        for k in range(PRE_TRIGGER, 0, -1):
+            rates = self._physics.gamma(None, passage.enters - k * INTERVAL_S)
+            said += occupancy.gamma_line(rates, self._settings.n_sigma)
+        return said
+
+    def _tick(self, occupancy: "_Occupancy") -> bytes:
+        at, passage = occupancy.next_tick, occupancy.passage
+        occupancy.ticks += 1
+        said = b""
+        if occupancy.ticks % PER_SECOND == 0:
+            said += self._neutron_line(occupancy, at)
+        said += occupancy.gamma_line(self._physics.gamma(passage, at - INTERVAL_S / 2), self._settings.n_sigma)
+        if not occupancy.speed_said and at >= passage.reaches(2.0):
+            occupancy.speed_said = True
+            said += _speed_line(passage.speed_at_portal())
+        if at + _EPSILON >= passage.clears + self._settings.hold_in * INTERVAL_S:
+            said += _line("GX", [occupancy.number, self._neutron_milli, 0, 0])
+            self.reports[passage.truck.index] = occupancy.report()
+            self._occupancy = None
+            self._next_truck += 1
+            self._next_background = at + BACKGROUND_EVERY_S
+        return said
+
+    def _neutron_line(self, occupancy: "_Occupancy", at: float) -> bytes:
+        before = occupancy.ticks == 0
+        rates = self._physics.neutron(None if before else occupancy.passage, at - 0.5)
+        counts = occupancy.random.poisson(rates)
+        background = self._neutron_milli / 1000
+        alarm = background > 0 and _sigma(float(counts.sum()), background) > self._settings.n_sigma
+        occupancy.neutron_alarm |= alarm
+        return _line("NA" if alarm else "NS", counts)
+
+    def said_of(self, passage: Passage) -> dict[str, object] | None:
+        """What the portal said of a truck that has left, beside what is to be expected of the truck."""
+        if (report := self.reports.get(passage.truck.index)) is None:
+            return None
+        gamma, neutron = self.expected_alarms(passage)
+        return {
+            "occupancy": report.occupancy,
+            "gamma_alarm": report.gamma_alarm,
+            "neutron_alarm": report.neutron_alarm,
+            "gamma_lines": report.gamma_lines,
+            "gamma_peak_sigma": report.gamma_peak_sigma,
+            "expected_gamma_alarm": gamma,
+            "expected_neutron_alarm": neutron,
+        }
+
+    def expected_alarms(self, passage: Passage) -> tuple[bool, bool]:
+        """Whether gamma and neutron would be in alarm if all counts were at their mean."""
+        neutron = float(self._physics.neutron_background.sum())
+        neutron_peak = neutron + passage.truck.cargo.neutron_out
+        return (
+            self._physics.expected_peak_sigma(passage, self._settings.hold_in) > self._settings.n_sigma,
+            neutron > 0 and _sigma(neutron_peak, neutron) > self._settings.n_sigma,
+        )
+
+
+class _Occupancy:
+    def __init__(self, number: int, passage: Passage, random: np.random.Generator, background_sum: int) -> None:
+        self.number = number
+        self.passage = passage
+        self.random = random
+        self.ticks = 0
+        self.speed_said = False
+        self.neutron_alarm = False
+        self._background_sum = background_sum
+        self._gamma_alarm = False
+        self._lines = 0
+        self._peak: float | None = None
+        self._last: deque[int] = deque(maxlen=PER_SECOND)
+
+    @property
+    def next_tick(self) -> float:
+        return self.passage.enters + (self.ticks + 1) * INTERVAL_S
+
+    def gamma_line(self, rates: Rates, n_sigma: float) -> bytes:
+        counts = np.minimum(self.random.poisson(rates * INTERVAL_S), _MAX)
+        self._last.append(int(counts.sum()))
+        self._lines += 1
+        alarm = False
+        if len(self._last) == PER_SECOND and self._background_sum:
+            sigma = _sigma(sum(self._last), self._background_sum)
+            self._peak = sigma if self._peak is None else max(self._peak, sigma)
+            alarm = sigma > n_sigma
+        self._gamma_alarm |= alarm
+        return _line("GA" if alarm else "GS", counts)
+
+    def report(self) -> OccupancyReport:
+        peak = None if self._peak is None else round(self._peak, 2)
+        return OccupancyReport(self.number, self._gamma_alarm, self.neutron_alarm, self._lines, peak)
+
+
+def _sigma(foreground: float, background: float) -> float:
+    return (foreground - background) / sqrt(background) if background > 0 else 0.0
+
+
+def _line(tag: str, fields: Counts | list[int]) -> bytes:
+    return ",".join([tag, *(f"{min(int(f), _MAX):06d}" for f in fields)]).encode() + b"\r\n"
+
+
+def _speed_line(mps: float) -> bytes:
+    """Seconds per foot, miles per hour, kilometres per hour; the device's upper end is 99.999 mph."""
+    mph = min(mps / 0.44704, 99.999)
+    return f"SP,{1 / (mph * 1.46667):06.4f},{mph:06.3f},{mph * 1.609344:06.2f},000000\r\n".encode()

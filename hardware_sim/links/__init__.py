@@ -1,0 +1,1 @@
+"""How a simulated device is reached: its bytes go out, and never hold up the world."""

@@ -1,0 +1,84 @@
+"""The ground truth: one JSON object a truck, on disk before the next one comes."""
+
+import json
+import os
+from collections.abc import Callable, Container, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.world.lane import Passage
+
+Record = dict[str, object]
+Said = Mapping[str, Mapping[str, object]]
+
+
+def truth_of(
+    passage: Passage,
+    utc: Callable[[float], datetime],
+    said: Said,
+    photos: Mapping[str, str] = MappingProxyType({}),
+    unknown: Container[str] = (),
+) -> Record:
+    """Everything that was so about one truck. `said` holds what each device said of it, by the device's name;
+    `photos` the file that a camera showed in the truck's place. What is on a photo the world does not know: views
+    ("plate", "container") in `unknown` were photos, and what they would show is left out as null."""
+    truck, cargo = passage.truck, passage.truck.cargo
+    portal = next((s for s in said.values() if "expected_gamma_alarm" in s), {})
+    plate = None if "plate" in unknown else truck.plate
+    container_known = "container" not in unknown
+    return {
+        "index": truck.index,
+        "id": truck.id,
+        "arrived": _iso(utc(passage.arrives)),
+        "portal_entered": _iso(utc(passage.enters)),
+        "portal_left": _iso(utc(passage.clears)),
+        "departed": _iso(utc(passage.departs)),
+        "plate": plate.text if plate else None,
+        "plate_painted": plate.painted if plate else None,
+        "region": plate.region if plate else None,
+        "container_code": truck.container_code if container_known else None,
+        "size_type": truck.size_type if container_known else None,
+        "seal": truck.seal,
+        "gross_kg": truck.gross_kg,
+        "length_m": truck.length_m,
+        "speed_kmh": round(passage.speed_at_portal() * 3.6, 2),
+        "night": truck.night,
+        "radiation": {
+            "source": cargo.kind.value,
+            "gamma_cps": cargo.gamma_cps,
+            "neutron_cps": cargo.neutron_cps,
+            "shielding": cargo.shielding,
+            "expected_gamma_alarm": portal.get("expected_gamma_alarm"),
+            "expected_neutron_alarm": portal.get("expected_neutron_alarm"),
+        },
+        "devices": {name: dict(values) for name, values in said.items()},
+        "photos": dict(photos),
+    }
+
+
+class TruthFile:
+    """Appends records to `truth.jsonl`, each on disk when `write` returns. A file of an earlier run is replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise SettingsInvalid(
+                f"{path}: the truth cannot be written: {error.strerror}", "choose another folder with --out"
+            ) from None
+
+    def write(self, record: Record) -> None:
+        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,91 @@
+"""Mistakes in a scenario are named with their line, and all at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.run import build_player
+from hardware_sim.world.scenario import Scenario, load_scenario, shipped_scenarios
+from tests.unit.hardware_sim.conftest import BASE, Played
+
+Make = Callable[[str], Scenario]
+_FIRST_LINE_AFTER_BASE = BASE.count("\n") + 1
+
+
+def test_shipped_scenarios_are_sound() -> None:
+    shipped = shipped_scenarios()
+    assert {"demo", "quiet", "source"} <= set(shipped)
+    for name in shipped:
+        assert load_scenario(name).trucks(0)
+
+
+def test_unknown_name_lists_those_there_are() -> None:
+    with pytest.raises(SettingsInvalid, match=r"(?s)no shipped scenario 'rush'.*demo, quiet, source"):
+        load_scenario("rush")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"none\.yaml: cannot be read"):
+        load_scenario(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "says"),
+    [
+        ("traffic:\n  count: 3\n  colour: red\n", 2, "no such setting"),
+        ("traffic:\n  count: 0\n", 1, "greater than or equal to 1"),
+        ("traffic: {}\n", 0, "say how many trucks come"),
+        ("traffic:\n  count: 1\n  trucks: [{}, {}]\n", 0, "2 trucks are listed"),
+        ("traffic:\n  count: 1\n  regions: [US-TX, XX]\n", 2, "no such region: XX"),
+        ("traffic:\n  trucks:\n    - {}\n    - container_code: MSKU0383251\n", 3, "check digit of MSKU0383251"),
+        ("traffic:\n  trucks:\n    - container_code: MSKA038325\n", 2, "three letters, U, J or Z"),
+        ("traffic:\n  trucks:\n    - seal: '??'\n", 2, "a seal number has"),
+        ("traffic:\n  trucks:\n    - plate: {text: abc, region: US-TX}\n", 2, "pattern"),
+        ("traffic:\n  trucks:\n    - plate: {text: ABC1234, region: US-ZZ}\n", 2, "no such region"),
+        ("traffic:\n  trucks:\n    - cargo: {kind: uranium}\n", 2, "'none', 'norm' or 'source'"),
+        ("traffic: {count: 1}\ncameras:\n  cam: {view: roof}\n", 2, "'plate' or 'container'"),
+        ("traffic: {count: 1}\ncameras:\n  cam: {view: plate, port: 70000}\n", 2, "less than or equal to 65535"),
+    ],
+)
+def test_mistake_is_reported_with_its_line(scenario: Make, more: str, line: int, says: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        scenario(more)
+    assert f"scenario.yaml:{_FIRST_LINE_AFTER_BASE + line}: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_every_mistake_in_one_go(scenario: Make) -> None:
+    with pytest.raises(SettingsInvalid, match="3 mistakes to correct"):
+        scenario("traffic:\n  count: -1\n  trucks:\n    - {speed_mps: 99}\n    - {wheels: 18}\n")
+
+
+def test_trucks_so_close_that_the_portal_sees_one_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "close.yaml"
+    path.write_text(BASE.replace("gap_s: [9.0, 11.0]", "gap_s: [2.5, 11.0]") + "traffic: {count: 2}\n")
+    with pytest.raises(SettingsInvalid, match=r"holds an occupancy for 2\.0 s.*make gap_s longer or hold_in smaller"):
+        load_scenario(str(path))
+
+
+def test_names_and_paths_that_clash_are_refused(scenario: Make, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="a device and a camera are both called portal"):
+        scenario("traffic: {count: 1}\ncameras: {portal: {view: plate}}\n")
+    path = tmp_path / "twice.yaml"
+    path.write_text(BASE.replace("[{kind: tcp}]", "[{kind: pty, path: seal.tty}]") + "traffic: {count: 1}\n")
+    with pytest.raises(SettingsInvalid, match=r"two pseudo-terminals have the path seal\.tty"):
+        load_scenario(str(path))
+
+
+def test_scanner_is_programmed_by_the_scenario(tmp_path: Path) -> None:
+    for keys, label in (
+        ("aim: false, suffix: cr", b"HS0000001\r"),
+        ("prefix: '~', suffix: lf", b"~]C0HS0000001\n"),
+        ("suffix: none", b"]C0HS0000001"),
+    ):
+        path = tmp_path / "scanner.yaml"
+        text = BASE.replace(
+            "kind: barcode_scanner", f"kind: barcode_scanner\n    {keys.replace(', ', chr(10) + '    ')}"
+        )
+        path.write_text(text + "traffic: {trucks: [{seal: HS0000001}]}\n")
+        assert Played(build_player(load_scenario(str(path)), 1)).data("seal-scanner") == label
