@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import apsw
+from google.protobuf.message import DecodeError
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFailed, StoreFull
@@ -156,11 +157,11 @@ class Store:
         """Inspections opened and never closed, in order."""
         with sqlite_faults(self._path):
             rows: list[tuple[Any, ...]] = self._database.execute(
-                "SELECT envelope FROM event o WHERE inspection_id <> '' AND kind = 'inspection_opened' AND NOT EXISTS "
-                "(SELECT 1 FROM event c WHERE c.inspection_id <> '' AND c.kind = 'inspection_closed' "
+                "SELECT seq, envelope FROM event o WHERE inspection_id <> '' AND kind = 'inspection_opened' "
+                "AND NOT EXISTS (SELECT 1 FROM event c WHERE c.inspection_id <> '' AND c.kind = 'inspection_closed' "
                 "AND c.inspection_id = o.inspection_id) ORDER BY seq"
             ).fetchall()
-        events = [Event.FromString(read_envelope(envelope)[0]) for (envelope,) in rows]
+        events = [_event(self._path, seq, envelope) for seq, envelope in rows]
         return tuple(
             Unfinished(e.inspection_opened.inspection_id, e.inspection_opened.lane_id, instant_of(e.at)) for e in events
         )
@@ -205,13 +206,15 @@ def _lock(directory: Path) -> int:
 def _refuse_lost_database(directory: Path) -> None:
     database, epoch = directory / DATABASE, directory / EPOCH_FILE
     if epoch.exists() and (not database.exists() or database.stat().st_size == 0):
-        raise StoreCorrupt(f"{database}: the database of epoch {epoch.read_text().strip()} is gone", SALVAGE)
+        raise StoreCorrupt(
+            f"{database}: the database of epoch {epoch.read_text(errors='replace').strip()} is gone", SALVAGE
+        )
 
 
 def _note_epoch(directory: Path, epoch: bytes) -> None:
     path = directory / EPOCH_FILE
     if path.exists() and path.stat().st_size:
-        noted = path.read_text().strip()
+        noted = path.read_text(errors="replace").strip()
         if noted != epoch.hex():
             raise StoreCorrupt(f"{directory}: the database is of epoch {epoch.hex()}, the rest of {noted}", SALVAGE)
         return
@@ -271,7 +274,7 @@ def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
     if found != ["ok"]:
         raise StoreCorrupt(f"{path}: {'; '.join(found)}", SALVAGE)
     meta = {key: bytes(value) for key, value in database.execute("SELECT key, value FROM meta")}
-    if set(meta) < {"booth_id", "epoch"} or len(meta["epoch"]) != EPOCH_BYTES:
+    if not {"booth_id", "epoch"} <= set(meta) or len(meta["epoch"]) != EPOCH_BYTES:
         raise StoreCorrupt(f"{path}: says neither whose ledger it is nor which epoch", SALVAGE)
     owner = meta["booth_id"].decode(errors="replace")
     if owner != booth_id:
@@ -296,15 +299,19 @@ def _head_at(database: apsw.Connection, path: Path, begin: Head, seq: int) -> He
     previous = rows[1][0] if len(rows) > 1 else None
     if envelope_sha256(envelope) != sha256:
         raise StoreCorrupt(f"{path}: the last event, sequence {seq}, is not what was written", SALVAGE)
-    try:
-        event = Event.FromString(read_envelope(envelope)[0])
-    except Refused as refused:
-        raise StoreCorrupt(f"{path}: the last event, sequence {seq}: {refused.wrong}", SALVAGE) from None
+    event = _event(path, seq, envelope)
     if (event.booth_id, event.epoch, event.seq) != (begin.booth_id, begin.epoch, seq) or (
         previous is not None and event.previous_sha256 != previous
     ):
         raise StoreCorrupt(f"{path}: the last event, sequence {seq}, does not follow the one before it", SALVAGE)
     return Head(begin.booth_id, begin.epoch, seq, sha256)
+
+
+def _event(path: Path, seq: int, envelope: bytes) -> Event:
+    try:
+        return Event.FromString(read_envelope(envelope)[0])
+    except (Refused, DecodeError) as error:
+        raise StoreCorrupt(f"{path}: the event at sequence {seq} cannot be read: {error}", SALVAGE) from None
 
 
 def _value(database: apsw.Connection, query: str) -> Any:

@@ -14,7 +14,7 @@ from edge_agent.ledger.recorder import Recorded
 from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.chain import Head
 from edge_agent.wire.refused import Refused
-from tests.integration.ledger.conftest import Booth, alarm, largest_file, picture
+from tests.integration.ledger.conftest import Booth, alarm, largest_file, opened, picture
 from tests.integration.ledger.failing_disk import FailingDisk
 
 
@@ -23,6 +23,19 @@ def disk() -> Iterator[FailingDisk]:
     disk = FailingDisk("failing-disk")
     yield disk
     disk.unregister()
+
+
+def _tap_connections(monkeypatch: pytest.MonkeyPatch) -> list[apsw.Connection]:
+    """The writer's own connections, as they are opened."""
+    opened: list[apsw.Connection] = []
+    real = store._opened
+
+    def tapped(database: apsw.Connection, path: Path, booth_id: str) -> Head:
+        opened.append(database)
+        return real(database, path, booth_id)
+
+    monkeypatch.setattr(store, "_opened", tapped)
+    return opened
 
 
 async def test_on_a_full_disk_nothing_is_accepted_the_lane_knows_at_once_and_it_goes_on(
@@ -71,17 +84,10 @@ async def test_closing_on_a_full_disk_tells_those_who_wait(booth: Booth, disk: F
 
 
 async def test_a_database_at_its_limit_is_a_full_disk(booth: Booth, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[apsw.Connection] = []
-    real = store._opened
-
-    def tapped(database: apsw.Connection, path: Path, booth_id: str) -> Head:
-        opened.append(database)
-        return real(database, path, booth_id)
-
-    monkeypatch.setattr(store, "_opened", tapped)
+    tapped = _tap_connections(monkeypatch)
     async with booth.open() as ledger:
-        pages: Any = opened[0].execute("PRAGMA page_count").fetchall()[0][0]
-        opened[0].execute(f"PRAGMA max_page_count = {pages + 20}").fetchall()
+        pages: Any = tapped[0].execute("PRAGMA page_count").fetchall()[0][0]
+        tapped[0].execute(f"PRAGMA max_page_count = {pages + 20}").fetchall()
         recorded: list[Recorded] = []
 
         async def fill() -> None:
@@ -92,7 +98,7 @@ async def test_a_database_at_its_limit_is_a_full_disk(booth: Booth, monkeypatch:
         await booth.until_no_room()
         filling.cancel()
         assert ledger.outbox.extent()[1] == recorded[-1].seq
-        opened[0].execute("PRAGMA max_page_count = 100000").fetchall()
+        tapped[0].execute("PRAGMA max_page_count = 100000").fetchall()
         last = await ledger.recorder.record(alarm(2))
         assert last.seq == recorded[-1].seq + 2  # the one that was cancelled is accepted when there was room
     assert verify_ledger(booth.directory, booth.device_keys).seq == last.seq
@@ -139,6 +145,29 @@ async def test_a_sync_that_fails_is_fatal(
             assert ledger.outbox.sha256_at(event.seq) == event.sha256
 
 
+async def test_the_log_is_emptied_by_us_since_sqlite_alone_would_ignore_a_failed_sync(
+    booth: Booth, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "CHECKPOINT_PAGES", 20)
+    tapped = _tap_connections(monkeypatch)
+    async with booth.open(vfs=disk.name) as ledger:
+        for n in range(200):
+            await ledger.recorder.record(alarm(n))
+        assert tapped[0].execute("PRAGMA wal_autocheckpoint").fetchall() == [(0,)]
+        log = booth.directory / (DATABASE + "-wal")
+        assert log.stat().st_size < 60 * 4200, "about 6 pages an event: without checkpoints far more"
+
+
+async def test_a_full_disk_at_the_first_start_leaves_nothing_in_the_way(booth: Booth, disk: FailingDisk) -> None:
+    disk.full = True
+    with pytest.raises(StoreFull):
+        async with booth.open(vfs=disk.name):
+            pass
+    disk.full = False
+    async with booth.open(vfs=disk.name) as ledger:
+        assert ledger.recorder.head.seq == 1
+
+
 async def test_every_waiter_learns_of_a_fatal_fault(booth: Booth, disk: FailingDisk) -> None:
     async with booth.open(vfs=disk.name, max_waiting=8) as ledger:
         disk.broken_sync = lambda _: True
@@ -173,6 +202,13 @@ async def test_a_directory_that_cannot_be_made_is_a_clear_error(booth: Booth) ->
 async def _filled(booth: Booth, events: int) -> None:
     async with booth.open() as ledger:
         await asyncio.gather(*(ledger.recorder.record(alarm(n)) for n in range(events)))
+
+
+def _execute(booth: Booth, *statements: str) -> None:
+    database = apsw.Connection(str(booth.directory / DATABASE))
+    for statement in statements:
+        database.execute(statement)
+    database.close()
 
 
 def _flip(booth: Booth, find: bytes) -> None:
@@ -215,9 +251,7 @@ async def test_a_changed_page_is_found_at_the_start(booth: Booth) -> None:
 
 async def test_a_missing_event_is_found_at_the_start(booth: Booth) -> None:
     await _filled(booth, 50)
-    database = apsw.Connection(str(booth.directory / DATABASE))
-    database.execute("DELETE FROM event WHERE seq = 20")
-    database.close()
+    _execute(booth, "DELETE FROM event WHERE seq = 20")
     with pytest.raises(StoreCorrupt, match="holds 50 events between sequence 1 and 51"):
         async with booth.open():
             pass
@@ -227,11 +261,10 @@ async def test_a_missing_event_is_found_at_the_start(booth: Booth) -> None:
 
 async def test_an_event_put_in_place_of_another_breaks_the_chain(booth: Booth) -> None:
     await _filled(booth, 50)
-    database = apsw.Connection(str(booth.directory / DATABASE))
-    database.execute(
-        "UPDATE event SET (envelope, sha256) = (SELECT envelope, sha256 FROM event WHERE seq = 19) WHERE seq = 20"
+    _execute(
+        booth,
+        "UPDATE event SET (envelope, sha256) = (SELECT envelope, sha256 FROM event WHERE seq = 19) WHERE seq = 20",
     )
-    database.close()
     with pytest.raises(Refused, match="REPLAYED at sequence 20"):
         verify_ledger(booth.directory, booth.device_keys)
 
@@ -262,9 +295,7 @@ async def test_a_database_of_another_life_is_refused(booth: Booth) -> None:
 
 async def test_a_database_of_another_program_is_refused(booth: Booth) -> None:
     booth.directory.mkdir()
-    database = apsw.Connection(str(booth.directory / DATABASE))
-    database.execute("CREATE TABLE theirs (x)")
-    database.close()
+    _execute(booth, "CREATE TABLE theirs (x)")
     with pytest.raises(StoreCorrupt, match="another program"):
         async with booth.open():
             pass
@@ -272,9 +303,50 @@ async def test_a_database_of_another_program_is_refused(booth: Booth) -> None:
 
 async def test_a_newer_schema_is_refused(booth: Booth) -> None:
     await _filled(booth, 5)
-    database = apsw.Connection(str(booth.directory / DATABASE))
-    database.execute("PRAGMA user_version = 99")
-    database.close()
+    _execute(booth, "PRAGMA user_version = 99")
     with pytest.raises(StoreFailed, match="newer edge-agent"):
+        async with booth.open():
+            pass
+
+
+async def test_a_database_that_no_longer_says_whose_it_is(booth: Booth) -> None:
+    await _filled(booth, 5)
+    _execute(booth, "DELETE FROM meta WHERE key = 'epoch'")
+    with pytest.raises(StoreCorrupt, match="whose ledger"):
+        async with booth.open():
+            pass
+    with pytest.raises(StoreCorrupt, match="whose ledger"):
+        verify_ledger(booth.directory, booth.device_keys)
+
+
+async def test_a_last_event_that_does_not_follow_is_found_at_the_start(booth: Booth) -> None:
+    await _filled(booth, 5)
+    _execute(
+        booth, "UPDATE event SET (envelope, sha256) = (SELECT envelope, sha256 FROM event WHERE seq = 5) WHERE seq = 6"
+    )
+    with pytest.raises(StoreCorrupt, match="does not follow"):
+        async with booth.open():
+            pass
+
+
+async def test_a_hash_that_is_not_its_events_is_found(booth: Booth) -> None:
+    await _filled(booth, 5)
+    _execute(booth, "UPDATE event SET sha256 = zeroblob(32) WHERE seq = 3")
+    with pytest.raises(Refused, match="BROKEN_CHAIN at sequence 3"):
+        verify_ledger(booth.directory, booth.device_keys)
+
+
+async def test_the_ledger_of_a_booth_whose_key_is_unknown_does_not_verify(booth: Booth) -> None:
+    await _filled(booth, 5)
+    with pytest.raises(Refused, match="UNKNOWN_KEY at sequence 1"):
+        verify_ledger(booth.directory, {})
+
+
+async def test_an_unreadable_event_of_an_open_inspection_is_a_corrupt_store(booth: Booth) -> None:
+    async with booth.open() as ledger:
+        await ledger.recorder.record(opened("a"))
+        await ledger.recorder.record(alarm(1))
+    _execute(booth, "UPDATE event SET envelope = zeroblob(90) WHERE seq = 2")
+    with pytest.raises(StoreCorrupt, match="sequence 2 cannot be read"):
         async with booth.open():
             pass

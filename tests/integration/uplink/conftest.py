@@ -52,6 +52,7 @@ class TestPort(IngestServiceServicer):
     slow_s: float = 0.0  # before each acknowledgement
     drop_after: int | None = None  # UNAVAILABLE after so many events were kept, unacknowledged
     refuse: wire.Nack | None = None  # instead of taking a batch
+    first: wire.StreamEventsResponse | None = None  # instead of a welcome; nothing in it: the stream just ends
     deny: bool = False  # PERMISSION_DENIED
     lie_in_acks: bool = False  # another hash
     close_after: int | None = None  # ends the stream in good order after so many batches
@@ -61,6 +62,10 @@ class TestPort(IngestServiceServicer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this booth is not registered")
         hello = await anext(request_iterator)
         self.hellos.append(hello.hello)
+        if self.first is not None:
+            if self.first.WhichOneof("message") is not None:
+                yield self.first
+            return
         if self.mute:
             await asyncio.sleep(3600)
         granted = {"window_records": 500, "window_bytes": 1 << 20, "max_batch_bytes": 1 << 18}
@@ -80,9 +85,9 @@ class TestPort(IngestServiceServicer):
             batches += 1
             if not self.silent:
                 head = b"x" * 32 if self.lie_in_acks else self.hashes[-1]
-                said: dict[str, Any] = {"durable_through": len(self.held), "chain_head": head}
+                said = {"durable_through": len(self.held), "chain_head": head}
                 yield wire.StreamEventsResponse(ack=wire.Ack(**said))
-            for _ in range(100 if self.beats else 0):
+            while self.beats:
                 yield wire.StreamEventsResponse(ack=wire.Ack(**said))
                 await asyncio.sleep(0.05)
             if batches == self.close_after:

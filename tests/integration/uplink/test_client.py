@@ -6,11 +6,13 @@ import time
 import pytest
 
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
+from edge_agent.domain.event import AlarmRaised, Draft
+from edge_agent.domain.observation import RadiationKind
 from edge_agent.ledger.recorder import Ledger
 from edge_agent.uplink.link import LinkState
 from edge_agent.wire.identity import SpiffeId, create_identity
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
-from tests.integration.ledger.conftest import Booth, alarm
+from tests.integration.ledger.conftest import AT, Booth, alarm
 from tests.integration.uplink.conftest import NOW, Site, until
 
 UP, DOWN, REFUSED, FORKED = LinkState.UP, LinkState.DOWN, LinkState.REFUSED, LinkState.FORKED
@@ -163,6 +165,39 @@ async def test_a_refusal_is_told_and_asked_again_slowly(site: Site, caplog: pyte
             port.refuse = None
             await until(lambda: ledger.outbox.acked_through() == 2001)
         assert port.chain.head == ledger.recorder.head
+
+
+async def test_a_refusal_in_the_middle_of_much_sending_is_not_lost(site: Site) -> None:
+    nack = wire.Nack(seq=1, code=wire.REFUSAL_CODE_OVERSIZED, detail="too large")
+    credit = {"window_records": 100_000, "window_bytes": 1 << 30}
+    async with site.booth.open() as ledger:
+        large = Draft(AlarmRaised("", "lane-1", "portal", RadiationKind.GAMMA, (1,), bytes(4096)), AT)
+        await asyncio.gather(*(ledger.recorder.record(large) for _ in range(1000)))
+        port = site.new_port(ledger, refuse=nack, welcome=credit)
+        async with site.serving(port), site.sending(ledger, refused_retry_s=0.05):
+            await until(lambda: len(port.hellos) >= 8)
+            assert DOWN not in site.states()
+            assert "OVERSIZED" in site.links[1][1]
+
+
+@pytest.mark.parametrize(
+    ("first", "state", "message"),
+    [
+        (wire.StreamEventsResponse(nack=wire.Nack(code=wire.REFUSAL_CODE_NOT_TRUSTED)), REFUSED, "NOT_TRUSTED"),
+        (wire.StreamEventsResponse(ack=wire.Ack(durable_through=1)), REFUSED, "no welcome"),
+        (wire.StreamEventsResponse(), DOWN, "ended the stream"),
+    ],
+)
+async def test_a_first_answer_that_is_no_welcome(
+    site: Site, first: wire.StreamEventsResponse, state: LinkState, message: str
+) -> None:
+    async with site.booth.open() as ledger:
+        port = site.new_port(ledger, first=first)
+        async with site.serving(port), site.sending(ledger):
+            await until(lambda: site.states() == [state])
+            assert message in site.links[0][1]
+            port.first = None
+            await until(lambda: len(port.held) == 1)
 
 
 async def test_a_booth_that_is_not_registered_learns_why(site: Site) -> None:
