@@ -19,9 +19,9 @@ ENTRY_POINT_GROUP = "edge_agent.drivers"
 class Driver:
     """A row of the catalogue.
 
-    `gives` says what a lane can expect of it. `dialogue` makes the conversation of one connection from this driver's own `settings`. `silence_s` is how long
-    the device may say nothing before that is news; None for a device that speaks only when used. `buffer_limit`
-    is the most bytes that a dialogue holds.
+    `gives` says what a lane can expect of it. `dialogue` makes the conversation of one connection from this driver's
+    own `settings`. `silence_s` is how long the device may say nothing before that is news; None for a device that
+    speaks only when used. `buffer_limit` is the most bytes that a dialogue holds.
     """
 
     name: str

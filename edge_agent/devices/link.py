@@ -174,15 +174,10 @@ class SerialLink:
             self._tell(self._closed.set)
 
     def _carry(self, port: SerialBase) -> None:
-        try:
-            while not self._stop.is_set():
-                with suppress(queue.Empty):
-                    port.write(self._outgoing.get_nowait())
-                self._hand_over(_read(port))
-        except OSError:
-            if isinstance(port, _Rfc2217Port):
-                self._hand_over(port.rest())
-            raise
+        while not self._stop.is_set():
+            with suppress(queue.Empty):
+                port.write(self._outgoing.get_nowait())
+            self._hand_over(_read(port))
 
     def _hand_over(self, data: bytes) -> None:
         if not data:
@@ -246,7 +241,7 @@ def _open(settings: LinkSettings, baud: int) -> SerialBase:
 def _read(port: SerialBase) -> bytes:
     """What is there, at most CHUNK bytes; waits READ_S for the first."""
     if isinstance(port, _Rfc2217Port):
-        return bytes(port.read(min(max(1, port.in_waiting), CHUNK)))
+        return bytes(port.read(CHUNK))
     ready, _, _ = select.select([port.fileno()], [], [], READ_S)
     return bytes(port.read(CHUNK)) if ready else b""
 
@@ -271,10 +266,11 @@ class _TcpPort(protocol_socket.Serial):
 
 
 class _Rfc2217Port(rfc2217.Serial):
-    """pyserial's `rfc2217://`, with the same two repairs, and one more: the last bytes of a connection are kept."""
+    """pyserial's `rfc2217://`, with the same two repairs, and one more: its `read` drops a connection's last bytes."""
 
     _socket: socket.socket | None = None
     _read_buffer: "queue.Queue[bytes | None]"
+    _thread: threading.Thread
 
     def open(self) -> None:
         super().open()
@@ -289,13 +285,15 @@ class _Rfc2217Port(rfc2217.Serial):
         if connection:
             connection.close()
 
-    def rest(self) -> bytes:
-        """What had come before the connection ended: `read` refuses to give it."""
-        rest = bytearray()
+    def read(self, size: int = 1) -> bytes:
+        data = bytearray()
         with suppress(queue.Empty):
-            while True:
-                rest += self._read_buffer.get_nowait() or b""
-        return bytes(rest)
+            data += self._read_buffer.get(timeout=READ_S) or b""  # None marks the end
+            while len(data) < size:
+                data += self._read_buffer.get_nowait() or b""
+        if not data and not self._thread.is_alive() and self._read_buffer.empty():
+            raise serial.SerialException("the connection was closed")
+        return bytes(data)
 
 
 def _keep_alive(connection: socket.socket | None) -> None:

@@ -1,13 +1,14 @@
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from edge_agent.devices.catalogue import CATALOGUE, ENTRY_POINT_GROUP, Driver, driver, drivers
+from edge_agent.devices.catalogue import CATALOGUE, ENTRY_POINT_GROUP, driver, drivers
 from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
 from edge_agent.domain.errors import SettingsInvalid
 
 REPEATED = CATALOGUE["barcode_scanner"]
-OTHER = Driver("other", "a device", "nothing", REPEATED.settings, REPEATED.dialogue, 9600, None, 1)
+OTHER = replace(REPEATED, name="other")
 
 
 def entry(name: str, value: str) -> EntryPoint:
