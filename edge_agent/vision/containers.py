@@ -247,7 +247,7 @@ def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> Code
     """Adds the size-type code that stands right under the code or behind it."""
     if candidate.size_type:
         return candidate
-    last = candidate.lines[-1]
+    last = max(candidate.lines, key=lambda part: len(part.characters))  # the serial number, not its check digit
     for line in sorted(lines, key=lambda other: float(((other.centre - last.centre) ** 2).sum())):
         if line in candidate.lines or not _SIZE_TYPE.fullmatch(line.text[:4]) or len(line.text) > 6:
             continue

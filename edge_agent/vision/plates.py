@@ -27,7 +27,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "europe": (
         "AA00AAA", "AA000AA", "AAA000", "A00AAA", "AA00000", "AA0000A", "0000AAA", "AAA0000", "A000000", "AA00AA",
         "00AAA0", "AA000AAA", "A0000AA", "AAA00AA", "0AA0000", "0A00000", "AA0000AA", "AA000A", "000AA00", "AAA00000",
-        "AA00000A", "AAAA000", "AAA000A", "A00000A", "AAAA0000", "00AA00", "AAAA00", "AA0000", "A000AAA", "1AAA000",
+        "AA00000A", "AAAA000", "AAA000A", "A00000A", "AAAA0000", "00AA00", "AAAA00", "AA0000", "A000AAA", "0AAA000",
     ),
 }  # fmt: skip
 _KNOWN = frozenset(f for region in FORMATS.values() for f in region)

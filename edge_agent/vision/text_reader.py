@@ -100,13 +100,14 @@ def decode(probabilities: Probabilities, known: Classes, used: float = 1.0) -> L
     strongest_rest = known.rest[probabilities[:, known.rest].argmax(axis=1)]
     reduced[:, 37] = probabilities[np.arange(steps), strongest_rest]
     best = reduced.argmax(axis=1)
+    labels = np.where(best == 37, 37 + strongest_rest, best)
 
     characters: list[CharacterRead] = []
     places: list[float] = []
     start = 0
     while start < steps:
         end = start + 1
-        while end < steps and best[end] == best[start]:
+        while end < steps and labels[end] == labels[start]:
             end += 1
         kind = int(best[start])
         if kind:
