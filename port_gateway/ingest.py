@@ -88,7 +88,7 @@ class Ingest(IngestServiceServicer):
                 await self._stream(request_iterator, context)
             except Refused as refused:
                 nack = wire.Nack(seq=refused.seq, code=refused.code.value, detail=refused.detail)
-                await self._write(context, wire.StreamEventsResponse(nack=nack))
+                await context.write(wire.StreamEventsResponse(nack=nack))
                 raise
         except EdgeAgentError as error:
             await end(context, error)
@@ -107,7 +107,7 @@ class Ingest(IngestServiceServicer):
                 await self._alarm(chain.head, refused, b"")
                 raise
             log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
-            await self._write(context, wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
+            await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
             async with asyncio.TaskGroup() as group:
                 taking = group.create_task(self._take(requests, stream, chain), name=f"take {booth_id}")
                 try:
@@ -234,16 +234,8 @@ class Ingest(IngestServiceServicer):
 
     async def _ack(self, context: Context, head: Head) -> None:
         peer_of(context, self._trust, Role.BOOTH)  # a certificate may expire or be replaced while the stream is open
-        await self._write(
-            context, wire.StreamEventsResponse(ack=wire.Ack(durable_through=head.seq, chain_head=head.sha256))
-        )
-
-    async def _write(self, context: Context, response: wire.StreamEventsResponse) -> None:
-        try:
-            async with asyncio.timeout(self._limits.idle_s):
-                await context.write(response)
-        except TimeoutError:
-            raise StreamOver("the booth does not read its acknowledgements") from None
+        # No time limit: gRPC cannot end a call in the middle of a write; its keepalive ends dead connections.
+        await context.write(wire.StreamEventsResponse(ack=wire.Ack(durable_through=head.seq, chain_head=head.sha256)))
 
 
 async def _hello(requests: AsyncIterator[wire.StreamEventsRequest], booth_id: str) -> wire.Hello:

@@ -61,7 +61,8 @@ class _Reader:
     acked: int | None = None
     kept: int | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)  # the reader has half-closed: it wants no more
+    closed: asyncio.Event = field(default_factory=asyncio.Event)  # half-closed, it wants no more; or see `error`
+    error: EdgeAgentError | None = None
 
 
 class Subscriptions(SubscribeServiceServicer):
@@ -101,24 +102,26 @@ class Subscriptions(SubscribeServiceServicer):
                 raise failures.exceptions[0] from None
             finally:
                 await self._keep(reader)
+            if reader.error is not None:
+                raise reader.error
         except EdgeAgentError as error:
             await end(context, error)
 
     async def _send(self, context: Context, reader: _Reader, after: int, booth_ids: Sequence[str]) -> None:
-        while True:
+        while not reader.closed.is_set():
             bell = self._bell.next()
             reader.changed.clear()
             if self._stopping.is_set():
                 raise Recoverable("the gateway is stopping", "subscribe again")
             peer_of(context, self._trust, Role.BACK_OFFICE)
             room = reader.credit - len(reader.outstanding)
-            if reader.closed.is_set():
-                return
             if room == 0:
                 await _first_of(reader.changed, reader.closed, self._stopping)
                 continue
             found, through = await asyncio.to_thread(self._inbox.page, after, booth_ids, min(room, PAGE_RECORDS))
             for stored in found:
+                if reader.closed.is_set():
+                    return
                 reader.outstanding.append(stored.cursor)
                 reader.last_sent = stored.cursor
                 await context.write(
@@ -134,6 +137,14 @@ class Subscriptions(SubscribeServiceServicer):
             after = through
 
     async def _acks(self, requests: AsyncIterator[wire.SubscribeRequest], reader: _Reader) -> None:
+        """Takes acknowledgements. An error is left to the sender: gRPC cannot end a call in the middle of a write."""
+        try:
+            await self._take_acks(requests, reader)
+        except EdgeAgentError as error:
+            reader.error = error
+        reader.closed.set()
+
+    async def _take_acks(self, requests: AsyncIterator[wire.SubscribeRequest], reader: _Reader) -> None:
         async for request in requests:
             if request.WhichOneof("message") != "ack":
                 raise Refused(RefusalCode.PROTOCOL, "after the start, only acknowledgements may come")
@@ -146,7 +157,6 @@ class Subscriptions(SubscribeServiceServicer):
                 reader.acked = through
             reader.changed.set()
             await self._keep(reader)
-        reader.closed.set()
 
     async def _keep(self, reader: _Reader) -> None:
         if reader.name and reader.acked is not None and reader.acked != reader.kept:

@@ -1,0 +1,230 @@
+"""Writes envelopes.json: chains that verify, and named ones that do not, for verifiers in any language.
+
+    python -m tests.vectors.make_vectors           write the file
+    python -m tests.vectors.make_vectors --check   compare it with what would be written
+
+Deterministic: fixed keys (public, for tests only), fixed times and ids, ECDSA with RFC 6979.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, envelope_sha256, pae
+from edge_agent.wire.identity import key_id, spki
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope, Signature
+
+FILE = Path(__file__).with_name("envelopes.json")
+BOOTH = "spiffe://uslrd/booth/lane-1"
+EPOCH = bytes(range(16))
+DEVICE_KEY = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
+SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
+NEXT_SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
+STRANGER_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+GENESIS = bytes(32)
+
+
+def certificate() -> bytes:
+    """The booth's self-signed certificate in DER."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "booth lane-1")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(DEVICE_KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(BOOTH)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(DEVICE_KEY, hashes.SHA256(), ecdsa_deterministic=True)
+    )
+    return built.public_bytes(serialization.Encoding.DER)
+
+
+def event(seq: int, previous: bytes, booth_id: str = BOOTH, epoch: bytes = EPOCH) -> wire.Event:
+    return wire.Event(
+        booth_id=booth_id,
+        epoch=epoch,
+        seq=seq,
+        previous_sha256=previous,
+        id=f"00000000-0000-4000-8000-{seq:012d}",
+        at=wire.Instant(
+            utc_us=1_772_366_400_000_000 + seq * 1_000_000,
+            monotonic_ns=seq * 1_000_000_000,
+            clock_state=wire.CLOCK_STATE_SYNCHRONISED,
+        ),
+    )
+
+
+def session_opened(seq: int, previous: bytes, key: ed25519.Ed25519PrivateKey) -> wire.Event:
+    opened = event(seq, previous)
+    opened.session_opened.public_key = spki(key.public_key())
+    opened.session_opened.agent_version = "0.1.0"
+    return opened
+
+
+def arrived(seq: int, previous: bytes, **kwargs: Any) -> wire.Event:
+    opened = event(seq, previous, **kwargs)
+    opened.inspection_opened.CopyFrom(
+        wire.InspectionOpened(inspection_id="11111111-1111-4111-8111-111111111111", lane_id="lane-1", cause="presence")
+    )
+    return opened
+
+
+def alarm(seq: int, previous: bytes) -> wire.Event:
+    raised = event(seq, previous)
+    raised.alarm_raised.CopyFrom(
+        wire.AlarmRaised(
+            inspection_id="11111111-1111-4111-8111-111111111111",
+            lane_id="lane-1",
+            device_id="portal-1",
+            kind=wire.RADIATION_KIND_GAMMA,
+            counts=[612, 590, 601, 633],
+            raw=b"GA,000612,000590,000601,000633\r\n",
+        )
+    )
+    raised.evidence.append(
+        wire.EvidenceRef(kind="frame", media_type="image/jpeg", sha256=envelope_sha256(b"a picture"), size=9)
+    )
+    return raised
+
+
+def sealed(payload: bytes, key: PrivateKey, payload_type: str = PAYLOAD_TYPE) -> bytes:
+    message = pae(payload_type, payload)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        sig = key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    else:
+        sig = key.sign(message)
+    signature = Signature(sig=sig, keyid=key_id(key.public_key()))
+    return Envelope(payload=payload, payload_type=payload_type, signatures=[signature]).SerializeToString()
+
+
+def bytes_of(message: wire.Event) -> bytes:
+    return message.SerializeToString(deterministic=True)
+
+
+def good_chain() -> list[bytes]:
+    chain: list[bytes] = []
+
+    def add(make: Callable[[int, bytes], wire.Event], key: PrivateKey) -> None:
+        previous = envelope_sha256(chain[-1]) if chain else GENESIS
+        chain.append(sealed(bytes_of(make(len(chain) + 1, previous)), key))
+
+    add(lambda seq, previous: session_opened(seq, previous, SESSION_KEY), DEVICE_KEY)
+    add(arrived, SESSION_KEY)
+    add(alarm, SESSION_KEY)
+    add(lambda seq, previous: session_opened(seq, previous, NEXT_SESSION_KEY), DEVICE_KEY)
+    add(arrived, NEXT_SESSION_KEY)
+    return chain
+
+
+def _reordered(envelope: bytes) -> bytes:
+    """The same message, written with its fields in another order."""
+    message = Envelope.FromString(envelope)
+    rest = Envelope(payload_type=message.payload_type, signatures=message.signatures)
+    return rest.SerializeToString() + Envelope(payload=message.payload).SerializeToString()
+
+
+def _changed(envelope: bytes, at: bytes, to: bytes) -> bytes:
+    assert envelope.count(at) == 1
+    return envelope.replace(at, to)
+
+
+def cases() -> list[dict[str, Any]]:
+    good = good_chain()
+    head = envelope_sha256(good[1])
+    third = bytes_of(alarm(3, head))
+    signature = Envelope.FromString(good[2]).signatures[0].sig
+    two = Envelope.FromString(good[2])
+    two.signatures.append(two.signatures[0])
+    other_booth = bytes_of(arrived(3, head, booth_id="spiffe://uslrd/booth/lane-2"))
+    bad: list[tuple[str, str, list[bytes]]] = [
+        ("not an envelope", "MALFORMED_ENVELOPE", [*good[:2], b"\xff" * 20]),
+        ("two signatures", "MALFORMED_ENVELOPE", [*good[:2], two.SerializeToString()]),
+        ("wrong payload type", "WRONG_PAYLOAD_TYPE", [*good[:2], sealed(third, SESSION_KEY, "text/plain")]),
+        ("wrong key", "UNKNOWN_KEY", [*good[:2], sealed(third, STRANGER_KEY)]),
+        ("session key before its session", "UNKNOWN_KEY", [good[1]]),
+        (
+            "key of the session before",
+            "UNKNOWN_KEY",
+            [*good[:4], sealed(bytes_of(arrived(5, envelope_sha256(good[3]))), SESSION_KEY)],
+        ),
+        ("bad signature", "BAD_SIGNATURE", [*good[:2], _changed(good[2], signature, signature[:-1] + b"\0")]),
+        ("one changed byte of the payload", "BAD_SIGNATURE", [*good[:2], _changed(good[2], b"portal-1", b"portal-2")]),
+        ("signed, but no event", "MALFORMED_EVENT", [*good[:2], sealed(b"\xff\xff", SESSION_KEY)]),
+        ("an event without a body", "MALFORMED_EVENT", [*good[:2], sealed(bytes_of(event(3, head)), SESSION_KEY)]),
+        ("wrong booth", "WRONG_BOOTH", [*good[:2], sealed(other_booth, SESSION_KEY)]),
+        ("wrong epoch", "WRONG_EPOCH", [*good[:2], sealed(bytes_of(arrived(3, head, epoch=bytes(16))), SESSION_KEY)]),
+        ("gap", "GAP", [good[0], good[2]]),
+        ("replayed", "REPLAYED", [*good[:3], good[1]]),
+        ("fork", "FORK", [*good[:3], sealed(bytes_of(alarm(2, envelope_sha256(good[0]))), SESSION_KEY)]),
+        ("broken chain", "BROKEN_CHAIN", [*good[:2], sealed(bytes_of(alarm(3, GENESIS)), SESSION_KEY)]),
+        ("re-serialised: the link after it breaks", "BROKEN_CHAIN", [good[0], _reordered(good[1]), good[2]]),
+        ("an event signed by the device key", "WRONG_SIGNER", [*good[:2], sealed(third, DEVICE_KEY)]),
+        (
+            "a session opened by a session key",
+            "WRONG_SIGNER",
+            [*good[:2], sealed(bytes_of(session_opened(3, head, NEXT_SESSION_KEY)), SESSION_KEY)],
+        ),
+    ]
+    made: list[dict[str, Any]] = [
+        {"name": "good", "envelopes": [e.hex() for e in good], "accepted": len(good), "code": None}
+    ]
+    made += [
+        {"name": name, "envelopes": [e.hex() for e in envelopes], "accepted": len(envelopes) - 1, "code": code}
+        for name, code, envelopes in bad
+    ]
+    oversized = [e.hex() for e in good[:2]] + ["00"]
+    made.append(
+        {
+            "name": "oversized",
+            "envelopes": oversized,
+            "repeat_last": MAX_ENVELOPE_BYTES + 1,
+            "accepted": 2,
+            "code": "OVERSIZED",
+        }
+    )
+    return made
+
+
+def document() -> dict[str, Any]:
+    first = good_chain()[0]
+    envelope = Envelope.FromString(first)
+    return {
+        "about": "Verify each case from the beginning: `accepted` envelopes verify, the next is refused with `code`. "
+        "With `repeat_last`, the last envelope is that many times its bytes. See docs/wire.md.",
+        "payload_type": PAYLOAD_TYPE,
+        "booth_id": BOOTH,
+        "epoch": EPOCH.hex(),
+        "certificate": certificate().hex(),
+        "device_key_id": key_id(DEVICE_KEY.public_key()),
+        "worked_example": {
+            "payload": envelope.payload.hex(),
+            "pae": pae(PAYLOAD_TYPE, envelope.payload).hex(),
+            "signature": envelope.signatures[0].sig.hex(),
+            "envelope": first.hex(),
+            "envelope_sha256": envelope_sha256(first).hex(),
+        },
+        "cases": cases(),
+    }
+
+
+def text() -> str:
+    return json.dumps(document(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(0 if FILE.read_text() == text() else "envelopes.json is not what this script writes")
+    FILE.write_text(text())

@@ -1,0 +1,61 @@
+"""The vectors are what the script writes, they say what they claim, and docs/wire.md shows the same bytes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.wire.chain import Head
+from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.verify import Chain, verify_next
+from port_gateway.chains import device_keys
+from tests.vectors.make_vectors import FILE, text
+
+VECTORS = json.loads(FILE.read_text())
+WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
+
+
+def test_the_file_is_what_the_script_writes() -> None:
+    assert FILE.read_text() == text()
+
+
+def verify(envelopes: list[bytes]) -> tuple[int, str | None]:
+    """How many verify, and the code of the first that does not; as docs/wire.md tells, with what is held."""
+    keys = device_keys(VECTORS["booth_id"], [bytes.fromhex(VECTORS["certificate"])])
+    chain = Chain(Head(VECTORS["booth_id"], bytes.fromhex(VECTORS["epoch"])), keys)
+    held: list[bytes] = []
+    for envelope in envelopes:
+        try:
+            chain = verify_next(chain, envelope).chain
+        except Refused as refused:
+            if refused.code.name != "REPLAYED":
+                return len(held), refused.code.name
+            seq = Event.FromString(Envelope.FromString(envelope).payload).seq
+            return len(held), "REPLAYED" if held[seq - 1] == envelope_sha256(envelope) else "FORK"
+        held.append(envelope_sha256(envelope))
+    return len(held), None
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=[case["name"] for case in VECTORS["cases"]])
+def test_a_case_says_what_it_claims(case: dict[str, Any]) -> None:
+    envelopes = [bytes.fromhex(envelope) for envelope in case["envelopes"]]
+    envelopes[-1] *= case.get("repeat_last", 1)
+    assert verify(envelopes) == (case["accepted"], case["code"])
+
+
+def test_every_code_of_an_envelope_has_a_case() -> None:
+    assert {case["code"] for case in VECTORS["cases"]} == {
+        None, "OVERSIZED", "MALFORMED_ENVELOPE", "WRONG_PAYLOAD_TYPE", "UNKNOWN_KEY", "BAD_SIGNATURE",
+        "MALFORMED_EVENT", "WRONG_BOOTH", "WRONG_EPOCH", "GAP", "REPLAYED", "FORK", "BROKEN_CHAIN", "WRONG_SIGNER",
+    }  # fmt: skip
+
+
+def test_the_document_shows_the_same_bytes() -> None:
+    shown = re.sub(r"\s", "", WIRE.read_text())
+    for value in (*VECTORS["worked_example"].values(), VECTORS["certificate"], VECTORS["device_key_id"]):
+        assert value in shown
