@@ -5,7 +5,7 @@ from typing import Any
 
 import apsw
 
-from edge_agent.domain.errors import EdgeAgentError, StoreCorrupt
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.verify import Verified
@@ -57,13 +57,14 @@ def audit(settings: Settings) -> tuple[Counts, list[str]]:
 def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]]:
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
-    certificates = read_trust(db).certificates()
-    chains = Chains({booth: device_keys(booth, ders) for booth, ders in certificates.items()})
+    chains = _chains(db)
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
     for cursor, booth_id, epoch, seq, sha256, envelope in rows:
         where = f"cursor {cursor} ({booth_id}, sequence {seq})"
-        verified = _verify(chains, where, str(booth_id), bytes(envelope))
+        if not isinstance(envelope, bytes):
+            raise Fault("STORE_CORRUPT", where, "there is no envelope")
+        verified = _verify(chains, where, str(booth_id), envelope)
         if (verified.event.epoch, verified.event.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
             raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
         counts.events += 1
@@ -88,6 +89,14 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     return counts, alarms
 
 
+def _chains(db: apsw.Connection) -> Chains:
+    try:
+        certificates = read_trust(db).certificates()
+        return Chains({booth: device_keys(booth, ders) for booth, ders in certificates.items()})
+    except (IdentityInvalid, Refused) as error:
+        raise Fault("NOT_TRUSTED", "the registered certificates", error.wrong) from None
+
+
 def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes) -> Verified:
     try:
         return chains.verify(booth_id, envelope)
@@ -99,7 +108,7 @@ def _check_chains(db: apsw.Connection, chains: Chains) -> None:
     """The last event of every chain is there, and no event stands outside of one."""
     walked = {place: (chain.head.seq, chain.head.sha256) for place, chain in chains.standing.items()}
     for booth_id, epoch, seq, sha256 in db.execute("SELECT booth_id, epoch, seq, sha256 FROM chain"):
-        ends = walked.pop((str(booth_id), bytes(epoch)), (0, b""))
+        ends = walked.pop((str(booth_id), epoch if isinstance(epoch, bytes) else b""), (0, b""))
         if ends != (seq, sha256):
             raise Fault(
                 "STORE_CORRUPT", f"the chain of {booth_id}", f"ends at {ends[0]}, and was accepted through {seq}"

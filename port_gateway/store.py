@@ -36,7 +36,7 @@ def _in_words(path: Path) -> Iterator[None]:
         yield
     except apsw.FullError:
         raise StoreFull(f"{path}: no room for more events", "free disk space or raise limits.database_bytes") from None
-    except (apsw.CorruptError, apsw.NotADBError, apsw.ConstraintError, apsw.MismatchError) as error:
+    except _NOT_WHAT_WAS_WRITTEN as error:
         raise StoreCorrupt(
             f"{path}: does not hold what was written to it ({error})",
             "stop the gateway, keep a copy of the data folder, and restore it from a backup; booths send again",
@@ -45,6 +45,17 @@ def _in_words(path: Path) -> Iterator[None]:
         raise Recoverable(f"{path}: locked by another process", "end the other process, then try again") from None
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.NoMemError) as error:
         raise StoreFailed(f"{path}: {error}", "check the disk and the folder's permissions, then start again") from None
+
+
+# A damaged file also shows as text that is no UTF-8, and as a table that is not there.
+_NOT_WHAT_WAS_WRITTEN = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.SQLError,
+    UnicodeDecodeError,
+)
 
 
 class _Job(Generic[T]):
@@ -202,9 +213,9 @@ class Store:
         except BaseException as error:
             self._undo(group, StoreFailed(f"{self.path}: the writer stopped: {error!r}", "report this fault"))
             raise
+        self.on_commit()
         for job in group:
             job.done()
-        self.on_commit()
 
     def _undo(self, group: list[_Job[object]], error: EdgeAgentError) -> None:
         if isinstance(error, Fatal):

@@ -123,14 +123,15 @@ def read_trust(db: apsw.Connection) -> Trust:
     rows = db.execute("SELECT certificate, added_utc_us, replaced_utc_us FROM trust ORDER BY id DESC").fetchall()
     registered = []
     for der, added, replaced in rows:
-        assert isinstance(der, bytes)  # noqa: S101 - STRICT columns
-        assert isinstance(added, int)  # noqa: S101
+        if not isinstance(der, bytes) or not isinstance(added, int):
+            raise apsw.CorruptError("a registered certificate is not there")
         try:
             certificate = x509.load_der_x509_certificate(der)
             registered.append(Registered(identity_of(certificate), certificate, der, added, replaced is None))
         except ValueError as error:
             raise apsw.CorruptError(f"a registered certificate cannot be read: {error}") from None
-    assert isinstance(version, int)  # noqa: S101 - a STRICT column
+    if not isinstance(version, int):
+        raise apsw.CorruptError("the version of the registered certificates is not there")
     return Trust(version, tuple(registered))
 
 
