@@ -189,6 +189,17 @@ async def test_a_device_server_hangs_up_after_its_last_word(device_server: Devic
         await until(lambda: heard.states[-1] == "online")
 
 
+async def test_an_opening_that_is_given_up_leaves_no_port_open(device_server: DeviceServer) -> None:
+    opening = opened(device_server.url)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(opening.__aenter__())
+        await asyncio.sleep(0)
+        task.cancel()  # at once, and an RFC 2217 negotiation takes 0.1 s at least
+    await opening._closed.wait()
+    async with opened(device_server.url):
+        pass  # the device server serves one at a time
+
+
 async def test_no_rfc2217_behind_the_port() -> None:
     async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
