@@ -49,7 +49,7 @@ class Vehicle:
 
 def inspection_of(record: Json) -> Json | None:
     """The inspection in a line of `port-gateway tail --json`, None for another event."""
-    closed = record["event"].get("inspectionClosed")
+    closed = record["event"].get("inspection_closed")
     return closed["inspection"] if closed else None
 
 
@@ -58,7 +58,7 @@ def belongs(record: Json, truth: Json) -> bool:
     inspection = inspection_of(record)
     if inspection is None:
         return False
-    opened, closed = (int(inspection[key]["utcUs"]) / 1e6 for key in ("opened", "closed"))
+    opened, closed = (int(inspection[key]["utc_us"]) / 1e6 for key in ("opened", "closed"))
     middle = (_seconds(truth["portal_entered"]) + _seconds(truth["portal_left"])) / 2
     return opened - SLACK_S <= middle <= closed
 
@@ -67,7 +67,7 @@ def compare(truth: Json, record: Json) -> Vehicle:
     """Every identifier and the radiation verdict, truth beside what was received."""
     inspection = inspection_of(record) or {}
     plate = inspection.get("plate", {}).get("text")
-    codes = [code["vote"]["text"] for code in inspection.get("containerCodes", [])]
+    codes = [code["vote"]["text"] for code in inspection.get("container_codes", [])]
     seals = [seal["number"] for seal in inspection.get("seals", [])]
     occupancies = inspection.get("radiation", [])
     true_plate = normalise_plate(truth["plate"]) if truth["plate"] else None
@@ -92,7 +92,7 @@ def _yes(alarm: bool | None) -> str:
 def _verdict(occupancies: list[Json]) -> str:
     if not occupancies:
         return "no occupancy"
-    return _yes(any(occupancy.get("gammaAlarm", False) for occupancy in occupancies))
+    return _yes(any(occupancy.get("gamma_alarm", False) for occupancy in occupancies))
 
 
 def _seconds(iso: str) -> float:

@@ -29,6 +29,10 @@ class Program:
         self._process = process
         self._log = log
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def line(self, timeout_s: float = READY_S) -> dict[str, Any] | None:
         """The next object that it prints; None at its end. Raises DemoFailed after `timeout_s`."""
         assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe

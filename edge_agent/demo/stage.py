@@ -131,9 +131,9 @@ class _Stage:
             while (record := await tail.line(timeout_s=600)) is not None:
                 if record.get("verified") is not True:
                     raise tail.failed(f"printed an event that is not verified: {record}")
-                changed = record["event"].get("deviceChanged", {})
+                changed = record["event"].get("device_changed", {})
                 if changed.get("status", {}).get("state") in ("DEVICE_STATE_ONLINE", "DEVICE_STATE_WAITING"):
-                    self._online.add(changed["deviceId"])
+                    self._online.add(changed["device_id"])
                 self._records.append(record)
                 self._news.set()
             raise tail.failed("ended")
@@ -182,7 +182,7 @@ class _Stage:
     def _show(self, vehicle: Vehicle) -> None:
         truth, record = vehicle.truth, vehicle.record
         when = "night" if truth["night"] else "day"
-        self._say(f"vehicle {truth['index'] + 1}, {when}, cargo {truth['radiation']['source']}")
+        self._say(f"vehicle {truth['index']}, {when}, cargo {truth['radiation']['source']}")
         if record is None:
             self._say("  ✗ no inspection arrived at the back-office\n")
             return
@@ -206,7 +206,7 @@ class _Stage:
         )
         inspections = [r for r in self._records if inspection_of(r) is not None]
         right = sum(vehicle.wholly_right for vehicle in vehicles)
-        faults = [f"vehicle {v.truth['index'] + 1} differs in more than characters" for v in vehicles if v.mismatched]
+        faults = [f"vehicle {v.truth['index']} differs in more than characters" for v in vehicles if v.mismatched]
         if len(inspections) != len(vehicles):
             faults.append(f"{len(vehicles)} vehicles, but {len(inspections)} inspections")
         if not vehicles or right < FLOOR * len(vehicles):
@@ -234,7 +234,7 @@ class _Stage:
             folder = self._run / "evidence" / f"vehicle-{number:02}"
             fetched = await self._fetch(list(pieces), folder)
             for digest, piece in pieces.items():
-                path = folder / f"{piece['kind']}-{digest[:8]}{_suffix(piece['mediaType'])}"
+                path = folder / f"{piece['kind']}-{digest[:8]}{_suffix(piece['media_type'])}"
                 if digest not in fetched:
                     faults.append(f"evidence {piece['kind']} {digest[:16]}… of vehicle {number} did not arrive")
                     continue

@@ -14,7 +14,8 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 5. A presence device that goes down no longer holds the inspection open: it cannot say that the vehicle has left.
 6. A vehicle that has not left after `longest_s` is recorded as abandoned, once; the lane is then blocked until it is
    empty, and what is read meanwhile is reported once for each text.
-7. A read dated before the last inspection closed came too late for it, and does not open another.
+7. A read dated before the last inspection closed came too late for it: it belongs neither to the next vehicle nor
+   opens another inspection, and is reported once for each text.
 8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such.
 9. A radiation alarm and a change of a device are events of their own, at once.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
@@ -161,9 +162,9 @@ class Lane:
         return drafts + self._join(observation)
 
     def _sighting(self, observation: Observation, cause: str, text: str) -> list[Draft]:
-        if self._open is not None:
-            return self._join(observation)
         late = self._last_closed is not None and observation.at.monotonic <= self._last_closed
+        if self._open is not None and not late:
+            return self._join(observation)
         if self._blocked or late:
             if self._blocked:
                 self._last_activity = max(self._last_activity, observation.at.monotonic)

@@ -21,14 +21,14 @@ START_US = 1767225600 * 1_000_000
 
 def record(**changes: Any) -> dict[str, Any]:
     inspection = {
-        "opened": {"utcUs": str(START_US + 9_000_000)},
-        "closed": {"utcUs": str(START_US + 16_000_000)},
+        "opened": {"utc_us": str(START_US + 9_000_000)},
+        "closed": {"utc_us": str(START_US + 16_000_000)},
         "plate": {"text": "ABC123"},
-        "containerCodes": [{"vote": {"text": "CSQU3054383"}}],
+        "container_codes": [{"vote": {"text": "CSQU3054383"}}],
         "seals": [{"number": "ML-1234567"}],
         "radiation": [{"number": 1}],
     } | changes
-    return {"event": {"inspectionClosed": {"inspection": inspection}}}
+    return {"event": {"inspection_closed": {"inspection": inspection}}}
 
 
 def test_all_right() -> None:
@@ -37,7 +37,7 @@ def test_all_right() -> None:
     assert not vehicle.mismatched
 
 
-@pytest.mark.parametrize("change", [{"plate": {"text": "ABC128"}}, {"plate": {}}, {"containerCodes": []}])
+@pytest.mark.parametrize("change", [{"plate": {"text": "ABC128"}}, {"plate": {}}, {"container_codes": []}])
 def test_a_misread_is_shown_and_forgiven(change: dict[str, Any]) -> None:
     vehicle = compare(TRUTH, record(**change))
     assert not vehicle.wholly_right
@@ -47,7 +47,7 @@ def test_a_misread_is_shown_and_forgiven(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"seals": []}, {"seals": [{"number": "ML-7"}]}, {"radiation": []}, {"radiation": [{"gammaAlarm": True}]}],
+    [{"seals": []}, {"seals": [{"number": "ML-7"}]}, {"radiation": []}, {"radiation": [{"gamma_alarm": True}]}],
 )
 def test_anything_else_is_a_mismatch(change: dict[str, Any]) -> None:
     assert compare(TRUTH, record(**change)).mismatched
@@ -56,7 +56,7 @@ def test_anything_else_is_a_mismatch(change: dict[str, Any]) -> None:
 def test_a_source_must_alarm() -> None:
     truth = TRUTH | {"radiation": {"source": "source", "expected_gamma_alarm": True}}
     assert compare(truth, record()).mismatched
-    assert not compare(truth, record(radiation=[{"gammaAlarm": True}])).mismatched
+    assert not compare(truth, record(radiation=[{"gamma_alarm": True}])).mismatched
 
 
 def test_a_truck_without_plate_or_seal() -> None:
@@ -67,6 +67,6 @@ def test_a_truck_without_plate_or_seal() -> None:
 
 def test_belonging_is_overlap_in_time() -> None:
     assert belongs(record(), TRUTH)
-    assert not belongs(record(opened={"utcUs": str(START_US + 14_000_000)}), TRUTH)
-    assert not belongs(record(closed={"utcUs": str(START_US + 11_000_000)}), TRUTH)
-    assert not belongs({"event": {"sessionOpened": {}}}, TRUTH)
+    assert not belongs(record(opened={"utc_us": str(START_US + 14_000_000)}), TRUTH)
+    assert not belongs(record(closed={"utc_us": str(START_US + 11_000_000)}), TRUTH)
+    assert not belongs({"event": {"session_opened": {}}}, TRUTH)

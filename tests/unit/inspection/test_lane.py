@@ -136,6 +136,16 @@ def test_rule_7_a_read_that_comes_too_late() -> None:
     assert script.said() == ["unassigned PlateRead"]
 
 
+def test_rule_7_nor_does_it_belong_to_the_next_vehicle() -> None:
+    script = Script(expects=(Expected.PLATE,))
+    whole_truck(script, 10, "AAA111")
+    script.at(15.5, "portal", ARRIVES).said()
+    late = Observation("late", "front", "1", instant(14.5), plate("AAA111", 1.0))
+    script.drafts += script.lane.observe(late)
+    script.at(16, "front", plate("BBB222", 0.5)).at(17, "portal", DEPARTS).until(30)
+    assert script.said() == ["unassigned PlateRead", "closed BBB222 complete"]
+
+
 def test_rule_8_a_seal_without_a_vehicle() -> None:
     assert Script().at(10, "scanner", seal("ML-1234567")).said() == ["unassigned SealRead"]
 
