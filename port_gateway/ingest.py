@@ -74,10 +74,12 @@ class Ingest(IngestServiceServicer):
         streams = list(self._streams.values())
         for stream in streams:
             stream.answers.put_nowait(StreamOver("the gateway is stopping"))
-        if streams:
-            await asyncio.wait(
-                [asyncio.ensure_future(s.finished.wait()) for s in streams], timeout=self._limits.drain_s
-            )
+        try:
+            async with asyncio.timeout(self._limits.drain_s):
+                for stream in streams:
+                    await stream.finished.wait()
+        except TimeoutError:
+            log.warning("%d streams did not end within %g s", len(self._streams), self._limits.drain_s)
 
     async def StreamEvents(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[wire.StreamEventsRequest], context: Context

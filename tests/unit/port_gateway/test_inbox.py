@@ -110,9 +110,10 @@ def test_a_whole_folder_is_counted(filled: Settings) -> None:
     assert (counts.evidence_whole, counts.evidence_missing, alarms) == (1, 1, [])
 
 
-CAMERA, CAMERB = "x'63616d657261'", "x'63616d657262'"
 TAMPERINGS = {
-    f"UPDATE event SET envelope = CAST(replace(envelope, {CAMERA}, {CAMERB}) AS BLOB) WHERE seq = 7": "BAD_SIGNATURE",
+    (
+        "UPDATE event SET envelope = CAST(replace(envelope, x'63616d657261', x'63616d657262') AS BLOB) WHERE seq = 7"
+    ): "BAD_SIGNATURE",
     "DELETE FROM event WHERE seq = 7": "GAP",
     "DELETE FROM event WHERE seq > 40": "STORE_CORRUPT",
     "DELETE FROM chain": "STORE_CORRUPT",

@@ -1,0 +1,104 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from edge_agent.domain import event as domain
+from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.inspection import (
+    Abandoned,
+    Complete,
+    Expected,
+    Incomplete,
+    Inspection,
+    Missing,
+    MissingReason,
+    SealSeen,
+    Voted,
+    VotedCode,
+)
+from edge_agent.domain.observation import (
+    DeviceFault,
+    DeviceState,
+    DeviceStatus,
+    FaultKind,
+    Observation,
+    RadiationKind,
+    RadiationOccupancy,
+    SealRead,
+)
+from edge_agent.wire.chain import Head
+from edge_agent.wire.codec import event_payload
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from port_gateway.describe import event_json, event_text
+
+AT = Instant(datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC), 1, ClockState.SYNCHRONISED)
+OCCUPANCY = RadiationOccupancy(7, 4.2, True, False, 1.5, False, (10, 11), 3, 20)
+
+
+def event(body: domain.EventBody) -> Event:
+    return Event.FromString(event_payload(domain.Draft(body, AT), Head("spiffe://uslrd/booth/lane-1", bytes(16))))
+
+
+def closed(**kwargs: Any) -> domain.InspectionClosed:
+    return domain.InspectionClosed(Inspection("i", "lane-1", AT, AT, **kwargs))
+
+
+FULL = closed(
+    outcome=Complete(),
+    plate=Voted("ABC123", 0.97, (), 9, 1),
+    container_codes=(VotedCode(Voted("MSKU1234565", 0.9, (), 5), False),),
+    seals=(SealSeen("ML-CN 12345", "Code 128", "scanner-1", AT),),
+    radiation=(OCCUPANCY,),
+)
+MISSING = (
+    Missing(Expected.PLATE, MissingReason.NOT_SEEN),
+    Missing(Expected.CONTAINER_CODE, MissingReason.COULD_NOT_LOOK),
+)
+READ = Observation("o", "scanner-1", "lane-1", AT, SealRead("X1\x1b[31m2"))
+
+SHOWN: list[tuple[domain.EventBody, list[str]]] = [
+    (domain.SessionOpened(b"key", "0.1"), ["12:30:05  session opened", "0.1"]),
+    (domain.InspectionOpened("i", "lane-1", "presence"), ["lane-1: vehicle arrived (presence)"]),
+    (FULL, ["complete", "ABC123 (0.97, 9 of 10 reads)", "MSKU1234565", "check digit WRONG", "ML-CN 12345"]),
+    (FULL, ["GAMMA ALARM (cross-check 1.5 sigma, which DISAGREES)"]),
+    (closed(outcome=Incomplete(MISSING)), ["INCOMPLETE (plate not seen, container_code could not look)"]),
+    (closed(outcome=Incomplete(MISSING)), ["plate none read", "container none read", "radiation not measured"]),
+    (closed(outcome=Abandoned("no departure")), ["ABANDONED (no departure)"]),
+    (
+        domain.AlarmRaised("i", "lane-1", "portal-1", RadiationKind.NEUTRON, (3, 4), b"raw"),
+        ["RADIATION ALARM neutron at portal-1 (3, 4)"],
+    ),
+    (
+        domain.DeviceChanged("camera-1", "lane-1", DeviceStatus(DeviceState.OFFLINE, "refused")),
+        ["device camera-1 offline (refused)"],
+    ),
+    (domain.DeviceChanged("p", "lane-1", DeviceFault(FaultKind.TAMPER, False)), ["fault tamper is over"]),
+    (domain.Unassigned(READ), ["belongs to no vehicle", "scanner-1"]),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), SHOWN)
+def test_an_event_is_shown_in_words(body: domain.EventBody, words: list[str]) -> None:
+    text = event_text(event(body))
+    for word in words:
+        assert word in text
+    assert "\x1b" not in text
+
+
+def test_a_time_beyond_the_calendar_is_shown_all_the_same() -> None:
+    strange = event(domain.InspectionOpened("i", "lane-1", "presence"))
+    for utc_us in (2**63 - 1, -(2**63)):
+        strange.at.utc_us = utc_us
+        assert "vehicle arrived" in event_text(strange)
+
+
+def test_bytes_are_hex_everywhere_in_json() -> None:
+    alarm = event(domain.AlarmRaised("i", "lane-1", "p", RadiationKind.GAMMA, (3,), b"\x00\xff"))
+    alarm.evidence.add(sha256=b"\xab" * 32, kind="frame")
+    facts = event_json(alarm)
+    assert facts["alarm_raised"]["raw"] == "00ff"
+    assert facts["evidence"][0]["sha256"] == "ab" * 32
+    assert facts["epoch"] == "00" * 16
+    assert facts["seq"] == "1"  # protobuf's JSON writes 64-bit numbers as text
+    assert facts["alarm_raised"]["kind"] == "RADIATION_KIND_GAMMA"

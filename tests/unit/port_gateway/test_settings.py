@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain.errors import SettingsInvalid
+from port_gateway import config
+
+
+def example() -> str:
+    """The settings file in the module's docstring."""
+    assert config.__doc__
+    return "\n".join(line[4:] for line in config.__doc__.split("folder of the file:")[1].splitlines())
+
+
+def test_the_documented_example_is_valid_and_paths_follow_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(example())
+    settings = config.read_config(path)
+    assert settings.identity.key == tmp_path / "keys/gateway.key"
+    assert settings.database == tmp_path / "inbox/inbox.sqlite"
+    assert settings.limits.database_bytes == 500_000_000_000
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "identity: {key: a}\nlisten: 10.0.0.1:99999\ndata: d\n"
+        "limits:\n  heartbeat_s: 11\n  window_records: 1\n  typo: 1\n"
+    )
+    with pytest.raises(SettingsInvalid) as caught:
+        config.read_config(path)
+    for word in ("certificate", "65535", "heartbeat_s", "window_records", "typo"):
+        assert word in str(caught.value)
