@@ -34,6 +34,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),  # a port's certificates in one message
     ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # otherwise a new dial waits for the back-off of the one before
 )
 
 

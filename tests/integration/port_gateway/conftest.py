@@ -124,18 +124,20 @@ class Stream:
 
     async def acked(self, through: int) -> wire.Ack:
         """The first acknowledgement that reaches `through`; none may go beyond."""
-        while True:
-            response = await self.read()
-            assert response.WhichOneof("message") == "ack", response
-            assert self.durable <= response.ack.durable_through
-            self.durable = response.ack.durable_through
-            if self.durable >= through:
-                return response.ack
+        async with asyncio.timeout(PATIENCE_S):  # heartbeats come for ever
+            while True:
+                response = await self.read()
+                assert response.WhichOneof("message") == "ack", response
+                assert self.durable <= response.ack.durable_through
+                self.durable = response.ack.durable_through
+                if self.durable >= through:
+                    return response.ack
 
     async def nack(self) -> wire.Nack:
         """The refusal, after any acknowledgements; nothing follows it."""
-        while (response := await self.read()).WhichOneof("message") == "ack":
-            self.durable = response.ack.durable_through
+        async with asyncio.timeout(PATIENCE_S):
+            while (response := await self.read()).WhichOneof("message") == "ack":
+                self.durable = response.ack.durable_through
         assert response.WhichOneof("message") == "nack", response
         return response.nack
 
