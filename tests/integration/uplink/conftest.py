@@ -30,7 +30,7 @@ NOW = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - certificates must
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for what must come, and gives up after half a minute."""
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - any condition, also one across gRPC
+        while not condition():
             await asyncio.sleep(0.005)
 
 
