@@ -114,7 +114,8 @@ class RadiationAlarm:
 class RadiationOccupancy:
     """A vehicle has left the portal: the device's verdict, and ours beside it.
 
-    `duration_s` counts from its first sample, None when its beginning was not seen.
+    `number` is the portal's own, 0 when its end was not seen, only that the lane was empty again. `duration_s` counts
+    from its first sample, None when its beginning was not seen.
     `cross_check_sigma` is the largest (FG - BG) / sqrt(BG) of the occupancy, None without enough samples or
     background; `cross_check_alarm` compares it with the portal's own N sigma.
     """

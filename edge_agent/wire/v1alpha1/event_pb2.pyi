@@ -711,7 +711,7 @@ class RadiationOccupancy(_message.Message):
     GAMMA_SAMPLES_FIELD_NUMBER: _builtins.int
     SPEED_KMH_FIELD_NUMBER: _builtins.int
     number: _builtins.int
-    """The portal's own number."""
+    """The portal's own number; 0 when its end was not seen, only that the lane was empty again."""
     duration_s: _builtins.float
     """Seconds from its first sample; absent when its beginning was not seen."""
     gamma_alarm: _builtins.bool
