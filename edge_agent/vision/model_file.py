@@ -124,6 +124,8 @@ def load(stated: ModelFile, path: Path | None = None, threads: int = DEFAULT_THR
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from the rest of the booth (twice the time under load).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -1,11 +1,13 @@
 """Reads one line of text: PP-OCR's recognition, as pure steps before and after the model.
 
 The model knows some 18,700 characters. Plates and container codes use 36: the probabilities of a letter in either case,
-and of the same shape in Greek or Cyrillic, are added up; of everything else only the strongest counts, as one class
-that no plate contains. So a confidence stays the model's own, and a Chinese shop sign does not turn into Latin letters.
+in full width, ringed, and of the same shape in Greek or Cyrillic are added up; of everything else only the strongest
+counts, as one class that no plate contains. So a confidence stays the model's own, and a Chinese shop sign does not
+turn into Latin letters.
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +22,6 @@ from edge_agent.vision.model_file import DEFAULT_THREADS, Model, load, read_mode
 MODEL = "text_reader_ppocrv6"
 LETTERS_AND_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SAME_SHAPE = dict(zip("АВЕКМНОРСТУХІЅЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEKMHOPCTYXISJABEZHIKMNOPTYX", strict=True))
-# A container's check digit stands in a box, which the model takes for a ring.
-SAME_SHAPE |= dict(zip("⓪①②③④⑤⑥⑦⑧⑨❶❷❸❹❺❻❼❽❾", "0123456789123456789", strict=True))
 HEIGHT = 48
 WIDTH_STEP = 32
 WIDTH_MIN = 96
@@ -64,7 +64,9 @@ def classes(alphabet: Sequence[str]) -> Classes:
     for column, character in enumerate(full):
         if column == 0:
             continue
-        plain = SAME_SHAPE.get(character.upper(), character.upper())
+        # Unicode's compatible form: full width is plain; ringed digits, as which boxed check digits read, are digits.
+        plain = unicodedata.normalize("NFKC", character).upper()
+        plain = SAME_SHAPE.get(plain, plain)
         if plain in members:
             members[plain].append(column)
         else:

@@ -1,0 +1,160 @@
+"""`read_paths` on files of every kind, good and bad."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from edge_agent.read_images import as_text, failed, merged_reads, read_paths
+from edge_agent.vision.frame import Image
+from edge_agent.vision.ppocr import PpOcrRecogniser
+from tests.integration.vision.rendering import noisy, picture, plate
+
+PLATE = "7KLM 223"
+
+
+def pillow(image: Image) -> Pillow.Image:
+    return Pillow.fromarray(image[:, :, ::-1])
+
+
+def encoded(image: Image, suffix: str) -> bytes:
+    ok, data = cv2.imencode(suffix, image)
+    assert ok
+    return data.tobytes()
+
+
+def answer(path: Path, recogniser: PpOcrRecogniser) -> dict[str, object]:
+    (only,) = read_paths([path], recogniser)
+    return only
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm"])
+def test_every_format_is_read_into_exactly_the_promised_object(
+    recogniser: PpOcrRecogniser, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(encoded(plate(PLATE), suffix))
+    (read,) = read_paths([path], recogniser)
+    assert set(read) == {"path", "plates", "containers"}
+    assert read["path"] == str(path)
+    assert not failed(read)
+    first = read["plates"][0]
+    assert set(first) == {"text", "confidence", "box"}
+    assert first["text"] == "7KLM223"
+    assert 0 < first["confidence"] <= 1
+    assert [type(v) for v in first["box"]] == [int] * 4
+
+
+def test_a_container_code_object(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    path = tmp_path / "box.png"
+    path.write_bytes(encoded(picture([(100, 100, "MSKU 413532 9", 56)]), ".png"))
+    (read,) = read_paths([path], recogniser)
+    (code,) = read["containers"]
+    assert set(code) == {"code", "check_digit_ok", "confidence", "box"}
+    assert code["code"] == "MSKU4135329"
+    assert code["check_digit_ok"] is True
+    assert "MSKU4135329" in as_text(read)
+
+
+def test_unusual_but_whole_pictures_are_read(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    image = plate(PLATE)
+    pillow(image).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    pillow(image).convert("L").save(tmp_path / "grey.png")
+    pillow(image).convert("RGBA").save(tmp_path / "alpha.png")
+    pillow(image).convert("P").save(tmp_path / "palette.gif")
+    pillow(image).save(tmp_path / "progressive.jpg", progressive=True)
+    (tmp_path / "deep.png").write_bytes(encoded((image.astype(np.uint16) * 257), ".png"))  # type: ignore[arg-type]
+    turned = Pillow.Exif()
+    turned[0x0112] = 6  # to be turned a quarter to the right before it is shown
+    pillow(image).rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=turned)
+    for read in read_paths([tmp_path], recogniser):
+        assert not failed(read), read
+        assert read["plates"][0]["text"] == "7KLM223", read["path"]
+
+
+def huge_png() -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0" * 20001 * 20000, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def thumbnail_then_cut() -> bytes:
+    """A JPEG whose thumbnail is whole and whose picture is not."""
+    whole = encoded(plate(PLATE), ".jpg")
+    thumbnail = encoded(plate(PLATE)[::8, ::8], ".jpg")
+    segment = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    return whole[:2] + segment + whole[2 : len(whole) * 2 // 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("empty.jpg", b"", "is empty"),
+        ("text.jpg", b"this is no picture", "not a picture"),
+        ("zeros.png", bytes(10_000), "not a picture"),
+        ("cut.jpg", encoded(plate(PLATE), ".jpg")[:9000], "ends before"),
+        ("cut-in-header.jpg", encoded(plate(PLATE), ".jpg")[:100], "ends before"),
+        ("thumbnail.jpg", thumbnail_then_cut(), "ends before"),
+        ("cut.png", encoded(plate(PLATE), ".png")[:-500], "ends before"),
+        ("tiny.png", encoded(np.zeros((1, 1, 3), np.uint8), ".png"), "only 1 × 1 pixels"),
+        ("huge.png", huge_png(), "20000 × 20000 pixels"),
+        ("garbage.mp4", bytes(range(256)) * 40, "not a video"),
+        ("empty.avi", b"", "not a video"),
+    ],
+)
+def test_a_bad_file_is_a_named_error_and_never_an_empty_answer(
+    recogniser: PpOcrRecogniser, tmp_path: Path, name: str, data: bytes, why: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    read = answer(path, recogniser)
+    assert set(read) == {"path", "error"}
+    assert why in str(read["error"])
+    assert name in str(read["error"])
+    assert failed(read)
+    assert "could not be read" in as_text(read)
+
+
+def test_the_good_beside_the_bad_is_still_read(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.JPG").write_bytes(encoded(plate(PLATE), ".jpg"))
+    (tmp_path / "labels.csv").write_text("a,b")
+    answers = list(read_paths([tmp_path, tmp_path / "absent.jpg"], recogniser))
+    assert [failed(a) for a in answers] == [True, False, True]
+    assert "does not exist" in answers[2]["error"]
+
+
+def test_a_folder_without_pictures_is_an_error(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    assert "holds no picture" in str(answer(tmp_path, recogniser)["error"])
+
+
+def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    (tmp_path / "empty-lane.png").write_bytes(encoded(picture(), ".png"))
+    read = answer(tmp_path / "empty-lane.png", recogniser)
+    assert read == {"path": str(tmp_path / "empty-lane.png"), "plates": [], "containers": []}
+    assert "no plate and no container code seen" in as_text(read)
+
+
+def test_a_video_gives_one_merged_answer(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
+    for n in range(6):
+        writer.write(noisy(plate(PLATE), n))
+    writer.release()
+    (read,) = read_paths([path], recogniser)
+    assert read["frames"] == 3
+    assert [p["text"] for p in read["plates"]] == ["7KLM223"]
+    assert "3 frames looked at" in as_text(read)
+
+
+def test_no_frames_merge_to_nothing() -> None:
+    assert merged_reads([]) == []
+    assert merged_reads([[], []]) == []
