@@ -86,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
     shown.add_argument("--json", action="store_true", help="print one JSON object")
 
+    ledger = commands.add_parser("ledger", help="look at this booth's ledger")
+    ledger_commands = ledger.add_subparsers(required=True, metavar="COMMAND")
+    checked = _command(
+        ledger_commands, "check", _ledger_check, "verify every event and the chain; the agent may run meanwhile"
+    )
+    checked.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
+    checked.add_argument("--json", action="store_true", help="print one JSON object")
+
     demo = _command(commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof")
     demo.add_argument(
         "--out", type=Path, default=Path("demo-run"), metavar="DIR", help="where the run is kept (default: %(default)s)"
@@ -189,6 +197,26 @@ def _keys_init(options: argparse.Namespace) -> int:
 def _keys_show(options: argparse.Namespace) -> int:
     about = show(options.certificate)
     print(json.dumps(about) if options.json else "\n".join(f"{k:<12} {v}" for k, v in about.items()))
+    return 0
+
+
+def _ledger_check(options: argparse.Namespace) -> int:
+    from edge_agent.config import read_config
+    from edge_agent.ledger.check import verify_ledger
+    from edge_agent.wire.identity import certificate_key, key_id, load_certificate
+    from edge_agent.wire.refused import Refused
+
+    setup = read_config(options.config)
+    key = certificate_key(load_certificate(setup.certificate))
+    try:
+        head = verify_ledger(setup.ledger, {key_id(key): key})
+    except Refused as refused:
+        print(f"edge-agent: the ledger does not verify: {refused}", file=sys.stderr)
+        return EXIT_FAULT
+    if options.json:
+        print(json.dumps({"epoch": head.epoch.hex(), "seq": head.seq, "sha256": head.sha256.hex()}))
+    else:
+        print(f"{head.seq} events verified, epoch {head.epoch.hex()}, the last has SHA-256 {head.sha256.hex()}")
     return 0
 
 
