@@ -5,12 +5,12 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from edge_agent.domain.clock import SystemClock
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 from tests.e2e.port import Portal, Site, inspections, kill, occupancy, portal_states
-
-KILLS = 6
 
 
 async def test_one_radiation_line_from_the_socket_to_the_back_office(tmp_path: Path) -> None:
@@ -93,7 +93,10 @@ async def test_the_certificate_of_another_booth_does_not_speak_for_this_one(tmp_
         assert await site.received() == []
 
 
-async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kills", [6, pytest.param(40, marks=[pytest.mark.proof, pytest.mark.timeout(1200)], id="proof-40")]
+)
+async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path, kills: int) -> None:
     """SIGKILL at random points under load; at the end the port holds exactly what the ledger holds."""
     seed = 20260101
     rng = random.Random(seed)
@@ -103,7 +106,7 @@ async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path
     async with Portal().listening() as portal, asyncio.TaskGroup() as group:
         config = site.booth(portal.port)
         traffic = group.create_task(_traffic(portal, rng))
-        for round_ in range(KILLS):
+        for round_ in range(kills):
             async with site.gateway() as gateway, site.agent(config) as agent:
                 await portal.connected()
                 await asyncio.sleep(rng.uniform(0.8, 2.0))
@@ -127,7 +130,7 @@ async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path
                 ledger.close()
     opened = [r["event"]["inspection_opened"]["inspection_id"] for r in records if "inspection_opened" in r["event"]]
     closed = [i["id"] for i in inspections(records)]
-    assert len(opened) >= KILLS
+    assert len(opened) >= kills
     assert len(set(opened)) == len(opened)
     assert len(set(closed)) == len(closed)
     assert set(opened[:-1]) <= set(closed), "what a kill left open was closed as abandoned"
