@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.run import build_player
@@ -89,3 +90,23 @@ def test_scanner_is_programmed_by_the_scenario(tmp_path: Path) -> None:
         )
         path.write_text(text + "traffic: {trucks: [{seal: HS0000001}]}\n")
         assert Played(build_player(load_scenario(str(path)), 1)).data("seal-scanner") == label
+
+
+def test_the_documents_example_is_a_sound_scenario(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "simulator.md"
+    example = page.read_text().split("```yaml\n")[1].split("```")[0]
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    scenario = load_scenario(str(path))
+    assert scenario.trucks(1)[1].container_code == "CSQU3054383"
+    keys = {key for model in _models(scenario) for key in type(model).model_fields}
+    shown = {line.split(":")[0].strip(" -#{") for line in example.replace("{", "\n").replace(", ", "\n").splitlines()}
+    assert keys - shown == {"photos"}  # described in the text
+
+
+def _models(value: object) -> list[BaseModel]:
+    """A scenario's models, all the way down."""
+    if isinstance(value, BaseModel):
+        return [value, *(m for name in type(value).model_fields for m in _models(getattr(value, name)))]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [m for child in children for m in _models(child)]
