@@ -273,7 +273,10 @@ async def _tail(options: argparse.Namespace) -> int:
         follow=options.follow,
         wait_s=options.wait,
     )
-    return await tail(wanted, Printer(options.json))
+    try:
+        return await tail(wanted, Printer(options.json))
+    except asyncio.CancelledError:  # SIGTERM
+        return OK
 
 
 async def _fetch(options: argparse.Namespace) -> int:

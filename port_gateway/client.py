@@ -97,6 +97,7 @@ class Subscription:
         self._reading: asyncio.Future[Any] | None = None
 
     async def __aenter__(self) -> Self:
+        await self._learn_keys()  # also says at once when the port cannot be reached, or refuses
         self._call = self._stub.Subscribe()
         await self._call.write(wire.SubscribeRequest(start=wire.SubscribeStart(name=self._name, after=self._after)))
         return self
@@ -142,7 +143,8 @@ class Subscription:
     async def _verify(self, response: wire.SubscribeResponse) -> Verified:
         booth_id = response.booth_id
         if booth_id not in self._begun:
-            await self._learn_keys()
+            if booth_id not in self._chains.keys:
+                await self._learn_keys()  # registered after this subscription began
             self._begun.add(booth_id)
             if self._after != 0:
                 return await self._from_the_beginning(booth_id, response)

@@ -93,7 +93,7 @@ async def test_a_day_of_a_back_office(port: Port) -> None:
         assert shown[1]["event"]["evidence"][0]["sha256"] == digest.hex()
         assert shown[1]["event"]["previous_sha256"] == shown[0]["sha256"]
 
-        middle = await arun("tail", *connection(port, address), "--json", "--from", shown[6]["cursor"], "--wait", "0.5")
+        middle = await arun("tail", *connection(port, address), "--json", "--from", shown[6]["cursor"])
         assert [o["seq"] for o in objects(middle.stdout)] == [8, 9, 10]
         for expected in ([1, 2, 3], [4, 5, 6]):
             named = await arun("tail", *connection(port, address), "--json", "--name", "risk", "--limit", 3)
@@ -179,7 +179,7 @@ async def test_a_full_store_acknowledges_nothing_more_and_recovers(port: Port) -
         assert await stream.status() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert 0 < acked < 601
         assert process.returncode is None  # it goes on serving
-        tail = await arun("tail", *connection(port, address), "--json", "--wait", "0.5")
+        tail = await arun("tail", *connection(port, address), "--json", "--limit", acked)
         assert len(objects(tail.stdout)) == acked
         again = Stream(stub)
         assert (await again.hello(ledger.hello())).durable_through == acked
@@ -188,6 +188,35 @@ async def test_a_full_store_acknowledges_nothing_more_and_recovers(port: Port) -
     async with gateway(config) as (_, address):
         await stream_all(port, address, ledger.envelopes, ledger.hello())
     assert json.loads(run("verify", config, "--json").stdout)["events"] == 601
+
+
+def end(process: "asyncio.subprocess.Process") -> None:
+    if process.returncode is None:
+        process.kill()
+
+
+async def test_tail_follows_over_a_restart_of_the_gateway(port: Port) -> None:
+    ledger = port.ledger()
+    ledger.grow(2)
+    async with contextlib.AsyncExitStack() as stack:
+        async with gateway(port.write_config()) as (_, address):
+            await stream_all(port, address, ledger.envelopes, ledger.hello())
+            follower = await asyncio.create_subprocess_exec(
+                *COMMAND, "tail", *map(str, connection(port, address)), "--json", "--follow", stdout=subprocess.PIPE
+            )
+            stack.callback(end, follower)
+            assert follower.stdout
+            async with asyncio.timeout(PATIENCE_S):
+                shown = [json.loads(await follower.stdout.readline()) for _ in range(3)]
+        ledger.grow(2)
+        async with gateway(port.write_config(listen=address)) as (_, again):
+            await stream_all(port, again, ledger.envelopes, ledger.hello())
+            async with asyncio.timeout(PATIENCE_S):
+                shown += [json.loads(await follower.stdout.readline()) for _ in range(2)]
+            follower.terminate()
+            async with asyncio.timeout(PATIENCE_S):
+                assert await follower.wait() == 0
+    assert [o["seq"] for o in shown] == [1, 2, 3, 4, 5]
 
 
 async def test_tail_names_what_does_not_verify(port: Port) -> None:
