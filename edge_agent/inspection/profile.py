@@ -16,11 +16,16 @@ def radiation_profile(observations: Iterable[Observation]) -> Evidence | None:
     `counts` are one number a panel, separated by blanks, over `interval_s` seconds.
     """
     lines = [_PROFILE_HEADER]
+    last_raw: dict[str, bytes] = {}
     for observation in observations:
         body = observation.body
+        if observation.raw:
+            last_raw[observation.device_id] = observation.raw
         if isinstance(body, RadiationSample):
             counts = " ".join(str(count) for count in body.counts)
-            raw = observation.raw.decode("ascii", "backslashreplace").rstrip("\r\n").replace('"', '""')
+            # Of several readings of one line, the first carries it: an alarm, then its sample.
+            raw = last_raw.get(observation.device_id, b"").decode("ascii", "backslashreplace")
+            raw = raw.rstrip("\r\n").replace('"', '""')
             lines.append(
                 f"{observation.at.utc.isoformat()},{observation.device_id},{body.kind},{body.channel},"
                 f'{int(body.in_alarm)},{body.interval_s:g},{counts},"{raw}"\r\n'

@@ -165,7 +165,7 @@ def occupancy(number: int, alarm: bool = False) -> list[str]:
     tag = "GA" if alarm else "GS"
     count = "000900" if alarm else "000062"
     lines = ["GB,000300,000310,000305,000299", "NB,000001,000000,000002,000000", "NS,000000,000000,000000,000000"]
-    lines += [f"{tag},{count},000060,000061,000059"] * 8
+    lines += [f"{tag},{count},000060,000061,0000{50 + i}" for i in range(8)]
     return [*lines, "SP,0.2000,003.41,005.49,000000", f"GX,{number:06},000640,000000,000000"]
 
 

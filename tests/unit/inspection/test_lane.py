@@ -228,6 +228,14 @@ def test_the_profile_begins_with_the_background_before_the_vehicle() -> None:
     assert len(lines) == 3
 
 
+def test_the_line_that_alarmed_is_in_the_profile() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES).at(10, "portal", alarm(900, 1), b"GA,000900,000001\r\n")
+    script.at(10, "portal", sample(900, 1, in_alarm=True)).at(12, "portal", DEPARTS).until(20).said()
+    [evidence] = script.evidence
+    [profile] = [e for e in evidence if e.kind is EvidenceKind.RADIATION_PROFILE]
+    assert profile.data.decode().splitlines()[1].endswith('gamma,occupied,1,0.2,900 1,"GA,000900,000001"')
+
+
 def test_pictures_are_those_of_the_best_read() -> None:
     script = Script(expects=()).at(10, "front", plate("ABC123", 0.7), evidence=picture("dim"))
     script.at(11, "front", plate("ABC123", 0.95), evidence=picture("sharp"))
