@@ -13,19 +13,21 @@ evidence.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
-from edge_agent.vision.lines import TextLine, bounding_box, mean_confidence, relation
+from edge_agent.vision.lines import Relation, TextLine, bounding_box, mean_confidence, relation
 from edge_agent.vision.text_finder import Quad
-from edge_agent.vision.text_reader import LETTERS_AND_DIGITS
+from edge_agent.vision.text_reader import LETTERS_AND_DIGITS, LineRead
 
 OWNER, SERIAL, COMPLETE = 4, 10, 11  # characters up to the end of each part
 CONFIDENCE_MIN = 0.3
+ROW_PARTS_MAX = 4
+ROW_GAP_MAX = 2.5  # heights between two parts of one row
 INSIDE_MIN = 0.7  # a digit read alone has no neighbours to speak for it
 OTHER_KIND_MIN = 0.02  # what the model must at least have given to a character of the right kind
 # ISO 6346:2022, annexes D and E: length, width and height, type group, detail.
@@ -35,11 +37,15 @@ _CHECK_DIGIT_PITCHES = 3.2  # how far to the right of the serial number the boxe
 
 @dataclass(frozen=True)
 class CodeCandidate:
-    """Characters that form a code, complete or without check digit, and the corners of the lines they come from."""
+    """Characters that form a code, complete or without check digit, and the corners of the lines they come from.
+
+    `serial` is the row that holds the serial number.
+    """
 
     characters: tuple[CharacterRead, ...]
     quads: tuple[Quad, ...]
     lines: tuple[TextLine, ...]
+    serial: TextLine
     size_type: str = ""
 
     @property
@@ -68,9 +74,10 @@ ReadAgain = Callable[[Quad], TextLine]
 
 def code_candidates(lines: Sequence[TextLine], read_again: ReadAgain) -> list[CodeCandidate]:
     """The container codes of a picture, complete ones first, then by confidence. No line belongs to two codes."""
-    found = [c for line in lines if (c := _in_one_line(line)) is not None]
+    rows = [row for line in lines for row in _rows_from(line, lines)]
+    found = [c for row in rows if (c := _in_one_row(row)) is not None]
     for owner in lines:
-        candidate = _from_owner(owner, lines)
+        candidate = _from_owner(owner, rows)
         if candidate is not None:
             found.append(candidate)
     found.sort(key=lambda c: (-len(c.characters), -c.confidence))
@@ -117,22 +124,78 @@ def owner_read(characters: Sequence[CharacterRead]) -> tuple[CharacterRead, ...]
     return read if read is not None and read[3].character in "UJZ" else None
 
 
-def _in_one_line(line: TextLine) -> CodeCandidate | None:
-    """A line that holds owner code and serial number: `MSKU 413532 9 22G1`, the last two perhaps missing."""
-    characters = line.characters
+@dataclass(frozen=True)
+class _Row:
+    """Neighbours on one row, and the line that they form together."""
+
+    whole: TextLine
+    parts: tuple[TextLine, ...]
+
+
+def _rows_from(first: TextLine, lines: Sequence[TextLine]) -> list[_Row]:
+    """The line by itself, and with one to three neighbours to its right, up to the characters of a serial number."""
+    rows = [_Row(first, (first,))]
+    while len(rows) < ROW_PARTS_MAX and len(rows[-1].whole.characters) < SERIAL:
+        last = rows[-1].parts[-1]
+        right = [
+            (r.gap_along, line)
+            for line in lines
+            if line is not last and _same_row(r := relation(last, line), last, line)
+        ]
+        if not right:
+            break
+        parts = (*rows[-1].parts, min(right, key=lambda item: item[0])[1])
+        rows.append(_Row(_joined(parts), parts))
+    return rows
+
+
+def _same_row(r: Relation, left: TextLine, right: TextLine) -> bool:
+    return (
+        r.shift_along > 0
+        and -0.5 < r.gap_along < ROW_GAP_MAX
+        and abs(r.shift_across) < 0.45
+        and 0.6 < r.height_ratio < 1.6
+        and float(left.along @ right.along) > 0.94
+    )
+
+
+def _joined(parts: Sequence[TextLine]) -> TextLine:
+    first, last = parts[0], parts[-1]
+    whole = TextLine(np.array([first.quad[0], last.quad[1], last.quad[2], first.quad[3]], np.float32), first.read)
+    places = []
+    for part in parts:
+        start = float((part.origin - whole.origin) @ whole.along)
+        places += [min(1.0, (start + place * part.width) / max(1.0, whole.width)) for place in part.read.places]
+    characters = tuple(c for part in parts for c in part.read.characters)
+    return TextLine(whole.quad, LineRead(characters, tuple(places)))
+
+
+def _in_one_row(row: _Row) -> CodeCandidate | None:
+    """A row that holds owner code and serial number: `MSKU 413532 9 22G1`, the last two perhaps missing."""
+    characters = row.whole.characters
     for start in range(max(0, len(characters) - SERIAL) + 1):
         owner = owner_read(characters[start : start + OWNER])
-        serial = digits_read(characters[start + OWNER : start + SERIAL])
-        if owner is None or serial is None or len(serial) != SERIAL - OWNER:
+        number = _serial_read(characters[start + OWNER :])
+        if owner is None or number is None:
             continue
-        rest = characters[start + SERIAL :]
-        if start and characters[start - 1].character.isalpha() and not _parted(line, start):
+        if start and characters[start - 1].character.isalpha() and not _parted(row.whole, start):
             continue  # the tail of a longer word
-        check = digits_read(rest[:1]) or ()
-        size = "".join(c.character for c in rest[1:5]) if check else ""
-        size_type = size if _SIZE_TYPE.fullmatch(size) else ""
-        return CodeCandidate((*owner, *serial, *check), (line.quad,), (line,), size_type)
+        quads = tuple(part.quad for part in row.parts)
+        return CodeCandidate((*owner, *number[0]), quads, row.parts, row.whole, number[1])
     return None
+
+
+def _serial_read(characters: Sequence[CharacterRead]) -> tuple[tuple[CharacterRead, ...], str] | None:
+    """Serial number, perhaps with check digit, and the size-type code behind it, '' if there is none."""
+    serial = digits_read(characters[: SERIAL - OWNER])
+    if serial is None or len(serial) != SERIAL - OWNER:
+        return None
+    rest = characters[SERIAL - OWNER :]
+    text = "".join(c.character for c in rest)
+    if _SIZE_TYPE.fullmatch(text[:4]) and not _SIZE_TYPE.fullmatch(text[1:5]):
+        return serial, text[:4]  # its first digit is no check digit
+    check = digits_read(rest[:1]) or ()
+    return (*serial, *check), text[1:5] if check and _SIZE_TYPE.fullmatch(text[1:5]) else ""
 
 
 def _parted(line: TextLine, start: int) -> bool:
@@ -148,22 +211,24 @@ def _parted(line: TextLine, start: int) -> bool:
     return False
 
 
-def _from_owner(owner: TextLine, lines: Sequence[TextLine]) -> CodeCandidate | None:
-    """An owner code with the nearest serial number on its row, under it, or further down its column."""
+def _from_owner(owner: TextLine, rows: Sequence[_Row]) -> CodeCandidate | None:
+    """An owner code with the nearest serial number on its row or under it."""
     letters = owner_read(owner.characters)
     if letters is None:
         return None
-    best: tuple[float, TextLine, tuple[CharacterRead, ...]] | None = None
-    for line in lines:
-        if line is owner or not 6 <= len(line.characters) <= 7:
+    best: tuple[float, int, _Row, tuple[CharacterRead, ...], str] | None = None
+    for row in rows:
+        distance = _goes_on(owner, row.whole) if owner not in row.parts else None
+        number = _serial_read(row.whole.characters) if distance is not None else None
+        if distance is None or number is None or len(row.whole.characters) > len(number[0]) + len(number[1]):
             continue
-        digits = digits_read(line.characters)
-        distance = _goes_on(owner, line)
-        if digits is not None and distance is not None and (best is None or distance < best[0]):
-            best = (distance, line, digits)
+        if best is None or (distance, -len(number[0])) < best[:2]:
+            best = (distance, -len(number[0]), row, *number)
     if best is None:
         return None
-    return CodeCandidate((*letters, *best[2]), (owner.quad, best[1].quad), (owner, best[1]))
+    row = best[2]
+    quads = (owner.quad, *(part.quad for part in row.parts))
+    return CodeCandidate((*letters, *best[3]), quads, (owner, *row.parts), row.whole, best[4])
 
 
 def _goes_on(owner: TextLine, serial: TextLine) -> float | None:
@@ -182,12 +247,17 @@ def _with_check_digit(candidate: CodeCandidate, lines: Sequence[TextLine], read_
     """Adds the boxed check digit: a line of one digit right of the serial number, or the place read once more."""
     if len(candidate.characters) != SERIAL:
         return candidate
-    serial = candidate.lines[-1]
+    serial = candidate.serial
     for line in lines:
+        if line in candidate.lines:
+            continue
         digit = digits_read(line.characters) if len(line.characters) == 1 else None
         if digit and _right_of(serial, line):
-            return CodeCandidate(
-                (*candidate.characters, *digit), (*candidate.quads, line.quad), (*candidate.lines, line)
+            return replace(
+                candidate,
+                characters=(*candidate.characters, *digit),
+                quads=(*candidate.quads, line.quad),
+                lines=(*candidate.lines, line),
             )
     pitch, end = _pitch_and_end(serial)
     longer = _part(serial, 0.0, end + pitch * _CHECK_DIGIT_PITCHES)
@@ -195,7 +265,7 @@ def _with_check_digit(candidate: CodeCandidate, lines: Sequence[TextLine], read_
     digits = digits_read(again.characters[-7:])
     wanted = [c.character for c in candidate.characters[OWNER:]]
     if digits and len(digits) == 7 and [c.character for c in digits[:6]] == wanted:
-        return CodeCandidate((*candidate.characters, digits[6]), (*candidate.quads[:-1], longer), candidate.lines)
+        return replace(candidate, characters=(*candidate.characters, digits[6]), quads=(*candidate.quads[:-1], longer))
     return _from_inside_box(candidate, serial, pitch, end, read_again)
 
 
@@ -211,6 +281,7 @@ def _pitch_and_end(serial: TextLine) -> tuple[float, float]:
         for c, place in zip(serial.read.characters, serial.read.places, strict=True)
         if c.character in LETTERS_AND_DIGITS
     ]
+    middles = middles[-(SERIAL - OWNER) :]
     steps = sorted(b - a for a, b in pairwise(middles))
     pitch = max(1.0, steps[len(steps) // 2])
     return pitch, middles[-1] + pitch / 2
@@ -240,14 +311,14 @@ def _from_inside_box(
     if best is None:
         return candidate
     box = _part(serial, end, end + pitch * _CHECK_DIGIT_PITCHES * 0.75)
-    return CodeCandidate((*candidate.characters, best), (*candidate.quads, box), candidate.lines)
+    return replace(candidate, characters=(*candidate.characters, best), quads=(*candidate.quads, box))
 
 
 def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> CodeCandidate:
     """Adds the size-type code that stands right under the code or behind it."""
     if candidate.size_type:
         return candidate
-    last = max(candidate.lines, key=lambda part: len(part.characters))  # the serial number, not its check digit
+    last = candidate.serial
     for line in sorted(lines, key=lambda other: float(((other.centre - last.centre) ** 2).sum())):
         if line in candidate.lines or not _SIZE_TYPE.fullmatch(line.text[:4]) or len(line.text) > 6:
             continue
@@ -255,5 +326,5 @@ def _with_size_type(candidate: CodeCandidate, lines: Sequence[TextLine]) -> Code
         under = r.shift_across > 0 and r.gap_across < 2.0 and r.gap_along < 1.0
         behind = r.shift_along > 0 and abs(r.shift_across) < 0.5 and r.gap_along < 4.0
         if 0.5 < r.height_ratio < 1.8 and (under or behind):
-            return CodeCandidate(candidate.characters, candidate.quads, (*candidate.lines, line), line.text[:4])
+            return replace(candidate, lines=(*candidate.lines, line), size_type=line.text[:4])
     return candidate

@@ -127,3 +127,19 @@ def test_boxes_stay_inside_the_picture() -> None:
     assert (found.box.x, found.box.y) == (0, 0)
     assert found.box.w <= 120
     assert np.isfinite(found.confidence)
+
+
+def test_a_row_that_the_finder_has_cut_into_pieces() -> None:
+    pieces = (line("MSKU", 100, 100), line("413", 190, 101), line("532", 260, 99), line("9", 335, 98, h=36))
+    assert codes(*pieces) == ["MSKU4135329"]
+    assert codes(line("MSKU 413", 100, 100), line("532 9", 270, 101)) == ["MSKU4135329"]
+    assert codes(line("MSKU", 100, 100), line("413", 100, 140), line("532 9", 170, 140)) == ["MSKU4135329"]
+
+
+def test_the_size_type_code_is_not_taken_for_the_check_digit() -> None:
+    (found,) = candidates(line("MSKU 413532 22G1", 100, 100))
+    assert (found.code, found.size_type) == ("MSKU413532", "22G1")
+    (found,) = candidates(line("MSKU", 100, 100), line("413532 22G1", 200, 100))
+    assert (found.code, found.size_type) == ("MSKU413532", "22G1")
+    (found,) = candidates(line("MSKU", 100, 100), line("413532 9 22G1", 200, 100))
+    assert (found.code, found.size_type) == ("MSKU4135329", "22G1")
