@@ -90,7 +90,7 @@ class PtyLink:
             return
         if not self._attached:
             self._attached = True
-            tty.setraw(self._master)  # acts on the terminal; the kernel may have reset it at the last hang-up
+            tty.setraw(self._master)  # acts on the terminal, which the reader before may have left line-buffered
             self._put(self._connected())
         if state & select.POLLIN:
             with contextlib.suppress(OSError):  # hung up in between
