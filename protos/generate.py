@@ -12,7 +12,8 @@ INIT = '"""Generated from protos/ by `make proto`. Do not edit."""\n'
 
 def generate(root: Path, out: Path) -> None:
     protos = sorted(str(p.relative_to(root / "protos")) for p in (root / "protos").glob("**/*.proto"))
-    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    outputs = [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
+    outputs += [f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")]
     scripts = str(Path(sys.executable).parent)
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", *outputs, *protos]
     subprocess.run(command, cwd=root, check=True, env={"PATH": scripts})

@@ -26,7 +26,7 @@ BACKGROUND = b"GB,000379,000371,000407,000371\r\n"
 async def until(condition: Callable[[], object]) -> None:
     """Waits for a fact, not for a time."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens in threads and in the kernel
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -1,0 +1,42 @@
+"""What holds for every test: nobody leaves a task behind, and where skips are not accepted a skip fails the run."""
+
+import asyncio
+import functools
+import inspect
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+_Test = Callable[..., Coroutine[Any, Any, None]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _leaving_no_task(item.obj)
+
+
+def _leaving_no_task(test: _Test) -> _Test:
+    @functools.wraps(test)
+    async def checked(*arguments: Any, **fixtures: Any) -> None:
+        before = asyncio.all_tasks()
+        await test(*arguments, **fixtures)
+        for _ in range(5):  # tasks that were cancelled need a turn or two to end
+            await asyncio.sleep(0)
+        left = [task for task in asyncio.all_tasks() - before if not task.done()]
+        assert not left, f"the test left tasks behind: {left}"
+
+    return checked
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
+    if skipped and os.environ.get("EDGE_AGENT_NO_SKIPS"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"{len(skipped)} tests were skipped, which is not accepted here", red=True)
