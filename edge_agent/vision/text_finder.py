@@ -45,18 +45,21 @@ class TextRegion:
         return float(np.linalg.norm(self.quad[3] - self.quad[0]))
 
 
-def finder_size(height: int, width: int, long_side: int = LONG_SIDE) -> tuple[int, int]:
-    """Height and width, multiples of 32, at which the finder looks at a picture of that size."""
+def finder_size(height: int, width: int, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> tuple[int, int]:
+    """Height and width, multiples of 32, at which the finder looks at a picture of that size.
+
+    A picture smaller than `long_side` is enlarged by `enlarge` at most, or so far that its short side has 320 pixels.
+    """
     ratio = long_side / max(height, width)
-    small = min(height, width)
-    if ratio > 1:  # a small picture is enlarged only as far as text in it needs
-        ratio = min(ratio, max(1.0, SHORT_SIDE_MIN / small))
-    return tuple(max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (height, width))  # type: ignore[return-value]
+    if ratio > 1:
+        ratio = min(ratio, max(enlarge, SHORT_SIDE_MIN / min(height, width)))
+    rows, columns = (max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (height, width))
+    return rows, columns
 
 
-def finder_input(image: Image, long_side: int = LONG_SIDE) -> Map:
+def finder_input(image: Image, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> Map:
     """The picture as 1 × 3 × H × W in -1..1, H and W multiples of 32."""
-    height, width = finder_size(image.shape[0], image.shape[1], long_side)
+    height, width = finder_size(image.shape[0], image.shape[1], long_side, enlarge)
     shrinks = height * width < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return cv2.dnn.blobFromImage(resized, 1 / 127.5, mean=(127.5, 127.5, 127.5))  # type: ignore[return-value]
@@ -127,9 +130,9 @@ class TextFinder:
         """Raises ModelRefused if the model's file is not the stated one."""
         return cls(load(read_model_file(MODEL), threads=threads))
 
-    def find(self, image: Image, long_side: int = LONG_SIDE) -> list[TextRegion]:
-        """The picture's lines of text, surest first; it is looked at with its long side scaled down to `long_side`."""
-        probability = self._model.run(finder_input(image, long_side))[0, 0]
+    def find(self, image: Image, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> list[TextRegion]:
+        """The picture's lines of text, surest first; it is looked at as `finder_size` says."""
+        probability = self._model.run(finder_input(image, long_side, enlarge))[0, 0]
         return text_regions(probability, image.shape[0], image.shape[1])
 
 

@@ -107,7 +107,7 @@ def test_what_is_no_picture_cannot_be_looked_at(recogniser: PpOcrRecogniser, ima
 
 def test_a_model_that_fails_is_not_an_empty_lane() -> None:
     class Broken:
-        def find(self, image: Image, long_side: int = 0) -> None:
+        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
             raise RuntimeError("ONNX Runtime: bad allocation")
 
     broken = PpOcrRecogniser(Broken(), Broken())  # type: ignore[arg-type]
