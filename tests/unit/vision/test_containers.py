@@ -49,6 +49,7 @@ def test_the_serial_number_under_the_owner_code_wins_over_one_far_away() -> None
 def test_careless_pairs_are_not_made() -> None:
     # Right check digit, wrong place: another container's number at the far end of the picture.
     assert codes(line("MSKU", 100, 100), line("4135329", 900, 600)) == []
+    assert codes(line("MSKU", 100, 100), line("4135329", 700, 100)) == []
     assert codes(line("MSKU", 100, 100), line("4135329", 100, 400)) == []
     assert codes(line("MSKU", 100, 100, h=30), line("4135329", 100, 135, h=90)) == []
 
