@@ -7,8 +7,8 @@ plate is labelled a photo. *Any*: one of the reported plates is the labelled one
 *Folded* counts O = 0 and I = 1 on both sides.
 
 rapidocr reports lines, not plates; the rule that turns them into plates is as plain as it can be made without
-favouring either: separators removed and upper case, four to nine letters A-Z and digits, at least one of them a digit;
-best score first. Both use two threads; photos are decoded before the clock starts; both look at each photo once, after
+favouring either: in upper case, everything but A-Z and 0-9 removed, four to nine characters are left, at least one of
+them a digit; best score first. Both use two threads; photos are decoded before the clock starts; both look at each photo once, after
 one warm-up.
 """
 
@@ -30,7 +30,7 @@ _PLATE_LIKE = re.compile(r"(?=.*\d)[A-Z0-9]{4,9}")
 
 def peer_plates(lines: list[PeerLine]) -> list[str]:
     """The plates among rapidocr's lines, by the rule above."""
-    texts = [(normalise_plate(line.text), line.score) for line in lines]
+    texts = [(re.sub(r"[^A-Z0-9]", "", line.text.upper()), line.score) for line in lines]
     return [t for t, _ in sorted((x for x in texts if _PLATE_LIKE.fullmatch(x[0])), key=lambda x: -x[1])]
 
 
