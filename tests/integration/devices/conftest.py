@@ -103,8 +103,11 @@ Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 async def tcp_device(conversation: Conversation) -> AsyncIterator[str]:
     """A device on raw TCP: `conversation` is held with everyone who connects. Yields its URL."""
 
+    held: set[asyncio.Task[None] | None] = set()
+
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        held.add(asyncio.current_task())
+        with suppress(OSError, asyncio.CancelledError):  # the stream's own callback does not expect cancellation
             try:
                 await conversation(reader, writer)
             finally:
@@ -116,6 +119,10 @@ async def tcp_device(conversation: Conversation) -> AsyncIterator[str]:
         yield f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        tasks = [task for task in held if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
         await server.wait_closed()
 
 
