@@ -8,8 +8,8 @@ plate is labelled a photo. *Any*: one of the reported plates is the labelled one
 
 rapidocr reports lines, not plates; the rule that turns them into plates is as plain as it can be made without
 favouring either: in upper case, everything but A-Z and 0-9 removed, four to nine characters are left, at least one of
-them a digit; best score first. Both use two threads; photos are decoded before the clock starts; both look at each photo once, after
-one warm-up.
+them a digit; best score first. Both use two threads; photos are decoded before the clock starts; both look at each
+photo once, after one warm-up.
 """
 
 import argparse
