@@ -161,7 +161,8 @@ def _start_uplink(group: asyncio.TaskGroup, setup: Setup, ledger: Ledger, clock:
 def _recogniser(setup: Setup) -> Recogniser | None:
     if not any(lane.cameras for lane in setup.lanes):
         return None
-    return PpOcrRecogniser.open(setup.config.vision.threads)
+    vision = setup.config.vision
+    return PpOcrRecogniser.open(vision.threads, look_again=False, long_side=vision.long_side)
 
 
 def _given_up(unfinished: Unfinished, now: Instant) -> Draft:

@@ -29,17 +29,27 @@ _HINT = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF
 
 
 class PpOcrRecogniser:
-    """Looks at a frame with PP-OCRv6, at one frame at a time, whichever thread asks."""
+    """Looks at a frame with PP-OCRv6, at one frame at a time, whichever thread asks.
 
-    def __init__(self, finder: TextFinder, reader: TextReader) -> None:
+    `look_again` is for photos: a camera's next frame is its second look, and comes sooner. `long_side` is the size, in
+    pixels, at which text is found; it is read at the picture's own.
+    """
+
+    def __init__(
+        self, finder: TextFinder, reader: TextReader, look_again: bool = True, long_side: int = LONG_SIDE
+    ) -> None:
         self._finder = finder
         self._reader = reader
+        self._look_again = look_again
+        self._long_side = long_side
         self._one_at_a_time = threading.Lock()  # two looks at once would only share the same cores
 
     @classmethod
-    def open(cls, threads: int = DEFAULT_THREADS) -> "PpOcrRecogniser":
+    def open(
+        cls, threads: int = DEFAULT_THREADS, look_again: bool = True, long_side: int = LONG_SIDE
+    ) -> "PpOcrRecogniser":
         """Loads both models. Raises ModelRefused if a file is not the stated one."""
-        return cls(TextFinder.open(threads), TextReader.open(threads))
+        return cls(TextFinder.open(threads), TextReader.open(threads), look_again, long_side)
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
@@ -66,9 +76,9 @@ class PpOcrRecogniser:
         return TextLine(quad, self._reader.read([crop(image, quad)])[0])
 
     def _look(self, image: Image) -> list[Sighting]:
-        lines = self.lines(image)
+        lines = self.lines(image, self._long_side)
         found = self._sightings(image, lines)
-        if not _left_open(found, lines):
+        if not self._look_again or not _left_open(found, lines):
             return found
         enlarge = 1.0 if max(image.shape[:2]) > LONG_SIDE else ENLARGE_AGAIN
         return self._sightings(image, self.lines(image, LONG_SIDE_AGAIN, enlarge)) or found
@@ -100,7 +110,7 @@ def _worth_reading(region: TextRegion) -> bool:
 
 def _plate(image: Image, plate: PlateCandidate) -> PlateSighting:
     box = bounding_box((line.quad for line in plate.lines), image.shape[0], image.shape[1])
-    read = PlateRead(plate.text, plate.confidence, plate.characters, box, plate.as_read)
+    read = PlateRead(plate.text, plate.confidence, plate.characters, box, plate.as_read, plate.likeness)
     return PlateSighting(read, _cut(image, box), plate.likeness)
 
 
