@@ -114,6 +114,9 @@ def _command(
 
 
 def _run(options: argparse.Namespace) -> int:
+    # The cameras' states are logged in our words; OpenCV's and FFmpeg's own lines come with every attempt.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from edge_agent.agent import run
     from edge_agent.config import read_config
 

@@ -111,9 +111,9 @@ class _Stage:
         )
         watching = asyncio.ensure_future(self._watch(tail))
         stack.callback(watching.cancel)
-        self._say(f"port gateway   {address}, mutual TLS")
+        self._say(f"port gateway      {address}, mutual TLS")
         for name, device in ready["devices"].items():
-            self._say(f"{name:<14} {device['kind']} at {device['url']}")
+            self._say(f"{name:<17} {device['kind']} at {device['url']}")
         await self._until(lambda: self._online >= set(ready["devices"]), CONNECT_S, self._waiting_for(ready["devices"]))
         self._say("every device is connected; the trucks may come\n")
 

@@ -1,6 +1,7 @@
 """Watches one camera: looks when there is presence or motion, and says what it saw and how the camera is."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,8 @@ TICK_S = 0.5  # how often silence is looked for
 AFTER_MOTION_S = 2.0  # a vehicle that has just stopped is best read now
 JPEG_QUALITY = 88
 JPEG = "image/jpeg"
+
+log = logging.getLogger(__name__)
 
 Emit = Callable[[Reading], Awaitable[None]]
 
@@ -51,6 +54,8 @@ async def watch(
             news.clear()
             ended = camera.ended
             for change in camera.changes():
+                level = logging.INFO if change.state is DeviceState.ONLINE else logging.WARNING
+                log.log(level, "%s is %s: %s", camera_id, change.state, change.detail)
                 await emit(Reading(DeviceStatus(change.state, change.detail), change.at))
             frame = camera.take()
             if frame is not None:

@@ -72,8 +72,8 @@ class TcpLink:
         try:
             while await reader.read(4096):  # these devices take no commands: what is sent to them is read and ignored
                 pass
-        except ConnectionError:
-            pass  # the reader is gone: the same as a close
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the reader is gone, or the run is over: the same as a close
         finally:
             if self._writer is writer:
                 self._writer = None
