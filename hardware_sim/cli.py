@@ -9,12 +9,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
-from hardware_sim.run import LaneSim
 from hardware_sim.world.scenario import load_scenario, shipped_scenarios
 from hardware_sim.world.truth import Record
+
+if TYPE_CHECKING:
+    from hardware_sim.run import LaneSim
 
 _OK, _FAILED, _USAGE = 0, 1, 2
 _INTERRUPTED = 130
@@ -36,6 +39,11 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print("\n".join(str(error) for error in _flat(ours)), file=sys.stderr)
         return _FAILED
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {"PIL", "aiohttp", "numpy"}:
+            raise
+        print(f"hardware-sim: {error.name} is not installed\n  → pip install 'edge-agent[sim]'", file=sys.stderr)
+        return _USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -91,6 +99,8 @@ def _list_scenarios(*, as_json: bool) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
+    from hardware_sim.run import LaneSim  # needs the extra [sim], which listing the scenarios does not
+
     scenario = load_scenario(arguments.scenario)
     seed = scenario.seed if arguments.seed is None else arguments.seed
     if seed < 0:
@@ -140,7 +150,7 @@ def _release_by_line(loop: asyncio.AbstractEventLoop, nobody: asyncio.Event, sto
     return released
 
 
-def _say_ready(sim: LaneSim, seed: int, arguments: argparse.Namespace) -> None:
+def _say_ready(sim: "LaneSim", seed: int, arguments: argparse.Namespace) -> None:
     places = sim.places()
     if arguments.json:
         ready = {
