@@ -13,7 +13,7 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
    the next one opens. A sighting that opened an inspection before the presence device saw the vehicle is joined by it.
 5. A presence device that goes down no longer holds the inspection open: it cannot say that the vehicle has left.
 6. A vehicle that has not left after `longest_s` is recorded as abandoned, once; the lane is then blocked until it is
-   empty, and what is read meanwhile is reported once for each text.
+   empty, and what is read meanwhile is reported once for each text, up to 32 texts.
 7. A read dated before the last inspection closed came too late for it: it belongs neither to the next vehicle nor
    opens another inspection, and is reported once for each text.
 8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such.
@@ -49,6 +49,8 @@ from edge_agent.inspection.assemble import Assembly, Provider
 # What a portal said of its background in the last minutes belongs into the next vehicle's profile.
 CONTEXT_OBSERVATIONS = 64
 MALFORMED_EVERY_S = 60.0
+# Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
+MAX_REPORTED = 32
 _TICK_S = 1e-6  # a wake time goes through a float and back
 
 
@@ -168,7 +170,7 @@ class Lane:
         if self._blocked or late:
             if self._blocked:
                 self._last_activity = max(self._last_activity, observation.at.monotonic)
-            if text in self._reported:
+            if text in self._reported or len(self._reported) >= MAX_REPORTED:
                 return []
             self._reported.add(text)
             return [Draft(Unassigned(observation), observation.at)]

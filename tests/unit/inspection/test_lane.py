@@ -119,6 +119,14 @@ def test_rule_6_a_vehicle_that_does_not_leave() -> None:
     assert script.said() == ["opened by plate"]
 
 
+def test_rule_6_misreadings_do_not_fill_the_ledger() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES).until(100)
+    script.said()
+    for t in range(100, 300):
+        script.at(t, "front", plate(f"NOISE{t}"))
+    assert script.said() == ["unassigned PlateRead"] * 32
+
+
 def test_rule_6_the_next_presence_ends_the_blockade() -> None:
     script = Script(expects=()).at(10, "portal", ARRIVES).until(100).at(101, "portal", DEPARTS)
     script.at(101.5, "portal", ARRIVES)
