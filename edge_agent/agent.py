@@ -12,14 +12,14 @@ from importlib.metadata import version
 
 from edge_agent.config import LaneSetup, Setup
 from edge_agent.devices.talk import talk
-from edge_agent.domain.clock import Clock, Instant, at_monotonic
-from edge_agent.domain.event import Draft, InspectionClosed
-from edge_agent.domain.inspection import Abandoned, Inspection
+from edge_agent.domain.clock import Clock, at_monotonic
+from edge_agent.domain.event import Draft
 from edge_agent.domain.observation import Observation, Reading
+from edge_agent.inspection.assemble import given_up
 from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.words import in_words
 from edge_agent.ledger.recorder import Ledger, Recorder, open_ledger
 from edge_agent.ledger.signer import open_signer
-from edge_agent.ledger.store import Unfinished
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import LinkState, Port
@@ -49,7 +49,10 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     async with open_ledger(setup.ledger, str(setup.booth), signer, clock, VERSION, _say_room) as ledger:
         log.info("ledger open at sequence %d, epoch %s", ledger.recorder.head.seq, ledger.recorder.head.epoch.hex())
         for unfinished in ledger.recorder.unfinished():
-            await ledger.recorder.record(_given_up(unfinished, clock.now()))
+            why = "the agent ended during this passage"
+            await ledger.recorder.record(
+                given_up(unfinished.inspection_id, unfinished.lane_id, unfinished.opened, clock.now(), why)
+            )
         lines = [_Line(lane, ledger.recorder, clock) for lane in setup.lanes]
         try:
             async with asyncio.TaskGroup() as group:
@@ -124,6 +127,8 @@ class _Line:
     async def _record(self, drafts: list[Draft]) -> None:
         for draft in drafts:
             await self._recorder.record(draft)
+            if words := in_words(draft):
+                log.info("lane %s: %s", self._setup.rules.lane_id, words)
 
 
 class _Emitter:
@@ -163,12 +168,6 @@ def _recogniser(setup: Setup) -> Recogniser | None:
         return None
     vision = setup.config.vision
     return PpOcrRecogniser.open(vision.threads, look_again=False, long_side=vision.long_side)
-
-
-def _given_up(unfinished: Unfinished, now: Instant) -> Draft:
-    outcome = Abandoned("the agent ended during this passage")
-    inspection = Inspection(unfinished.inspection_id, unfinished.lane_id, unfinished.opened, now, outcome)
-    return Draft(InspectionClosed(inspection), now)
 
 
 def _say_room(has_room: bool, detail: str) -> None:

@@ -7,6 +7,7 @@ from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft, InspectionClosed
 from edge_agent.domain.evidence import Evidence
 from edge_agent.domain.inspection import (
+    Abandoned,
     Complete,
     Expected,
     Incomplete,
@@ -124,3 +125,8 @@ class Assembly:
         files = [radiation_profile(everything), raw_capture(everything)]
         pieces = [*(e for ballot in winners for e in ballot.evidence), *(f for f in files if f is not None)]
         return tuple({piece.sha256: piece for piece in pieces}.values())
+
+
+def given_up(inspection_id: str, lane_id: str, opened: Instant, now: Instant, why: str) -> Draft:
+    """The end of an inspection of which only the opening is known: nothing else survived."""
+    return Draft(InspectionClosed(Inspection(inspection_id, lane_id, opened, now, Abandoned(why))), now)

@@ -1,0 +1,43 @@
+"""Drafts in words, for the log that a person at the booth reads.
+
+Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others for as long as they do.
+"""
+
+from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, Unassigned
+from edge_agent.domain.inspection import Abandoned, Complete, Incomplete, Inspection
+
+
+def in_words(draft: Draft) -> str:
+    """One line, or '' for what is logged where it happens (a device's change of state)."""
+    body = draft.body
+    match body:
+        case InspectionOpened():
+            return f"vehicle arrived ({body.cause})"
+        case InspectionClosed():
+            return _inspection(body.inspection)
+        case AlarmRaised():
+            return f"RADIATION ALARM {body.kind} at {body.device_id}, counts {' '.join(map(str, body.counts))}"
+        case Unassigned():
+            observation = body.observation
+            return f"belongs to no vehicle: {type(observation.body).__name__} of {observation.device_id}"
+        case _:
+            return ""
+
+
+def _inspection(inspection: Inspection) -> str:
+    outcome = inspection.outcome
+    match outcome:
+        case Complete():
+            how = "complete"
+        case Incomplete():
+            how = "without " + ", ".join(f"{m.what} ({m.reason.replace('_', ' ')})" for m in outcome.missing)
+        case Abandoned():
+            how = f"abandoned: {outcome.why}"
+    seen = ["plate"] if inspection.plate else []
+    seen += ["container code" + ("" if c.check_digit_ok else " (check digit)") for c in inspection.container_codes]
+    seen += ["seal" for _ in inspection.seals]
+    if any(o.gamma_alarm or o.neutron_alarm for o in inspection.radiation):
+        seen.append("RADIATION ALARM")
+    if any(o.disagreement for o in inspection.radiation):
+        seen.append("radiation cross-check disagrees")
+    return f"vehicle done, {how}: {', '.join(seen) or 'nothing read'}"
