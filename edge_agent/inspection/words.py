@@ -1,6 +1,6 @@
 """Drafts in words, for the log that a person at the booth reads.
 
-Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others for as long as they do.
+Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others.
 """
 
 from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, Unassigned
