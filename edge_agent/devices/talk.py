@@ -65,6 +65,9 @@ async def talk(
             async with open_link(link, driver.baud, clock) as opened:
                 await connection.carry(opened)
         except LinkDown as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the link was lost just as we were stopped, and that came up
+                raise asyncio.CancelledError from None
             await status.turn(DeviceState.OFFLINE, error.wrong, clock.monotonic())
             attempts = 0 if connection.heard else attempts
             await sleep(uniform(0, min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(attempts, 16))))

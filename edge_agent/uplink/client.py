@@ -15,7 +15,7 @@ import grpc.aio
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
-from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, translated
+from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.uplink.window import ChainForked, SendWindow
 from edge_agent.wire.v1alpha1.services_pb2 import StreamEventsRequest, StreamEventsResponse
 from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
@@ -86,6 +86,7 @@ class Uplink:
                 failure: EdgeAgentError = PortUnreachable("the port ended the stream", "it is opened again")
             except (PortUnreachable, PortRefused, IdentityInvalid) as error:
                 failure = error
+            end_if_cancelled()
             await asyncio.sleep(self._delay_after(failure))
 
     def _delay_after(self, failure: EdgeAgentError) -> float:

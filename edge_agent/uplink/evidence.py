@@ -15,7 +15,7 @@ import grpc.aio
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
-from edge_agent.uplink.link import BackOff, Port, UplinkSettings, translated
+from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.wire.v1alpha1.services_pb2 import (
     BlobHeader,
     BlobState,
@@ -101,6 +101,7 @@ class EvidenceUplink:
             try:
                 await self._connected()
             except (PortUnreachable, PortRefused, IdentityInvalid) as failure:
+                end_if_cancelled()
                 await asyncio.sleep(self._delay_after(failure))
 
     def _delay_after(self, failure: EdgeAgentError) -> float:

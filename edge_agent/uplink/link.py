@@ -1,5 +1,6 @@
 """How the port is reached: mutual TLS to exactly the gateway whose certificate file this booth was given."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from enum import StrEnum
@@ -78,6 +79,16 @@ class BackOff:
 
     def reset(self) -> None:
         self._failures = 0
+
+
+def end_if_cancelled() -> None:
+    """Ends a task whose cancellation met a failure of the connection: the failure came up in its place.
+
+    A task group and gRPC's own calls both let an error win over a cancellation that arrives with it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Port:
