@@ -50,9 +50,17 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
         create_identity(tmp_path, "booth", BOOTH, NOW)
 
 
+def test_a_folder_or_host_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(IdentityInvalid, match="cannot be written"):
+        create_identity(tmp_path / "file" / "keys", "booth", BOOTH, NOW)
+    with pytest.raises(IdentityInvalid, match="no host name"):
+        create_identity(tmp_path, "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), NOW, ("münchen.example",))
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "lane-1", "spiffe://uslrd/lane-1", "spiffe://USLRD/booth/x", "spiffe://uslrd/booth/a/b", "spiffe://uslrd/root/x",
+    ["", "lane-1", "spiffe://uslrd/lane-1", "spiffe://USLRD/booth/x", "spiffe://uslrd/booth/a/b", "spiffe://uslrd/admin/x",
      "spiffe://uslrd/booth/x\n"],
 )  # fmt: skip
 def test_what_is_no_identity(text: str) -> None:
