@@ -95,7 +95,7 @@ class Inspection:
     """One vehicle's passage.
 
     `container_codes` holds those read, most supported first. `observations` counts what was joined; the raw capture
-    among the evidence holds each of them with its raw bytes.
+    among the evidence holds them with their raw bytes, the first 2 MiB and 20,000 of them.
     """
 
     id: str

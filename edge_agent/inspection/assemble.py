@@ -29,6 +29,9 @@ from edge_agent.inspection.vote import Ballot, Ballots, vote_codes, vote_plate
 
 # Ten minutes of one portal, one scanner and two cameras make some 7,000; the rest is counted, not kept.
 MAX_OBSERVATIONS = 20_000
+# Devices send some 500 kB in ten minutes. A byte takes up to eight in the capture's JSON, and the capture must stay
+# below the 64 MiB that a piece of evidence may have, whatever comes in on a line.
+MAX_RAW_BYTES = 2 * 1024 * 1024
 MAX_SEALS = 32
 MAX_OCCUPANCIES = 16
 MAX_CODES = 8
@@ -57,12 +60,14 @@ class Assembly:
         self._before = tuple(before)
         self._observations: list[Observation] = []
         self._count = 0
+        self._raw_bytes = 0
         self._blind: dict[str, str] = {}
 
     def join(self, observation: Observation) -> None:
         """Take in an observation that belongs to this vehicle."""
         self._count += 1
-        if len(self._observations) < MAX_OBSERVATIONS:
+        self._raw_bytes += len(observation.raw)
+        if len(self._observations) < MAX_OBSERVATIONS and self._raw_bytes <= MAX_RAW_BYTES:
             self._observations.append(replace(observation, evidence=()))
         body = observation.body
         match body:

@@ -191,6 +191,18 @@ def test_garbage_during_an_inspection_goes_into_its_capture() -> None:
     assert [json.loads(line)["raw"] for line in capture.data.splitlines()] == ["", "fffe", ""]
 
 
+def test_a_flood_during_an_inspection_does_not_fill_its_capture() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES)
+    for _ in range(1000):
+        script.at(11, "scanner", Malformed("noise"), b"\xff" * 8192)
+    script.at(12, "portal", DEPARTS).until(20).said()
+    [inspection], [evidence] = script.closed, script.evidence
+    [capture] = [e for e in evidence if e.kind is EvidenceKind.RAW_CAPTURE]
+    assert inspection.observations == 1002
+    assert len(capture.data.splitlines()) == 1 + 2 * 1024 * 1024 // 8192
+    assert len(capture.data) < 8 * 1024 * 1024
+
+
 def test_not_seen_and_could_not_look_are_different() -> None:
     script = Script(connected=False)
     for device in ("front", "rear", "portal"):
