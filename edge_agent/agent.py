@@ -46,23 +46,26 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     """Run the booth until `stop` is set. Raises what is Fatal, and what makes a start impossible."""
     recogniser = _recogniser(setup)
     signer = open_signer(f"file:{setup.key}")
-    async with open_ledger(setup.ledger, str(setup.booth), signer, clock, VERSION, _say_room) as ledger:
-        log.info("ledger open at sequence %d, epoch %s", ledger.recorder.head.seq, ledger.recorder.head.epoch.hex())
-        for unfinished in ledger.recorder.unfinished():
-            why = "the agent ended during this passage"
-            await ledger.recorder.record(
-                given_up(unfinished.inspection_id, unfinished.lane_id, unfinished.opened, clock.now(), why)
-            )
-        lines = [_Line(lane, ledger.recorder, clock) for lane in setup.lanes]
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(ledger.recorder.watch(), name="ledger")
-                for line in lines:
-                    line.start(group, recogniser)
-                _start_uplink(group, setup, ledger, clock)
-                group.create_task(_stop(lines, stop), name="stop")
-        except* _Stopped:
-            log.info("stopped at sequence %d", ledger.recorder.head.seq)
+    try:
+        async with asyncio.TaskGroup() as opening:
+            asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
+            async with open_ledger(setup.ledger, str(setup.booth), signer, clock, VERSION, _say_room) as ledger:
+                head = ledger.recorder.head
+                log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
+                for one in ledger.recorder.unfinished():
+                    why = "the agent ended during this passage"
+                    closing = given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), why)
+                    await ledger.recorder.record(closing)
+                lines = [_Line(lane, ledger.recorder, clock) for lane in setup.lanes]
+                asked.cancel()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(ledger.recorder.watch(), name="ledger")
+                    for line in lines:
+                        line.start(group, recogniser)
+                    _start_uplink(group, setup, ledger, clock)
+                    group.create_task(_stop(lines, stop), name="stop")
+    except* _Stopped:
+        log.info("stopped")
 
 
 class _Line:

@@ -114,16 +114,22 @@ class LedgerOutbox(LedgerReader):
         epoch: bytes,
         acked: Callable[[int], None],
         mark: Callable[[bytes, BlobState], None],
+        offer_again: Callable[[], None],
     ) -> None:
         super().__init__(directory)
         self.booth_id = booth_id
         self.epoch = epoch
         self._acked = acked
         self._mark = mark
+        self._offer_again = offer_again
 
     def acked(self, through: int) -> None:
         """The port holds everything up to `through` durably."""
         self._acked(through)
+
+    def offer_again(self) -> None:
+        """The port went back, and may have lost evidence, too."""
+        self._offer_again()
 
     def blob_sent(self, sha256: bytes) -> None:
         """The port holds this evidence durably."""

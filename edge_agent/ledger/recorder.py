@@ -42,7 +42,11 @@ class EventStore(Protocol):
     def head(self) -> Head: ...
 
     def append(
-        self, sealed: Sequence[Sealed], acked_through: int | None = None, blobs: Mapping[bytes, BlobState] | None = None
+        self,
+        sealed: Sequence[Sealed],
+        acked_through: int | None = None,
+        blobs: Mapping[bytes, BlobState] | None = None,
+        offer_again: bool = False,
     ) -> None: ...
 
     def checkpoint(self) -> None: ...
@@ -72,10 +76,12 @@ class _Marks:
 
     acked_through: int | None = None
     blobs: dict[bytes, BlobState] = field(default_factory=dict)
+    offer_again: bool = False
 
     def under(self, newer: "_Marks") -> "_Marks":
         through = newer.acked_through if newer.acked_through is not None else self.acked_through
-        return _Marks(through, self.blobs | newer.blobs)
+        blobs = newer.blobs if newer.offer_again else self.blobs | newer.blobs
+        return _Marks(through, blobs, self.offer_again or newer.offer_again)
 
 
 _Answer = tuple[asyncio.Future[Recorded], Recorded | BaseException]
@@ -152,7 +158,7 @@ class Recorder:
         return await answer
 
     def notify(self, listener: Callable[[], None]) -> None:
-        """Call `listener` in the event loop whenever new events are durable."""
+        """Call `listener` in the event loop whenever new events are durable, or old evidence is to be sent again."""
         self._listeners.append(listener)
 
     async def watch(self) -> Never:
@@ -167,6 +173,10 @@ class Recorder:
     def mark_blob(self, sha256: bytes, state: BlobState) -> None:
         """Evidence was sent, or found lost. Written with the next commit."""
         self._mark(_Marks(blobs={sha256: state}))
+
+    def offer_again(self) -> None:
+        """The port went back: all evidence that was sent is offered once more, and it says what it holds."""
+        self._mark(_Marks(offer_again=True))
 
     def _mark(self, marks: _Marks) -> None:
         with self._marks_lock:
@@ -197,8 +207,11 @@ class Recorder:
             else:
                 future.set_exception(result)
         if grown:
-            for listener in self._listeners:
-                listener()
+            self._wake()
+
+    def _wake(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure
@@ -215,9 +228,8 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            store = self._open_store()
+            store = self._open_with_room()
             try:
-                self._evidence.prepare()  # behind the store's lock: these may be another agent's files
                 self._call(self._open_done, (store.head(), store.unfinished()))
                 while True:
                     ending = self._closing.is_set()
@@ -229,6 +241,22 @@ class Recorder:
                 store.close()
         except BaseException as failure:  # noqa: BLE001 - nothing is swallowed: every waiter and watch() get it
             self._call(self._fail, failure)
+
+    def _open_with_room(self) -> EventStore:
+        while True:
+            try:
+                store = self._open_store()
+                try:
+                    self._evidence.prepare()  # behind the store's lock: these may be another agent's files
+                except BaseException:
+                    store.close()
+                    raise
+            except StoreFull as full:
+                self._say_room(False, full.wrong)
+                if self._closing.wait(self._full_retry_s):
+                    raise
+            else:
+                return store
 
     def _open_done(self, opened: tuple[Head, tuple[Unfinished, ...]]) -> None:
         self._opened.set_result(opened)
@@ -254,7 +282,7 @@ class Recorder:
                 return
             try:
                 sealed, answers = self._seal_all(store.head(), waiting)
-                store.append(sealed, marks.acked_through, marks.blobs)
+                store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again)
             except StoreFull as full:
                 with self._marks_lock:
                     self._marks = marks.under(self._marks)
@@ -267,6 +295,8 @@ class Recorder:
                 continue
             self._say_room(True, "")
             self._call(self._answered, answers, store.head())
+            if marks.offer_again:
+                self._call(self._wake)
             return
 
     def _seal_all(self, head: Head, waiting: list[_Waiting]) -> tuple[list[Sealed], list[_Answer]]:
@@ -335,7 +365,9 @@ async def open_ledger(
     try:
         await recorder.start(clock, agent_version)
         head = recorder.head
-        outbox = LedgerOutbox(directory, head.booth_id, head.epoch, recorder.acked, recorder.mark_blob)
+        outbox = LedgerOutbox(
+            directory, head.booth_id, head.epoch, recorder.acked, recorder.mark_blob, recorder.offer_again
+        )
         try:
             yield Ledger(recorder, outbox)
         finally:

@@ -109,11 +109,16 @@ class Store:
         return self._head
 
     def append(
-        self, sealed: Sequence[Sealed], acked_through: int | None = None, blobs: Mapping[bytes, BlobState] | None = None
+        self,
+        sealed: Sequence[Sealed],
+        acked_through: int | None = None,
+        blobs: Mapping[bytes, BlobState] | None = None,
+        offer_again: bool = False,
     ) -> None:
         """Add events that follow the head, the port's cursor and states of blobs in one transaction.
 
-        Durable on return; otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
+        `offer_again`: what was sent is to be offered to the port once more, `blobs` excepted. Durable on return;
+        otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
         """
         with sqlite_faults(self._path), self._transaction():
             execute = self._database.cursor().execute
@@ -134,6 +139,8 @@ class Store:
                     "DO UPDATE SET acked_through = excluded.acked_through",
                     (PORT, acked_through),
                 )
+            if offer_again:
+                execute("UPDATE blob SET state = 'kept' WHERE state = 'sent'")
             for sha256, state in (blobs or {}).items():
                 execute("UPDATE blob SET state = ? WHERE sha256 = ?", (state.value, sha256))
         if sealed:

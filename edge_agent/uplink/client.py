@@ -46,8 +46,16 @@ class Outbox(Protocol):
         """The SHA-256 of the envelope at `seq`, None if it is not held; 32 zero bytes at 0."""
         ...
 
+    def acked_through(self) -> int:
+        """The highest sequence that the port has acknowledged, as far as it was noted."""
+        ...
+
     def acked(self, through: int) -> None:
         """The port holds everything up to `through` durably. Returns at once."""
+        ...
+
+    def offer_again(self) -> None:
+        """The port holds less than it acknowledged: its evidence may be gone, too. Returns at once."""
         ...
 
 
@@ -149,6 +157,9 @@ class Uplink:
                 raise window.nacked(response.nack)
             case _:
                 raise PortRefused("the port's first answer is no welcome", "compare the versions of both ends")
+        if window.durable_through < (noted := await asyncio.to_thread(outbox.acked_through)):
+            log.warning("the port holds %d of %d acknowledged events: all is sent again", window.durable_through, noted)
+            outbox.offer_again()
         self._note_durable(window)
         self._tell(LinkState.UP, f"connected, goes on at sequence {window.next_seq}")
         room = asyncio.Event()

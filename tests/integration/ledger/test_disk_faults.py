@@ -83,6 +83,40 @@ async def test_closing_on_a_full_disk_tells_those_who_wait(booth: Booth, disk: F
     assert verify_ledger(booth.directory, booth.device_keys).seq == 1
 
 
+async def test_a_start_on_a_full_disk_waits_for_room(booth: Booth, disk: FailingDisk) -> None:
+    disk.full = True
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(_room_after(booth, disk))
+        async with booth.open(vfs=disk.name) as ledger:
+            assert ledger.recorder.head.seq == 1
+    assert [has_room for has_room, _ in booth.room] == [False, True]
+
+
+async def test_a_first_start_on_a_full_disk_can_be_given_up_and_leaves_nothing_in_the_way(
+    booth: Booth, disk: FailingDisk
+) -> None:
+    disk.full = True
+
+    async def start() -> None:
+        async with booth.open(vfs=disk.name, full_retry_s=30):
+            pass
+
+    starting = asyncio.ensure_future(start())
+    await booth.until_no_room()
+    starting.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([starting])
+    assert starting.cancelled()
+    disk.full = False
+    async with booth.open(vfs=disk.name) as ledger:
+        assert ledger.recorder.head.seq == 1
+
+
+async def _room_after(booth: Booth, disk: FailingDisk) -> None:
+    await booth.until_no_room()
+    disk.full = False
+
+
 async def test_a_database_at_its_limit_is_a_full_disk(booth: Booth, monkeypatch: pytest.MonkeyPatch) -> None:
     tapped = _tap_connections(monkeypatch)
     async with booth.open() as ledger:
@@ -156,16 +190,6 @@ async def test_the_log_is_emptied_by_us_since_sqlite_alone_would_ignore_a_failed
         assert tapped[0].execute("PRAGMA wal_autocheckpoint").fetchall() == [(0,)]
         log = booth.directory / (DATABASE + "-wal")
         assert log.stat().st_size < 60 * 4200, "about 6 pages an event: without checkpoints far more"
-
-
-async def test_a_full_disk_at_the_first_start_leaves_nothing_in_the_way(booth: Booth, disk: FailingDisk) -> None:
-    disk.full = True
-    with pytest.raises(StoreFull):
-        async with booth.open(vfs=disk.name):
-            pass
-    disk.full = False
-    async with booth.open(vfs=disk.name) as ledger:
-        assert ledger.recorder.head.seq == 1
 
 
 async def test_every_waiter_learns_of_a_fatal_fault(booth: Booth, disk: FailingDisk) -> None:

@@ -12,7 +12,7 @@ from edge_agent.ledger.recorder import Ledger
 from edge_agent.uplink.link import LinkState
 from edge_agent.wire.identity import SpiffeId, create_identity
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
-from tests.integration.ledger.conftest import AT, Booth, alarm
+from tests.integration.ledger.conftest import AT, Booth, alarm, picture
 from tests.integration.uplink.conftest import NOW, Site, until
 
 UP, DOWN, REFUSED, FORKED = LinkState.UP, LinkState.DOWN, LinkState.REFUSED, LinkState.FORKED
@@ -97,6 +97,23 @@ async def test_a_port_without_a_welcome_is_given_up(site: Site) -> None:
             assert "no welcome" in site.links[0][1]
             port.mute = False
             await until(lambda: len(port.held) == 1)
+
+
+async def test_a_port_that_went_back_is_offered_all_evidence_again(site: Site) -> None:
+    async with site.booth.open() as ledger:
+        await ledger.recorder.record(alarm(1, picture(100)))
+        [piece] = ledger.outbox.pending_blobs(0, 10)
+        async with site.serving(site.new_port(ledger)), site.sending(ledger):
+            await until(lambda: ledger.outbox.acked_through() == 2)
+            ledger.outbox.blob_sent(piece.sha256)
+            await until(lambda: not ledger.outbox.pending_blobs(0, 10))
+        woken = asyncio.Event()
+        ledger.recorder.notify(woken.set)
+        restored = site.new_port(ledger)
+        async with site.serving(restored), site.sending(ledger):
+            await until(lambda: len(restored.held) == 2)
+            await until(lambda: ledger.outbox.pending_blobs(0, 10) == [piece])
+            await until(woken.is_set)
 
 
 async def test_a_socket_that_never_speaks_is_given_up(site: Site) -> None:
