@@ -234,18 +234,22 @@ def _settings_mistakes(place: Place, driver: Driver, settings: object) -> Iterat
 
 def _identity_mistakes(identity: dict[str, object], folder: Path) -> Iterator[Mistake]:
     key, certificate = identity.get("key"), identity.get("certificate")
-    if not isinstance(key, str) or not isinstance(certificate, str):
-        return
-    try:
-        booth = load_certificate(folder / certificate)
-        name, pair = identity_of(booth), key_id(certificate_key(booth))
-        own = key_id(load_private_key(folder / key).public_key())
-    except EdgeAgentError as error:
-        yield Mistake(("identity",), error.wrong, error.remedy)
-        return
-    if name.role is not Role.BOOTH:
-        yield Mistake(("identity", "certificate"), f"{name} is no booth", "make one with `edge-agent keys init`")
-    if pair != own:
+    pair = own = None
+    if isinstance(certificate, str):
+        try:
+            booth = load_certificate(folder / certificate)
+            name, pair = identity_of(booth), key_id(certificate_key(booth))
+            if name.role is not Role.BOOTH:
+                wrong = f"{name} is no booth"
+                yield Mistake(("identity", "certificate"), wrong, "make one with `edge-agent keys init`")
+        except EdgeAgentError as error:
+            yield Mistake(("identity", "certificate"), error.wrong, error.remedy)
+    if isinstance(key, str):
+        try:
+            own = key_id(load_private_key(folder / key).public_key())
+        except EdgeAgentError as error:
+            yield Mistake(("identity", "key"), error.wrong, error.remedy)
+    if pair and own and pair != own:
         wrong = "the key and the certificate do not belong together"
         yield Mistake(("identity", "key"), wrong, "give both files of one `keys init`")
 

@@ -15,7 +15,9 @@ Model = TypeVar("Model", bound=BaseModel)
 # A booth's file has some hundred lines; the limit keeps a wrong path (a video, a disk image) out of memory.
 MAX_BYTES = 1024 * 1024
 # A camera's URL may carry its password, and messages go to logs.
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+# A password may hold any character, unescaped too: up to the last @ before the value ends.
+_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*:)//?[^\s'\"]*@", re.IGNORECASE)
+_INT = "tag:yaml.org,2002:int"
 _REMEDIES = {
     "extra_forbidden": "remove it, or correct its spelling",
     "missing": "add it",
@@ -58,6 +60,8 @@ def parse_settings(text: str, model: type[Model], name: str, further: Further = 
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         raise SettingsInvalid(f"{place}: not YAML: {error.problem}", "correct that line") from None
+    except RecursionError:
+        raise SettingsInvalid(f"{name}: nested too deep", "this is no settings file: check the path") from None
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsInvalid(f"{name}: not YAML: {error}", "save it as UTF-8 text") from None
     reports = [(line, f"{name}:{line}: {what}") for line, what in mistakes]
@@ -72,18 +76,29 @@ def parse_settings(text: str, model: type[Model], name: str, further: Further = 
     if reports or result is None:
         reports.sort(key=lambda report: report[0])
         count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
-        raise SettingsInvalid("\n".join(text for _, text in reports), f"{count} to correct in {name}")
+        said = _CREDENTIALS.sub(r"\1//***@", "\n".join(text for _, text in reports))
+        raise SettingsInvalid(said, f"{count} to correct in {name}")
     return result
 
 
 class _NoAliasLoader(yaml.SafeLoader):
-    """Aliases make YAML expand without bound ("billion laughs"), and no settings file needs them."""
+    """Aliases make YAML expand without bound ("billion laughs"), and no settings file needs them.
+
+    A number is written in decimal digits: YAML 1.1 would read a lane's id of 010 as 8, and one of 1:30 as 90.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read", event.start_mark)
         return super().compose_node(parent, index)
+
+
+_NoAliasLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_NoAliasLoader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
 
 
 def _read(path: Path) -> str:
@@ -109,6 +124,8 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[
         seen: set[str] = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # a list or mapping as a name: the loader refuses it
             if key.value in seen:
                 mistakes.append((line, f"'{key.value}' stands here a second time\n  → keep one of them"))
             seen.add(key.value)
@@ -145,5 +162,5 @@ def _dotted(place: Place) -> str:
 
 
 def _short(value: object) -> str:
-    text = _CREDENTIALS.sub("//***@", repr(value))
+    text = _CREDENTIALS.sub(r"\1//***@", repr(value))
     return text if len(text) <= 60 else text[:57] + "..."

@@ -10,7 +10,7 @@ from typing import Annotated
 import grpc
 import grpc.aio
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
@@ -32,7 +32,7 @@ _REFUSALS = {
 class UplinkSettings(BaseModel):
     """The `uplink` section of the agent's settings. Times in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     gateway: Annotated[str, StringConstraints(pattern=_HOST_PORT)] = Field(description="host:port of the port gateway")
     gateway_certificate: Path = Field(description="the gateway's certificate, a PEM file from the port's operator")
@@ -50,6 +50,13 @@ class UplinkSettings(BaseModel):
     )
     back_off_max_s: float = Field(default=30.0, gt=0)
     refused_retry_s: float = Field(default=60.0, gt=0, description="ask again so long after a refusal")
+
+    @field_validator("gateway")
+    @classmethod
+    def _port_in_range(cls, value: str) -> str:
+        if int(value.rpartition(":")[2]) > 65_535:
+            raise ValueError("a port is at most 65535")
+        return value
 
 
 class LinkState(StrEnum):

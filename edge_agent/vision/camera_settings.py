@@ -4,9 +4,11 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# An address with a slash too few would count as a path, and its password would be shown.
+_NEARLY_AN_ADDRESS = re.compile(r"(rtsps?|https?):(?!//)", re.IGNORECASE)
 _VIDEO_DEVICE = re.compile(r"\d{1,2}|/dev/video\d+")
 
 
@@ -39,6 +41,13 @@ class CameraSettings(BaseModel):
     frozen_after_s: float | None = Field(default=30.0, gt=0)  # no camera's noise repeats to the last bit
     dark_after_s: float = Field(default=10.0, gt=0)  # black or covered for so long
     retry_max_s: float = Field(default=30.0, gt=0, le=600)  # longest pause between two tries to connect
+
+    @field_validator("source")
+    @classmethod
+    def _whole_address(cls, source: str) -> str:
+        if _NEARLY_AN_ADDRESS.match(source):
+            raise ValueError("an address begins with rtsp:// or http://")
+        return source
 
     @property
     def is_device(self) -> bool:

@@ -85,6 +85,8 @@ def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixt
         ("settle_s", "settle_s", "booth.yaml:8: lanes.0.devices.0.settings.formt: Extra inputs"),
         ("keys/booth.key", "keys/gateway.key", "do not belong together"),
         ("keys/gateway.crt", "keys/absent.crt", "uplink.gateway_certificate"),
+        ("localhost:7443", "localhost:70000", "booth.yaml:3: uplink.gateway: a port is at most 65535"),
+        ('localhost:7443"', 'localhost:7443", keepalive_s: .inf', "booth.yaml:3: uplink.keepalive_s"),
         (
             "keys/booth.key, certificate: keys/booth.crt",
             "keys/gateway.key, certificate: keys/gateway.crt",
@@ -92,25 +94,33 @@ def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixt
         ),
         ("expects: [plate,", "expects: [plates,", "booth.yaml:6: lanes.0.expects.0"),
         ("lanes:", "lane:", "booth.yaml:4: lane: no such setting"),
+        ("rtsp://", "rtsp:/", "booth.yaml:11: lanes.0.cameras.0.source: an address begins with rtsp://"),
     ],
 )
 def test_a_mistake(folder: Path, change: str, to: str, expected: str) -> None:
     text = GOOD.replace(change, to, 1)
     if "formt" in expected:
         text = GOOD.replace('1600"}}', '1600"}, settings: {formt: wire}}')
-    assert expected in mistakes(folder, text)
+    said = mistakes(folder, text)
+    assert expected in said
+    assert "secret" not in said
 
 
 def test_many_mistakes_in_one_go(folder: Path) -> None:
     said = mistakes(
         folder,
-        GOOD.replace("rapiscan_vm250", "x").replace("keys/gateway.crt", "y").replace("id: scanner", "id: portal"),
+        GOOD.replace("rapiscan_vm250", "x")
+        .replace("keys/gateway.crt", "y")
+        .replace("id: scanner", "id: portal")
+        .replace("keys/booth.key, certificate: keys/booth.crt", "keys/a.key, certificate: keys/b.crt"),
     )
+    assert "identity.key" in said
+    assert "identity.certificate" in said
     assert "there is no driver 'x'" in said
     assert "uplink.gateway_certificate" in said
     assert "'portal' stands here a second time" in said
     assert "the lane expects radiation" in said
-    assert "4 mistakes to correct" in said
+    assert "6 mistakes to correct" in said
 
 
 def test_the_command_ends_with_status_2_and_no_traceback(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,16 +55,27 @@ def test_every_mistake_in_one_go_each_with_its_line() -> None:
         ("- 1\n", "booth.yaml:1: the file:"),
         ("booth: !!python/object/apply:os.system [ls]\n", "booth.yaml:1: not YAML"),
         ("booth: \x00\n", "not YAML"),
+        ("? [booth]\n: a\n", "booth.yaml:1: not YAML"),
+        ("? {booth: a}\n: a\n", "booth.yaml:1: not YAML"),
+        ("[" * 5000, "nested too deep"),
     ],
 )
 def test_what_is_no_settings_file(text: str, expected: str) -> None:
     assert expected in mistakes(text)
 
 
-def test_a_password_in_a_url_is_not_repeated() -> None:
-    said = mistakes("booth: a\ndevices:\n  - {id: cam, url: 'rtsp://admin:secret@10.0.0.1/'}\n")
-    assert "devices.0.url" in said
+@pytest.mark.parametrize("password", ["secret", "sec/secret", "at@secret", "secret#?&"])
+@pytest.mark.parametrize("where", ["{id: cam, url: 'URL'}", "'URL'", "{id: cam, rl: 'URL'}", "{id: cam, 'URL': 1}"])
+def test_a_password_in_a_url_is_not_repeated(password: str, where: str) -> None:
+    url = f"rtsp://admin:{password}@10.0.0.1/"
+    said = mistakes(f"booth: a\ndevices:\n  - {where.replace('URL', url)}\n")
+    assert "devices.0" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("written", ["010", "07", "0x1F", "1:30"])
+def test_a_number_is_what_is_written(written: str) -> None:
+    assert parse_settings(f"booth: {written}\n", Settings, "booth.yaml").booth == written
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
