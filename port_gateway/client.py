@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 from cryptography.hazmat.primitives import serialization
 
-from edge_agent.domain.errors import PortRefused, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError, PortRefused, PortUnreachable
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
@@ -192,7 +192,10 @@ async def fetch(stub: "SubscribeServiceAsyncStub", sha256: bytes, folder: Path) 
 
     Raises BlobMismatch when the bytes that came are others.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeAgentError(f"{folder}: cannot be written: {error.strerror}", "choose another --out") from None
     final = folder / sha256.hex()
     partial = folder / f".{sha256.hex()}.{os.getpid()}.part"
     size = 0

@@ -13,7 +13,14 @@ import grpc
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock, SystemClock
-from edge_agent.domain.errors import EdgeAgentError, Fatal, IdentityInvalid, PortUnreachable, Recoverable
+from edge_agent.domain.errors import (
+    EdgeAgentError,
+    Fatal,
+    IdentityInvalid,
+    PortUnreachable,
+    Recoverable,
+    StoreFailed,
+)
 from edge_agent.wire.identity import (
     Role,
     SpiffeId,
@@ -149,8 +156,11 @@ def _on_loop(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> Non
 @contextlib.contextmanager
 def _alone(data: Path) -> Iterator[None]:
     """One gateway a data folder."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(data / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"{data}: cannot be written: {error.strerror}", "check `data` in the settings") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

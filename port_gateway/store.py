@@ -43,6 +43,8 @@ def _in_words(path: Path) -> Iterator[None]:
         ) from None
     except apsw.BusyError:
         raise Recoverable(f"{path}: locked by another process", "end the other process, then try again") from None
+    except OSError as error:
+        raise StoreFailed(f"{path}: {error.strerror}", "check `data` in the settings, and the disk") from None
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.NoMemError) as error:
         raise StoreFailed(f"{path}: {error}", "check the disk and the folder's permissions, then start again") from None
 

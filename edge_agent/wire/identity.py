@@ -170,14 +170,17 @@ def create_identity(
             raise IdentityInvalid(f"{path} exists already", "keep using it, or move it away first")
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, identity, now, hosts, valid_for)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    except OSError as error:
+        raise IdentityInvalid(f"{directory}: cannot be written: {error.strerror}", "choose another folder") from None
     return key_path, certificate_path
 
 
@@ -218,4 +221,10 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(host)
+    except ValueError:
+        raise IdentityInvalid(
+            f"{host!r} is no host name", "write it in ASCII, as DNS has it (xn--… for other letters)"
+        ) from None

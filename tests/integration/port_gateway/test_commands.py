@@ -49,6 +49,23 @@ def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.parametrize("command", [("serve",), ("trust", "list"), ("verify",)])
+def test_a_data_folder_that_cannot_be(port: Port, command: tuple[str, ...]) -> None:
+    config = port.write_config()
+    config.write_text(config.read_text().replace("data: data", "data: gw/main.crt"))
+    done = run(*command, config)
+    assert done.returncode == 2
+    assert "main.crt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_for_evidence_that_cannot_be(port: Port) -> None:
+    done = run("fetch", "a" * 64, "--out", port.gateway.certificate_path / "x", *connection(port, "127.0.0.1:1"))
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 async def arun(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return await asyncio.to_thread(run, *arguments)
 
