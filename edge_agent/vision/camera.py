@@ -8,6 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -89,10 +90,12 @@ class Camera:
             if capture is None:
                 self._lose(self._why_closed())
             else:
-                try:
-                    frames = self._read(capture)
-                finally:
-                    capture.release()
+                frames = 0
+                with suppress(cv2.error):  # a stream that cannot be decoded, or a picture that memory does not hold
+                    try:
+                        frames = self._read(capture)
+                    finally:
+                        capture.release()
                 if self._stop.is_set():
                     return
                 if frames and self.settings.is_file:

@@ -53,6 +53,21 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def test_a_stream_that_cannot_be_decoded_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = Camera._read, list[cv2.VideoCapture]()
+
+    def read(self: Camera, capture: cv2.VideoCapture) -> int:
+        calls.append(capture)
+        if len(calls) == 1:
+            raise cv2.error("Insufficient memory")
+        return real(self, capture)
+
+    monkeypatch.setattr(Camera, "_read", read)
+    with running(camera(str(video(tmp_path / "clip.avi", 5)))) as north:
+        wait_for(lambda: north.delivered == 5)
+        assert DeviceState.OFFLINE in [change.state for change in north.changes()]
+
+
 class Log:
     """Collects a camera's changes and frames."""
 
