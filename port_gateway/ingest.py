@@ -137,6 +137,9 @@ class Ingest(IngestServiceServicer):
             except TimeoutError:
                 if before.task is not None:
                     before.task.cancel()
+            except asyncio.CancelledError:  # this booth has gone, too: nobody waits for what never began
+                stream.finished.set()
+                raise
         return stream
 
     def _welcome(self, head: Head) -> wire.Welcome:

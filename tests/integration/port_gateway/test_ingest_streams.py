@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from typing import TYPE_CHECKING, cast
 
 import apsw
 import grpc
@@ -7,8 +8,14 @@ import pytest
 
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from port_gateway.config import Limits
+from port_gateway.ingest import Ingest
 from tests.integration.port_gateway.conftest import PATIENCE_S, Port, Stream
 from tests.unit.port_gateway.signing import Ledger
+
+if TYPE_CHECKING:
+    from port_gateway.inbox import Inbox
+    from port_gateway.trust import TrustStore
 
 
 async def held(port: Port) -> list[bytes]:
@@ -56,6 +63,17 @@ async def test_a_second_stream_goes_on_where_the_first_stopped(served: Port) -> 
         await again.send(4, *ledger.envelopes[3:])
         await again.acked(5)
     assert await held(served) == ledger.envelopes
+
+
+async def test_a_stream_that_leaves_while_it_takes_over_holds_nobody_up() -> None:
+    ingest = Ingest(cast("Inbox", None), cast("TrustStore", None), Limits(drain_s=60))
+    await ingest._take_over("booth")
+    second = asyncio.ensure_future(ingest._take_over("booth"))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    async with asyncio.timeout(5):
+        await ingest._take_over("booth")
 
 
 async def test_an_identical_envelope_is_acknowledged_again_without_a_second_row(served: Port) -> None:
