@@ -86,7 +86,11 @@ def _object(reading: Reading) -> dict[str, Any]:
 def _iso(at: float) -> str | None:
     if math.isnan(at):
         return None
-    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        moment = datetime.fromtimestamp(round(at, 3), UTC)
+    except (ValueError, OverflowError):  # a stamp at the end of the calendar, outside it in UTC
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _short(value: object) -> str:

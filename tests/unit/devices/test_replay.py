@@ -48,6 +48,11 @@ def test_a_wire_recording_has_no_times(tmp_path: Path) -> None:
     assert "counts=400/400/400/400" in line(objects[1])
 
 
+@pytest.mark.parametrize("stamp", [",9999-12-31 23:59:59.999 -12", ",0001-01-01 00:00:00.000 +12"])
+def test_a_stamp_outside_the_calendar_is_no_date(tmp_path: Path, stamp: str) -> None:
+    assert {o["at"] for o in replay("rapiscan_vm250", capture(tmp_path / "c", stamp), "stamped")} == {None}
+
+
 def test_a_recording_longer_than_one_read_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "scans"
     path.write_bytes(b"]C0HQ0012345\r" * (CHUNK // 10))
