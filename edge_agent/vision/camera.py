@@ -19,6 +19,8 @@ from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.watchdog import CameraChange, CameraWatchdog
 
 RETRY_FIRST_S = 0.5
+# A stream that ends sooner is not back: each opening and each end is an event in the ledger.
+HOLDS_S = 5.0
 CHANGES_MAX = 100  # nobody drains them: the newest matter
 FILE_FPS = 25.0  # of a file that does not say
 PIXELS_MAX = 50_000_000
@@ -90,7 +92,7 @@ class Camera:
             if capture is None:
                 self._lose(self._why_closed())
             else:
-                frames = 0
+                frames, opened = 0, self._clock.monotonic()
                 with suppress(cv2.error):  # a stream that cannot be decoded, or a picture that memory does not hold
                     try:
                         frames = self._read(capture)
@@ -104,7 +106,7 @@ class Camera:
                     self._end()
                     return
                 self._lose(f"{self.settings.shown} sends no {'more pictures' if frames else 'picture'}")
-                if frames:
+                if self._clock.monotonic() - opened >= HOLDS_S:
                     pause = RETRY_FIRST_S
             self._stop.wait(pause)
             pause = min(self.settings.retry_max_s, pause * 2)

@@ -68,6 +68,22 @@ def test_a_stream_that_cannot_be_decoded_is_opened_again(tmp_path: Path, monkeyp
         assert DeviceState.OFFLINE in [change.state for change in north.changes()]
 
 
+def test_a_stream_that_ends_at_once_is_opened_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[float] = []
+
+    def read(self: Camera, capture: cv2.VideoCapture) -> int:
+        opened.append(time.monotonic())
+        return 3  # frames, as a live source that hangs up
+
+    monkeypatch.setattr(Camera, "_read", read)
+    monkeypatch.setattr(CameraSettings, "is_file", False)
+    with running(camera(str(video(tmp_path / "clip.avi", 5)))):
+        wait_for(lambda: len(opened) == 3)
+    assert opened[2] - opened[1] > 1.5 * (opened[1] - opened[0])
+
+
 class Log:
     """Collects a camera's changes and frames."""
 
