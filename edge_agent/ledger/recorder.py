@@ -218,6 +218,7 @@ class Recorder:
         self._failed.set()
         if not self._opened.done():
             self._opened.set_exception(failure)
+            self._opened.exception()  # when a start was given up, nobody asks for it
         for future in self._answers:
             self._places.release()
             if not future.done():

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +94,7 @@ async def test_a_start_on_a_full_disk_waits_for_room(booth: Booth, disk: Failing
 
 
 async def test_a_first_start_on_a_full_disk_can_be_given_up_and_leaves_nothing_in_the_way(
-    booth: Booth, disk: FailingDisk
+    booth: Booth, disk: FailingDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk.full = True
 
@@ -107,6 +108,8 @@ async def test_a_first_start_on_a_full_disk_can_be_given_up_and_leaves_nothing_i
     async with asyncio.timeout(5):
         await asyncio.wait([starting])
     assert starting.cancelled()
+    gc.collect()
+    assert not caplog.records, "no traceback of what nobody asked for"
     disk.full = False
     async with booth.open(vfs=disk.name) as ledger:
         assert ledger.recorder.head.seq == 1
