@@ -161,5 +161,5 @@ def translated(error: grpc.aio.AioRpcError, gateway: str) -> EdgeAgentError:
         )
     return PortUnreachable(
         f"no connection to the port gateway at {gateway}: {code.name}: {details}",
-        "check the network and the gateway; events are kept and sent later",
+        "check the network and the gateway, and that this booth is registered there; events are kept and sent later",
     )
