@@ -5,6 +5,7 @@ Booth libraries are imported by the commands that need them: a back-office insta
 
 import argparse
 import asyncio
+import io
 import json
 import logging
 import os
@@ -24,6 +25,8 @@ EXIT_FAULT, EXIT_MISTAKE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows fewer letters gets them spelt out
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -147,9 +150,12 @@ def _first(group: BaseExceptionGroup[EdgeAgentError]) -> EdgeAgentError:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from edge_agent.config import read_config
+    from edge_agent.config import expired_certificates, read_config
 
     setup = read_config(options.config)
+    expired = expired_certificates(setup, SystemClock().now().utc)
+    for text in expired:  # no reason not to run: the booth goes on recording, and sends when there is a new one
+        print(f"{options.config}: {text}", file=sys.stderr)
     lanes = [
         {
             "lane": lane.rules.lane_id,
@@ -160,9 +166,10 @@ def _check(options: argparse.Namespace) -> int:
         for lane in setup.lanes
     ]
     if options.json:
-        print(json.dumps({"booth": str(setup.booth), "ledger": str(setup.ledger), "lanes": lanes}))
-        return 0
-    print(f"{options.config}: no mistakes")
+        print(json.dumps({"booth": str(setup.booth), "ledger": str(setup.ledger), "lanes": lanes, "expired": expired}))
+        return EXIT_MISTAKE if expired else 0
+    if not expired:
+        print(f"{options.config}: no mistakes")
     print(f"booth    {setup.booth}\nledger   {setup.ledger}\ngateway  {setup.uplink.gateway}")
     for lane in setup.lanes:
         print(f"lane {lane.rules.lane_id} expects {', '.join(lane.rules.expects) or 'nothing'}")
@@ -170,7 +177,7 @@ def _check(options: argparse.Namespace) -> int:
             print(f"  {device.config.id:<20} {device.driver.device} at {device.config.link.url}")
         for camera in lane.cameras:
             print(f"  {camera.id:<20} camera for {camera.role} at {camera.shown}")
-    return 0
+    return EXIT_MISTAKE if expired else 0
 
 
 def _read(options: argparse.Namespace) -> int:
@@ -214,6 +221,8 @@ def _ledger_check(options: argparse.Namespace) -> int:
     try:
         head = verify_ledger(setup.ledger, {key_id(key): key})
     except Refused as refused:
+        if options.json:
+            print(json.dumps({"fault": refused.code.name, "seq": refused.seq, "detail": refused.detail}))
         print(f"edge-agent: the ledger does not verify: {refused}", file=sys.stderr)
         return EXIT_FAULT
     if options.json:

@@ -19,6 +19,7 @@ Paths are relative to the file's folder.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,6 +167,17 @@ def read_config(path: Path) -> Setup:
         uplink=config.uplink.model_copy(update={"gateway_certificate": gateway_certificate}),
         lanes=tuple(_lane(lane, folder) for lane in config.lanes),
     )
+
+
+def expired_certificates(setup: Setup, now: datetime) -> list[str]:
+    """What `check` says of certificates that are out of date: the port will not speak with this booth."""
+    paths = {"identity.certificate": setup.certificate, "uplink.gateway_certificate": setup.uplink.gateway_certificate}
+    return [
+        f"{place}: expired at {load_certificate(path).not_valid_after_utc:%Y-%m-%d %H:%M} UTC\n"
+        "  → get a new one; until then events are kept here and not sent"
+        for place, path in paths.items()
+        if load_certificate(path).not_valid_after_utc < now
+    ]
 
 
 def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:

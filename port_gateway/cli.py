@@ -118,7 +118,7 @@ def _connection(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else -1
     if not 0 <= value < 2**63:
         raise argparse.ArgumentTypeError("a number from 0 on")
     return value

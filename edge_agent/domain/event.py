@@ -61,7 +61,7 @@ class DeviceChanged:
 
 @dataclass(frozen=True, slots=True)
 class Unassigned:
-    """Something was read that belongs to no vehicle. Reported, never dropped."""
+    """Something was read that belongs to no vehicle. How often repeats are reported is said in inspection/lane.py."""
 
     observation: Observation
 

@@ -13,12 +13,17 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
    the next one opens. A sighting that opened an inspection before the presence device saw the vehicle is joined by it.
 5. A presence device that goes down no longer holds the inspection open: it cannot say that the vehicle has left.
 6. A vehicle that has not left after `longest_s` is recorded as abandoned, once; the lane is then blocked until it is
-   empty, and what is read meanwhile is reported once for each text, up to 32 texts.
+   empty, and what is read meanwhile is reported once for each text, up to 32 texts. What its portal counts meanwhile is
+   not kept (an alarm is an event all the same).
 7. A read dated before the last inspection closed came too late for it: it belongs neither to the next vehicle nor
    opens another inspection, and is reported once for each text.
-8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such.
+8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such, once a minute and
+   number.
 9. A radiation alarm and a change of a device are events of their own, at once.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
+
+Known limitation: a lane does not know yet where along it its devices stand. A plate that a camera sees of the *next*
+vehicle, before the presence device does, is taken for one of the vehicle that is still open.
 """
 
 from collections import deque
@@ -88,6 +93,7 @@ class Lane:
         self._reported: set[str] = set()
         self._garbage: dict[str, _Garbage] = {}
         self._last_raw: dict[str, bytes] = {}
+        self._stray: dict[str, float] = {}
 
     @property
     def busy(self) -> bool:
@@ -106,14 +112,13 @@ class Lane:
                 return self._sighting(observation, "plate", body.text)
             case ContainerCodeRead():
                 return self._sighting(observation, "container_code", body.code)
-            case SealRead() | RadiationOccupancy():
-                if self._open is None:
-                    return [Draft(Unassigned(observation), observation.at)]
-                return self._join(observation)
+            case SealRead():
+                return self._join(observation) if self._open else self._stray_seal(observation, body.number)
+            case RadiationOccupancy():
+                return self._join(observation) if self._open else [Draft(Unassigned(observation), observation.at)]
             case RadiationSample() | Opaque():
-                if self._open is None:
+                if self._open is None and not self._blocked:  # a blocked lane's samples are not of the next vehicle
                     self._context.append(observation)
-                    return []
                 return self._join(observation)
             case RadiationAlarm():
                 return [*self._join(observation), self._alarm(observation, body)]
@@ -244,6 +249,14 @@ class Lane:
             body = Malformed(f"{body.why} (and {garbage.unreported} more since the last report)")
         self._garbage[observation.device_id] = _Garbage(now)
         return [Draft(Unassigned(replace(observation, body=body)), observation.at)]
+
+    def _stray_seal(self, observation: Observation, number: str) -> list[Draft]:
+        now = observation.at.monotonic
+        self._stray = {seal: at for seal, at in self._stray.items() if now - at < MALFORMED_EVERY_S}
+        if number in self._stray:
+            return []
+        self._stray[number] = now
+        return [Draft(Unassigned(observation), observation.at)]
 
     def _record_only(self, observation: Observation) -> None:
         """Into the capture, without holding the inspection open: it says nothing of the vehicle."""

@@ -72,6 +72,7 @@ class Store:
         self._lock = lock
         self._head = head
         self._log_pages = 0
+        self._inode = os.stat(self._path).st_ino
         database.set_wal_hook(self._committed)
 
     @classmethod
@@ -120,6 +121,7 @@ class Store:
         `offer_again`: what was sent is to be offered to the port once more, `blobs` excepted. Durable on return;
         otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
         """
+        self._refuse_replaced_file()
         with sqlite_faults(self._path), self._transaction():
             execute = self._database.cursor().execute
             for event in sealed:
@@ -145,6 +147,18 @@ class Store:
                 execute("UPDATE blob SET state = ? WHERE sha256 = ?", (state.value, sha256))
         if sealed:
             self._head = sealed[-1].head_after
+
+    def _refuse_replaced_file(self) -> None:
+        """A file that was deleted takes writes until it is closed, and then they are gone. Raises StoreFailed."""
+        try:
+            there = os.stat(self._path).st_ino == self._inode
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise StoreFailed(
+                f"{self._path}: the file was deleted or replaced while the agent was running",
+                "put the whole ledger directory back before the agent starts again, or it begins a new chain",
+            )
 
     def checkpoint(self) -> None:
         """Move what the log holds into the database, when it is worth it. Raises StoreFailed.

@@ -137,3 +137,18 @@ def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "names a gateway" in capsys.readouterr().err
     assert main(["keys", "show", f"{keys}/booth.crt", "--json"]) == 0
     assert '"identity": "spiffe://uslrd/booth/lane-1"' in capsys.readouterr().out
+
+
+def test_an_expired_certificate_is_said_and_does_not_stop_the_booth(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (folder / "keys").glob("booth.*"):
+        path.unlink()
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    create_identity(folder / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), long_ago)
+    path = written(folder, GOOD)
+    assert main(["check", str(path)]) == 2
+    said = capsys.readouterr()
+    assert "identity.certificate: expired at 2002-04-05" in said.err
+    assert "no mistakes" not in said.out
+    assert str(read_config(path).booth) == "spiffe://uslrd/booth/lane-1", "it records all the same"

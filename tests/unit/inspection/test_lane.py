@@ -19,6 +19,7 @@ from edge_agent.domain.observation import (
     Observation,
     Opaque,
     RadiationAlarm,
+    RadiationSample,
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
 from tests.unit.inspection.script import (
@@ -119,6 +120,16 @@ def test_rule_6_a_vehicle_that_does_not_leave() -> None:
     assert script.said() == ["opened by plate"]
 
 
+def test_rule_6_a_blocked_lanes_samples_are_not_of_the_next_vehicle() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES).until(100).at(101, "portal", sample(7, 7), b"GS,7\r\n")
+    script.at(102, "portal", DEPARTS).until(110).at(111, "portal", background(3, 3), b"GB,3\r\n").said()
+    script.at(120, "portal", ARRIVES).at(122, "portal", DEPARTS).until(130).said()
+    [evidence] = script.evidence
+    [profile] = [e for e in evidence if e.kind is EvidenceKind.RADIATION_PROFILE]
+    assert b"GB,3" in profile.data
+    assert b"GS,7" not in profile.data
+
+
 def test_rule_6_misreadings_do_not_fill_the_ledger() -> None:
     script = Script(expects=()).at(10, "portal", ARRIVES).until(100)
     script.said()
@@ -155,7 +166,12 @@ def test_rule_7_nor_does_it_belong_to_the_next_vehicle() -> None:
 
 
 def test_rule_8_a_seal_without_a_vehicle() -> None:
-    assert Script().at(10, "scanner", seal("ML-1234567")).said() == ["unassigned SealRead"]
+    script = Script().at(10, "scanner", seal("ML-1234567"))
+    assert script.said() == ["unassigned SealRead"]
+    for t in range(11, 69):
+        script.at(t, "scanner", seal("ML-1234567"))
+    assert script.at(69, "scanner", seal("ML-7654321")).said() == ["unassigned SealRead"]
+    assert script.at(71, "scanner", seal("ML-1234567")).said() == ["unassigned SealRead"]
 
 
 def test_rule_9_an_alarm_does_not_wait() -> None:
@@ -308,16 +324,22 @@ _BODIES = st.sampled_from(
 )
 
 
+REPEATED = [plate("AAA111"), plate("BBB222"), code("CSQU3054383"), seal("ML-1234567"), seal("ML-7654321")]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 40), _BODIES), max_size=40))
 def test_no_observation_is_lost_or_doubled(happenings: list[tuple[float, tuple[str, Body]]]) -> None:
     """Each is in exactly one capture, or an event of its own, or still the lane's context, or a known repeat."""
     script = Script()
     script.observed.clear()
+    of_a_blocked_lane: set[str] = set()
     now = 1.0
     for gap, (device, body) in happenings:
         now += gap
         script.at(now, device, body)
+        if script.lane._blocked and isinstance(body, (RadiationSample, Opaque)):
+            of_a_blocked_lane.add(script.observed[-1].id)
     script.until(now + 1000)
     script.drafts += script.lane.stop(instant(now + 1000), "end")
     captured: list[str] = []
@@ -344,8 +366,8 @@ def test_no_observation_is_lost_or_doubled(happenings: list[tuple[float, tuple[s
     for kind, number in events.items():
         assert number == sum(isinstance(o.body, kind) for o in script.observed)
     context = [o.id for o in script.lane._context]
-    accounted = {*captured, *unassigned, *context}
+    accounted = {*captured, *unassigned, *context, *of_a_blocked_lane}
     for o in script.observed:
         own_event = isinstance(o.body, (DeviceStatus, RadiationAlarm))
-        repeat = o.body == plate("AAA111") or o.body == plate("BBB222") or o.body == code("CSQU3054383")
+        repeat = o.body in REPEATED
         assert o.id in accounted or own_event or o.body == DEPARTS or (repeat and unassigned), o
