@@ -72,9 +72,18 @@ async def connected(
             raise _in_words(error, address) from None
 
 
+# INTERNAL is gRPC's own word when a connection is torn down in the middle of a write; the gateway never sends it.
+_GONE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+}
+
+
 def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | PortRefused:
     details = error.details() or error.code().name
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED):
+    if error.code() in _GONE:
         return PortUnreachable(
             f"{address}: {details}",
             "is the gateway running, is --gateway-certificate the gateway's, and is this certificate registered there"

@@ -96,9 +96,10 @@ class Ingest(IngestServiceServicer):
             await end(context, error)
 
     async def _stream(self, requests: AsyncIterator[wire.StreamEventsRequest], context: Context) -> None:
-        peer = peer_of(context, self._trust, Role.BOOTH)
-        booth_id = str(peer.identity)
-        hello = await _hello(requests, booth_id)
+        # Read first: a refusal that meets the peer's first write in flight reaches it as gRPC's own INTERNAL.
+        first = await _first(requests)
+        booth_id = str(peer_of(context, self._trust, Role.BOOTH).identity)
+        hello = _hello(first, booth_id)
         stream = await self._take_over(booth_id)
         try:
             keys = self._trust.current().device_keys(booth_id)
@@ -243,12 +244,15 @@ class Ingest(IngestServiceServicer):
         await context.write(wire.StreamEventsResponse(ack=wire.Ack(durable_through=head.seq, chain_head=head.sha256)))
 
 
-async def _hello(requests: AsyncIterator[wire.StreamEventsRequest], booth_id: str) -> wire.Hello:
+async def _first(requests: AsyncIterator[wire.StreamEventsRequest]) -> wire.StreamEventsRequest | None:
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
-            request = await anext(requests, None)
+            return await anext(requests, None)
     except TimeoutError:
         raise Refused(RefusalCode.PROTOCOL, f"no hello within {HELLO_TIMEOUT_S:g} s") from None
+
+
+def _hello(request: wire.StreamEventsRequest | None, booth_id: str) -> wire.Hello:
     if request is None or request.WhichOneof("message") != "hello":
         raise Refused(RefusalCode.PROTOCOL, "the first request must be a hello")
     hello = request.hello

@@ -84,8 +84,9 @@ class Subscriptions(SubscribeServiceServicer):
     ) -> None:
         """See docs/wire.md."""
         try:
-            identity = str(peer_of(context, self._trust, Role.BACK_OFFICE).identity)
+            # Read first: a refusal that meets the peer's first write in flight reaches it as gRPC's own INTERNAL.
             start = await _start(request_iterator)
+            identity = str(peer_of(context, self._trust, Role.BACK_OFFICE).identity)
             reader = _Reader(identity, start.name, min(start.max_outstanding, MAX_OUTSTANDING) or DEFAULT_OUTSTANDING)
             after = start.after
             if not start.HasField("after") and start.name:

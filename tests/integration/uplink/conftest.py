@@ -58,9 +58,9 @@ class TestPort(IngestServiceServicer):
     close_after: int | None = None  # ends the stream in good order after so many batches
 
     async def StreamEvents(self, request_iterator: Any, context: Any) -> AsyncIterator[wire.StreamEventsResponse]:
+        hello = await anext(request_iterator)
         if self.deny:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this booth is not registered")
-        hello = await anext(request_iterator)
         self.hellos.append(hello.hello)
         if self.first is not None:
             if self.first.WhichOneof("message") is not None:
