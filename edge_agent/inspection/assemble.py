@@ -21,7 +21,10 @@ from edge_agent.domain.observation import (
     ContainerCodeRead,
     Observation,
     PlateRead,
+    Presence,
+    RadiationAlarm,
     RadiationOccupancy,
+    RadiationSample,
     SealRead,
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
@@ -32,6 +35,9 @@ MAX_OBSERVATIONS = 20_000
 # Devices send some 500 kB in ten minutes. A byte takes up to eight in the capture's JSON, and the capture must stay
 # below the 64 MiB that a piece of evidence may have, whatever comes in on a line.
 MAX_RAW_BYTES = 2 * 1024 * 1024
+MAX_TALK = 10_000
+# What sensors measured of the vehicle; all else (scans, opaque and malformed lines, states) is what devices say.
+MEASUREMENTS = (PlateRead, ContainerCodeRead, Presence, RadiationSample, RadiationAlarm, RadiationOccupancy)
 MAX_SEALS = 32
 MAX_OCCUPANCIES = 16
 MAX_CODES = 8
@@ -60,14 +66,14 @@ class Assembly:
         self._before = tuple(before)
         self._observations: list[Observation] = []
         self._count = 0
-        self._raw_bytes = 0
+        self._talk = 0
+        self._talk_bytes = 0
         self._blind: dict[str, str] = {}
 
     def join(self, observation: Observation) -> None:
         """Take in an observation that belongs to this vehicle."""
         self._count += 1
-        self._raw_bytes += len(observation.raw)
-        if len(self._observations) < MAX_OBSERVATIONS and self._raw_bytes <= MAX_RAW_BYTES:
+        if self._has_room(observation):
             self._observations.append(replace(observation, evidence=()))
         body = observation.body
         match body:
@@ -83,6 +89,16 @@ class Assembly:
                 self._occupancies.append(body)
             case _:
                 pass  # samples, presence and opaque messages count through the profile and the capture
+
+    def _has_room(self, observation: Observation) -> bool:
+        """Measurements have a bound of their own: no device's talk pushes them out of the evidence."""
+        if isinstance(observation.body, MEASUREMENTS):
+            return len(self._observations) - self._talk < MAX_OBSERVATIONS
+        if self._talk >= MAX_TALK or self._talk_bytes + len(observation.raw) > MAX_RAW_BYTES:
+            return False
+        self._talk += 1
+        self._talk_bytes += len(observation.raw)
+        return True
 
     def was_blind(self, device_id: str, why: str) -> None:
         """The device could not look, at least for a part of the passage."""

@@ -207,6 +207,18 @@ def test_garbage_during_an_inspection_goes_into_its_capture() -> None:
     assert [json.loads(line)["raw"] for line in capture.data.splitlines()] == ["", "fffe", ""]
 
 
+def test_a_flood_does_not_push_the_portals_samples_out_of_the_evidence() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES)
+    for kind in (Malformed("no such tag"), Opaque("barcode", ("x",))):
+        for _ in range(11_000):
+            script.at(11, "scanner", kind, b"\xff" * 200)
+    script.at(12, "portal", sample(7, 8), b"GS,000007,000008\r\n").at(13, "portal", DEPARTS).until(20).said()
+    [evidence] = script.evidence
+    [profile] = [e for e in evidence if e.kind is EvidenceKind.RADIATION_PROFILE]
+    assert b"GS,000007,000008" in profile.data
+    assert script.closed[0].observations == 22_003, "what is not kept is counted"
+
+
 def test_a_flood_during_an_inspection_does_not_fill_its_capture() -> None:
     script = Script(expects=()).at(10, "portal", ARRIVES)
     for _ in range(1000):
@@ -215,7 +227,7 @@ def test_a_flood_during_an_inspection_does_not_fill_its_capture() -> None:
     [inspection], [evidence] = script.closed, script.evidence
     [capture] = [e for e in evidence if e.kind is EvidenceKind.RAW_CAPTURE]
     assert inspection.observations == 1002
-    assert len(capture.data.splitlines()) == 1 + 2 * 1024 * 1024 // 8192
+    assert len(capture.data.splitlines()) == 2 + 2 * 1024 * 1024 // 8192
     assert len(capture.data) < 8 * 1024 * 1024
 
 
