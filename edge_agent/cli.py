@@ -174,7 +174,7 @@ def _check(options: argparse.Namespace) -> int:
     for lane in setup.lanes:
         print(f"lane {lane.rules.lane_id} expects {', '.join(lane.rules.expects) or 'nothing'}")
         for device in lane.devices:
-            print(f"  {device.config.id:<20} {device.driver.device} at {device.config.link.url}")
+            print(f"  {device.config.id:<20} {device.driver.device} at {device.where}")
         for camera in lane.cameras:
             print(f"  {camera.id:<20} camera for {camera.role} at {camera.shown}")
     return EXIT_MISTAKE if expired else 0

@@ -10,6 +10,7 @@ lanes:
     devices:
       - {id: portal, driver: rapiscan_vm250, link: {url: "socket://192.0.2.10:1600"}}
       - {id: seal-scanner, driver: barcode_scanner, link: {url: /dev/serial/by-id/usb-scanner}}
+      - {id: x-ray, driver: watched_folder, settings: {directory: /srv/scans}}
     cameras:
       - {id: front, source: "rtsp://192.0.2.20/stream", role: plate}
       - {id: side, source: "rtsp://192.0.2.21/stream", role: container}
@@ -25,7 +26,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from edge_agent.devices.catalogue import Driver, drivers
+from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
@@ -48,6 +49,9 @@ from edge_agent.wire.identity import (
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # a lane 1 is meant as "1"
 
+
+# Settings of sources that say where the device is.
+_PLACES = ("url", "host", "port", "directory", "listen")
 
 _ROLES = {
     "plate": frozenset({Expected.PLATE}),
@@ -85,11 +89,11 @@ class VisionSettings(_Section):
 
 
 class DeviceConfig(_Section):
-    """A device behind a serial or network link; `settings` are its driver's own."""
+    """A device; `settings` are its driver's own. One whose driver speaks over a serial or network link has a `link`."""
 
     id: Id
     driver: str
-    link: LinkSettings
+    link: LinkSettings | None = None
     settings: dict[str, Any] = {}
 
 
@@ -125,8 +129,22 @@ class Device:
     """A configured device, with its driver and the driver's own settings."""
 
     config: DeviceConfig
-    driver: Driver
+    driver: AnyDriver
     settings: BaseModel
+
+    @property
+    def where(self) -> str:
+        """Where it is attached, for people."""
+        if self.config.link is not None:
+            return self.config.link.url
+        return ", ".join(f"{name} {value}" for name, value in self.config.settings.items() if name in _PLACES)
+
+    @property
+    def silent_is_down(self) -> bool:
+        """It speaks unasked or answers when asked, so its silence is a fault."""
+        if isinstance(self.driver, SourceDriver):
+            return not self.driver.pushes
+        return self.driver.silence_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +201,11 @@ def expired_certificates(setup: Setup, now: datetime) -> list[str]:
 def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
     known = drivers()
     devices = tuple(
-        Device(device, known[device.driver], known[device.driver].settings.model_validate(device.settings))
+        Device(
+            device,
+            known[device.driver],
+            known[device.driver].settings.model_validate(device.settings, context={"folder": folder}),
+        )
         for device in lane.devices
     )
     cameras = tuple(
@@ -192,7 +214,7 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
     )
     rules = LaneRules(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s)
     providers = (
-        *(Provider(d.config.id, d.driver.gives, silent_is_down=d.driver.silence_s is not None) for d in devices),
+        *(Provider(d.config.id, d.driver.gives, silent_is_down=d.silent_is_down) for d in devices),
         *(Provider(camera.id, _ROLES[camera.role], silent_is_down=True) for camera in cameras),
     )
     return LaneSetup(rules, providers, devices, cameras)
@@ -221,6 +243,7 @@ def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
         driver = known.get(name) if isinstance(name, str) else None
         if driver is not None:
             given |= driver.gives
+            yield from _link_mistakes(at, driver, device)
             yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}))
         elif isinstance(name, str):
             yield Mistake((*at, "driver"), f"there is no driver {name!r}", f"use one of: {', '.join(sorted(known))}")
@@ -236,7 +259,15 @@ def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
             )
 
 
-def _settings_mistakes(place: Place, driver: Driver, settings: object) -> Iterator[Mistake]:
+def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -> Iterator[Mistake]:
+    if isinstance(driver, Driver) and "link" not in device:
+        yield Mistake(place, f"the driver {driver.name} needs a link", 'say where the device is: link: {url: "…"}')
+    if isinstance(driver, SourceDriver) and "link" in device:
+        wrong = f"the driver {driver.name} takes no link: its `settings` say where the device is"
+        yield Mistake((*place, "link"), wrong, f"take it out, and see docs/devices/{driver.name}.md")
+
+
+def _settings_mistakes(place: Place, driver: AnyDriver, settings: object) -> Iterator[Mistake]:
     try:
         driver.settings.model_validate(settings)
     except ValidationError as error:

@@ -32,6 +32,8 @@ def replay(driver_name: str, path: Path, form: str | None = None) -> Iterator[di
     unreadable file.
     """
     chosen = driver(driver_name)
+    if not isinstance(chosen, Driver):
+        raise SettingsInvalid(f"{chosen.name} has no byte stream that could be recorded", "replay a device with a link")
     settings = _settings(chosen, form)
     try:
         path.open("rb").close()

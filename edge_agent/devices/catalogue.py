@@ -1,4 +1,4 @@
-"""Every driver there is: ours in a visible table, third parties' by the entry point group `edge_agent.drivers`."""
+"""Every driver there is: ours in two visible tables, third parties' by the entry point group `edge_agent.drivers`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
+from edge_agent.devices.source import Source
+from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.domain.inspection import Expected
 
@@ -17,7 +19,7 @@ ENTRY_POINT_GROUP = "edge_agent.drivers"
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A row of the catalogue.
+    """A row of the catalogue whose device speaks bytes over a link.
 
     `gives` says what a lane can expect of it. `dialogue` makes the conversation of one connection from this driver's
     own `settings`. `silence_s` is how long the device may say nothing before that is news; None for a device that
@@ -41,6 +43,32 @@ class Driver:
             raise TypeError(f"{self.name} takes {self.settings.__qualname__}, not {type(settings).__qualname__}")
         return self.dialogue(settings)
 
+
+@dataclass(frozen=True, slots=True)
+class SourceDriver:
+    """A row of the catalogue whose protocol is spoken by a library, which owns the input and output.
+
+    `source` makes one from this driver's own `settings`, which say where the device is, and the booth's clock.
+    `pushes`: the device is heard of only when it has something; its silence is no fault.
+    """
+
+    name: str
+    device: str
+    provides: str
+    gives: frozenset[Expected]
+    settings: type[BaseModel]
+    # Any: each driver takes its own settings type, and `open` checks it.
+    source: Callable[[Any, Clock], Source]
+    pushes: bool = False
+
+    def open(self, settings: BaseModel, clock: Clock) -> Source:
+        """A source for a new connection. Raises TypeError if `settings` are another driver's."""
+        if not isinstance(settings, self.settings):
+            raise TypeError(f"{self.name} takes {self.settings.__qualname__}, not {type(settings).__qualname__}")
+        return self.source(settings, clock)
+
+
+AnyDriver = Driver | SourceDriver
 
 CATALOGUE: dict[str, Driver] = {
     "rapiscan_vm250": Driver(
@@ -67,14 +95,16 @@ CATALOGUE: dict[str, Driver] = {
     ),
 }
 
+SOURCES: dict[str, SourceDriver] = {}
 
-def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, Driver]:
+
+def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, AnyDriver]:
     """The catalogue, with what installed packages add.
 
     `installed` stands in for the entry points of the environment. Raises SettingsInvalid, naming the package, on
     an entry point that does not load, is no `Driver`, or takes a name that is taken.
     """
-    found = dict(CATALOGUE)
+    found: dict[str, AnyDriver] = {**CATALOGUE, **SOURCES}
     for entry in entry_points(group=ENTRY_POINT_GROUP) if installed is None else installed:
         package = entry.dist.name if entry.dist else "an unnamed package"
         remedy = f"repair or uninstall {package}"
@@ -86,7 +116,7 @@ def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, Driver]:
                 f"{type(error).__name__}: {error}",
                 remedy,
             ) from error
-        if not isinstance(driver, Driver) or driver.name != entry.name:
+        if not isinstance(driver, AnyDriver) or driver.name != entry.name:
             raise SettingsInvalid(
                 f"the driver {entry.name!r} of {package} ({entry.value}) is not a Driver of that name: {driver!r}",
                 remedy,
@@ -97,7 +127,7 @@ def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, Driver]:
     return found
 
 
-def driver(name: str) -> Driver:
+def driver(name: str) -> AnyDriver:
     """The driver of that name. Raises SettingsInvalid, naming those there are, if there is none."""
     known = drivers()
     if name not in known:

@@ -7,7 +7,6 @@ failed: the driver raised; the conversation ends, other devices go on
 """
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,18 +18,17 @@ from pydantic import BaseModel
 from edge_agent.devices.catalogue import Driver
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.devices.link import Link, LinkSettings, SerialLink
+from edge_agent.devices.source import Emit
+from edge_agent.devices.state import Status
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import DriverFailed, LinkDown
-from edge_agent.domain.observation import DeviceState, DeviceStatus, Malformed, Reading
+from edge_agent.domain.observation import DeviceState, Malformed, Reading
 
 BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MAX_S = 30.0
 # A link that was lost is back when it holds this long: a device server that accepts and hangs up is not back.
 HOLDS_S = 2.0
 
-log = logging.getLogger(__name__)
-
-Emit = Callable[[Reading], Awaitable[None]]
 _Answer = TypeVar("_Answer")
 
 
@@ -57,7 +55,7 @@ async def talk(
     Emits what the device says, dated in seconds of `clock.monotonic()`, and a `DeviceStatus` at every change of
     state and at no other time. `settings` are of the type `driver.settings`. What `emit` raises goes through.
     """
-    status = _Status(device_id, emit)
+    status = Status(device_id, emit)
     attempts = 0
     while True:
         connection = _Connection(driver, settings, link, status, emit, clock)
@@ -77,28 +75,11 @@ async def talk(
             return
 
 
-class _Status:
-    """The device's state, told when it changes."""
-
-    def __init__(self, device_id: str, emit: Emit) -> None:
-        self._device_id = device_id
-        self._emit = emit
-        self.state: DeviceState | None = None
-
-    async def turn(self, state: DeviceState, detail: str, at: float) -> None:
-        if state is self.state:
-            return
-        self.state = state
-        down = state in (DeviceState.OFFLINE, DeviceState.FAILED)
-        log.log(logging.WARNING if down else logging.INFO, "%s is %s: %s", self._device_id, state, detail)
-        await self._emit(Reading(DeviceStatus(state, detail), at))
-
-
 class _Connection:
     """One connection, from its opening to its end, with a dialogue of its own."""
 
     def __init__(
-        self, driver: Driver, settings: BaseModel, link: LinkSettings, status: _Status, emit: Emit, clock: Clock
+        self, driver: Driver, settings: BaseModel, link: LinkSettings, status: Status, emit: Emit, clock: Clock
     ) -> None:
         self._driver = driver
         self._settings = settings

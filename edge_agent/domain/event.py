@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import Evidence
-from edge_agent.domain.inspection import Inspection
-from edge_agent.domain.observation import DeviceFault, DeviceStatus, Observation, RadiationKind
+from edge_agent.domain.inspection import Inspection, ScanSeen
+from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus, Observation, RadiationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,24 @@ class AlarmRaised:
 
 @dataclass(frozen=True, slots=True)
 class DeviceChanged:
-    """A device's connection changed its state, or it reports a fault of its own or the end of one."""
+    """A device's connection changed its state, it reports a fault of its own or the end of one, or its set-up."""
 
     device_id: str
     lane_id: str
-    what: DeviceStatus | DeviceFault
+    what: DeviceStatus | DeviceFault | DeviceSetup
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReceived:
+    """A scan came in, whole: committed at once, since it was taken over from the scanner.
+
+    `inspection_id` names the inspection that it belongs to, open or closed; '' if there is none. A scan that came
+    before its vehicle is named by that vehicle's Inspection as well.
+    """
+
+    inspection_id: str
+    lane_id: str
+    scan: ScanSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,9 @@ class Unassigned:
     observation: Observation
 
 
-EventBody = SessionOpened | InspectionOpened | InspectionClosed | AlarmRaised | DeviceChanged | Unassigned
+EventBody = (
+    SessionOpened | InspectionOpened | InspectionClosed | AlarmRaised | DeviceChanged | ScanReceived | Unassigned
+)
 
 
 @dataclass(frozen=True, slots=True)

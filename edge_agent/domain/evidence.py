@@ -14,6 +14,9 @@ class EvidenceKind(StrEnum):
     CONTAINER_CODE_CROP = "container_code_crop"
     RADIATION_PROFILE = "radiation_profile"
     RAW_CAPTURE = "raw_capture"
+    N42 = "n42"  # a spectroscopic portal's document
+    SCAN = "scan"  # a scanner's file, as it came
+    QUICK_LOOK = "quick_look"  # a scan as a picture for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
-from edge_agent.domain.observation import CharacterRead, RadiationOccupancy
+from edge_agent.domain.evidence import EvidenceRef
+from edge_agent.domain.observation import (
+    CharacterRead,
+    Direction,
+    RadiationOccupancy,
+    ScanImage,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
+)
 
 
 class Expected(StrEnum):
@@ -14,6 +24,9 @@ class Expected(StrEnum):
     CONTAINER_CODE = "container_code"
     SEAL = "seal"
     RADIATION = "radiation"
+    TAG = "tag"
+    WEIGHT = "weight"
+    SCAN = "scan"
 
 
 class MissingReason(StrEnum):
@@ -91,11 +104,70 @@ class SealSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class SealStateSeen:
+    """A seal's condition, each change of it once."""
+
+    state: SealState
+    device_id: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class TagSeen:
+    """A UHF tag: its strongest read, when it first answered, and how often it did."""
+
+    tag: TagRead
+    device_id: str
+    at: Instant
+    reads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What a scale settled on: its last settled indication of this vehicle, the largest where it settled on several
+    (axle groups that are weighed one after the other are several scales or a scale that adds them up itself)."""
+
+    weight: Weight
+    device_id: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrumSeen:
+    """What a spectroscopic portal measured of this vehicle."""
+
+    measurement: SpectroscopicMeasurement
+    device_id: str
+    at: Instant
+
+
+class ScanJoin(StrEnum):
+    """Why a scan belongs to an inspection."""
+
+    NUMBER = "number"  # the scanner stated a number that was read on the vehicle
+    TIME = "time"  # it was taken, or it came, while the vehicle was in the lane
+    NONE = "none"  # it belongs to no inspection that the booth knows
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSeen:
+    """A scan that belongs to this vehicle; `files` name its bytes."""
+
+    scan: ScanImage
+    device_id: str
+    at: Instant
+    how: ScanJoin
+    files: tuple[EvidenceRef, ...] = ()
+    device_time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """One vehicle's passage.
 
     `container_codes` holds those read, most supported first. `observations` counts what was joined; the raw capture
-    among the evidence holds them with their raw bytes, the first 2 MiB and 20,000 of them.
+    among the evidence holds them with their raw bytes, the first 2 MiB and 30,000 of them. `scans` holds those that had
+    come when it closed: a later one is an event of its own that names this inspection.
     """
 
     id: str
@@ -108,3 +180,9 @@ class Inspection:
     seals: tuple[SealSeen, ...] = ()
     radiation: tuple[RadiationOccupancy, ...] = ()
     observations: int = 0
+    seal_states: tuple[SealStateSeen, ...] = ()
+    tags: tuple[TagSeen, ...] = ()
+    weights: tuple[Weighed, ...] = ()
+    spectra: tuple[SpectrumSeen, ...] = ()
+    scans: tuple[ScanSeen, ...] = ()
+    direction: Direction | None = None

@@ -88,6 +88,107 @@ class SealRead:
     symbology: str = ""
 
 
+class SealCondition(StrEnum):
+    """What a seal's own electronics say of it."""
+
+    PRESENT = "present"  # it answers and reports itself closed
+    BROKEN = "broken"  # it reports that it was opened or cut
+    OTHER_NUMBER = "other_number"  # it does not carry the number that it should
+
+
+@dataclass(frozen=True, slots=True)
+class SealState:
+    """A seal's condition by its tag or reader, told when it is first seen and when it changes."""
+
+    number: str
+    condition: SealCondition
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    """A UHF tag that answered (EPC Gen2 / ISO 18000-63). `epc`, `tid` and `memory` are upper-case hex.
+
+    `text` is the EPC as text where all of it is printable ASCII, else ''. `rssi_dbm` is None where the reader gives
+    no figure in dBm.
+    """
+
+    epc: str
+    text: str = ""
+    antenna: int | None = None
+    rssi_dbm: float | None = None
+    tid: str = ""
+    memory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A scale's indication. `kg` is the value in kilograms; `shown` and `unit` are the scale's own.
+
+    `settled`: the scale reported no motion, in range, for as many frames as its settings ask: only then it counts.
+    `gross` is None where the scale does not say.
+    """
+
+    kg: float
+    settled: bool
+    shown: str
+    unit: str
+    gross: bool | None = None
+    tare_kg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nuclide:
+    """An identified radionuclide. `confidence` as the instrument gives it, in 0..1; None if it gives none."""
+
+    name: str
+    confidence: float | None = None
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpectroscopicMeasurement:
+    """One occupancy by a spectroscopic portal (ANSI N42.42); its N42 document is the reading's evidence.
+
+    Counts are over `live_s`. `gamma_alarm` and `neutron_alarm` are the instrument's verdict; None if it states none.
+    """
+
+    instrument: str
+    live_s: float
+    real_s: float
+    gamma_counts: int | None
+    neutron_counts: int | None
+    gamma_alarm: bool | None
+    neutron_alarm: bool | None
+    nuclides: tuple[Nuclide, ...] = ()
+    speed_kmh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanImage:
+    """A scan of a vehicle by a non-intrusive scanner; the file, and a quick look where it can be drawn, are evidence.
+
+    `scan_id` is the scanner's own id of this scan, `vehicle_number` the number that it states for the vehicle or
+    its cargo, '' if none. `format` is uff, dicos, dicom, tiff, png or jpeg. `width` and `height` are pixels, 0 if
+    the file is opaque. Reading.device_time is when the scanner says it was taken.
+    """
+
+    scan_id: str
+    format: str
+    vehicle_number: str = ""
+    width: int = 0
+    height: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSetup:
+    """How a device says it is set up, as names and values; `changed` lists names that differ from the last time."""
+
+    values: tuple[tuple[str, str], ...]
+    changed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RadiationSample:
     """One line of counts, one number a detector panel, over `interval_s` seconds.
@@ -117,7 +218,8 @@ class RadiationOccupancy:
     `number` is the portal's own, 0 when its end was not seen, only that the lane was empty again. `duration_s` counts
     from its first sample, None when its beginning was not seen.
     `cross_check_sigma` is the largest (FG - BG) / sqrt(BG) of the occupancy, None without enough samples or
-    background; `cross_check_alarm` compares it with the portal's own N sigma.
+    background; `cross_check_alarm` compares it with the portal's own N sigma. `suppression` is the share by which the
+    vehicle's mass depressed the gamma background at its deepest, None without background.
     """
 
     number: int
@@ -130,6 +232,8 @@ class RadiationOccupancy:
     neutron_background_milli: int
     gamma_samples: int
     speed_kmh: float | None = None
+    suppression: float | None = None
+    direction: "Direction | None" = None
 
     @property
     def disagreement(self) -> bool:
@@ -143,7 +247,13 @@ class FaultKind(StrEnum):
     GAMMA_HIGH_BACKGROUND = "gamma_high_background"
     GAMMA_LOW_BACKGROUND = "gamma_low_background"
     NEUTRON_HIGH_BACKGROUND = "neutron_high_background"
+    NEUTRON_LOW_BACKGROUND = "neutron_low_background"
     TAMPER = "tamper"
+    POWER = "power"  # no mains
+    BATTERY = "battery"  # low
+    OUT_OF_RANGE = "out_of_range"  # what is measured lies outside what the device can measure
+    STUCK = "stuck"  # says the same for longer than can be
+    INTERNAL = "internal"  # the device's own error; `detail` has its code
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +265,19 @@ class DeviceFault:
     detail: str = ""
 
 
+class Direction(StrEnum):
+    """Which way a vehicle drives through a lane."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Something stands in a sensor's field, or no longer does."""
+    """Something stands in a sensor's field, or no longer does; `direction` where the device knows it."""
 
     occupied: bool
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +307,18 @@ Body = (
     PlateRead
     | ContainerCodeRead
     | SealRead
+    | SealState
+    | TagRead
+    | Weight
     | RadiationSample
     | RadiationAlarm
     | RadiationOccupancy
+    | SpectroscopicMeasurement
+    | ScanImage
     | Presence
     | DeviceFault
     | DeviceStatus
+    | DeviceSetup
     | Opaque
     | Malformed
 )

@@ -37,6 +37,7 @@ from edge_agent.domain.inspection import Abandoned, Expected, Outcome
 from edge_agent.domain.observation import (
     ContainerCodeRead,
     DeviceFault,
+    DeviceSetup,
     DeviceState,
     DeviceStatus,
     Malformed,
@@ -47,7 +48,12 @@ from edge_agent.domain.observation import (
     RadiationAlarm,
     RadiationOccupancy,
     RadiationSample,
+    ScanImage,
     SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
 )
 from edge_agent.inspection.assemble import Assembly, Provider
 
@@ -116,13 +122,15 @@ class Lane:
                 return self._join(observation) if self._open else self._stray_seal(observation, body.number)
             case RadiationOccupancy():
                 return self._join(observation) if self._open else [Draft(Unassigned(observation), observation.at)]
+            case SealState() | TagRead() | Weight() | SpectroscopicMeasurement() | ScanImage():
+                return self._join(observation)
             case RadiationSample() | Opaque():
                 if self._open is None and not self._blocked:  # a blocked lane's samples are not of the next vehicle
                     self._context.append(observation)
                 return self._join(observation)
             case RadiationAlarm():
                 return [*self._join(observation), self._alarm(observation, body)]
-            case DeviceFault() | DeviceStatus():
+            case DeviceFault() | DeviceStatus() | DeviceSetup():
                 return self._device(observation, body)
             case Malformed():
                 return self._malformed(observation)
@@ -215,7 +223,7 @@ class Lane:
         raised = AlarmRaised(inspection_id, lane_id, device_id, alarm.kind, alarm.counts, raw)
         return Draft(raised, observation.at)
 
-    def _device(self, observation: Observation, what: DeviceFault | DeviceStatus) -> list[Draft]:
+    def _device(self, observation: Observation, what: DeviceFault | DeviceStatus | DeviceSetup) -> list[Draft]:
         device = observation.device_id
         if isinstance(what, DeviceStatus):
             self._status(device, what)

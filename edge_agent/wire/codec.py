@@ -4,52 +4,13 @@ import uuid
 from typing import assert_never
 
 from edge_agent.domain import event as domain
-from edge_agent.domain.clock import ClockState, Instant
 from edge_agent.domain.evidence import EvidenceRef
-from edge_agent.domain.inspection import (
-    Abandoned,
-    Complete,
-    Incomplete,
-    Inspection,
-    MissingReason,
-    SealSeen,
-    Voted,
-    VotedCode,
-)
-from edge_agent.domain.observation import (
-    Body,
-    CharacterRead,
-    ContainerCodeRead,
-    DeviceFault,
-    DeviceState,
-    DeviceStatus,
-    Malformed,
-    Observation,
-    Opaque,
-    PlateRead,
-    Presence,
-    RadiationAlarm,
-    RadiationKind,
-    RadiationOccupancy,
-    RadiationSample,
-    SealRead,
-)
+from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus, Observation
 from edge_agent.wire.chain import Head
+from edge_agent.wire.codec_inspection import RADIATION, evidence_ref, inspection, instant, scan
+from edge_agent.wire.codec_words import in_words
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
-_CLOCK_STATES = {
-    ClockState.UNKNOWN: wire.CLOCK_STATE_UNSPECIFIED,
-    ClockState.SYNCHRONISED: wire.CLOCK_STATE_SYNCHRONISED,
-    ClockState.UNSYNCHRONISED: wire.CLOCK_STATE_UNSYNCHRONISED,
-}
-_REASONS = {
-    MissingReason.NOT_SEEN: wire.MISSING_REASON_NOT_SEEN,
-    MissingReason.COULD_NOT_LOOK: wire.MISSING_REASON_COULD_NOT_LOOK,
-}
-_RADIATION = {
-    RadiationKind.GAMMA: wire.RADIATION_KIND_GAMMA,
-    RadiationKind.NEUTRON: wire.RADIATION_KIND_NEUTRON,
-}
 _STATES = {
     DeviceState.ONLINE: wire.DEVICE_STATE_ONLINE,
     DeviceState.WAITING: wire.DEVICE_STATE_WAITING,
@@ -68,8 +29,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
         seq=head.seq + 1,
         previous_sha256=head.sha256,
         id=str(uuid.uuid4()),
-        at=_instant(draft.at),
-        evidence=[_evidence_ref(ref) for ref in (*(e.ref for e in draft.evidence), *evidence)],
+        at=instant(draft.at),
+        evidence=[evidence_ref(ref) for ref in (*(e.ref for e in draft.evidence), *evidence)],
     )
     body = draft.body
     match body:
@@ -82,11 +43,15 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
                 wire.InspectionOpened(inspection_id=body.inspection_id, lane_id=body.lane_id, cause=body.cause)
             )
         case domain.InspectionClosed():
-            event.inspection_closed.inspection.CopyFrom(_inspection(body.inspection))
+            event.inspection_closed.inspection.CopyFrom(inspection(body.inspection))
         case domain.AlarmRaised():
             event.alarm_raised.CopyFrom(_alarm(body))
         case domain.DeviceChanged():
             event.device_changed.CopyFrom(_device_changed(body))
+        case domain.ScanReceived():
+            event.scan_received.CopyFrom(
+                wire.ScanReceived(inspection_id=body.inspection_id, lane_id=body.lane_id, scan=scan(body.scan))
+            )
         case domain.Unassigned():
             event.unassigned.CopyFrom(_unassigned(body.observation))
         case _:
@@ -94,97 +59,12 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
     return event.SerializeToString()
 
 
-def _instant(at: Instant) -> wire.Instant:
-    return wire.Instant(
-        utc_us=round(at.utc.timestamp() * 1e6),
-        monotonic_ns=at.monotonic_ns,
-        clock_state=_CLOCK_STATES[at.clock_state],
-    )
-
-
-def _evidence_ref(ref: EvidenceRef) -> wire.EvidenceRef:
-    return wire.EvidenceRef(kind=ref.kind.value, media_type=ref.media_type, sha256=ref.sha256, size=ref.size)
-
-
-def _inspection(inspection: Inspection) -> wire.Inspection:
-    message = wire.Inspection(
-        id=inspection.id,
-        lane_id=inspection.lane_id,
-        opened=_instant(inspection.opened),
-        closed=_instant(inspection.closed),
-        container_codes=[_voted_code(code) for code in inspection.container_codes],
-        seals=[_seal(seal) for seal in inspection.seals],
-        radiation=[_occupancy(occupancy) for occupancy in inspection.radiation],
-        observations=inspection.observations,
-    )
-    if inspection.plate is not None:
-        message.plate.CopyFrom(_voted(inspection.plate))
-    outcome = inspection.outcome
-    match outcome:
-        case Complete():
-            message.complete.SetInParent()
-        case Incomplete():
-            message.incomplete.missing.extend(
-                wire.Missing(what=m.what.value, reason=_REASONS[m.reason], detail=m.detail) for m in outcome.missing
-            )
-            message.incomplete.SetInParent()
-        case Abandoned():
-            message.abandoned.why = outcome.why
-            message.abandoned.SetInParent()
-        case _:
-            assert_never(outcome)
-    return message
-
-
-def _voted(vote: Voted) -> wire.Voted:
-    return wire.Voted(
-        text=vote.text,
-        confidence=vote.confidence,
-        characters=[_character(c) for c in vote.characters],
-        reads=vote.reads,
-        reads_other=vote.reads_other,
-        others=vote.others,
-        device_id=vote.device_id,
-    )
-
-
-def _character(character: CharacterRead) -> wire.CharacterRead:
-    return wire.CharacterRead(
-        character=character.character,
-        confidence=character.confidence,
-        alternatives=[wire.Alternative(character=c, confidence=p) for c, p in character.alternatives],
-    )
-
-
-def _voted_code(code: VotedCode) -> wire.VotedCode:
-    return wire.VotedCode(vote=_voted(code.vote), check_digit_ok=code.check_digit_ok, size_type=code.size_type)
-
-
-def _seal(seal: SealSeen) -> wire.SealSeen:
-    return wire.SealSeen(number=seal.number, symbology=seal.symbology, device_id=seal.device_id, at=_instant(seal.at))
-
-
-def _occupancy(occupancy: RadiationOccupancy) -> wire.RadiationOccupancy:
-    return wire.RadiationOccupancy(
-        number=occupancy.number,
-        duration_s=occupancy.duration_s,
-        gamma_alarm=occupancy.gamma_alarm,
-        neutron_alarm=occupancy.neutron_alarm,
-        cross_check_sigma=occupancy.cross_check_sigma,
-        cross_check_alarm=occupancy.cross_check_alarm,
-        gamma_background=occupancy.gamma_background or (),
-        neutron_background_milli=occupancy.neutron_background_milli,
-        gamma_samples=occupancy.gamma_samples,
-        speed_kmh=occupancy.speed_kmh,
-    )
-
-
 def _alarm(alarm: domain.AlarmRaised) -> wire.AlarmRaised:
     return wire.AlarmRaised(
         inspection_id=alarm.inspection_id,
         lane_id=alarm.lane_id,
         device_id=alarm.device_id,
-        kind=_RADIATION[alarm.kind],
+        kind=RADIATION[alarm.kind],
         counts=alarm.counts,
         raw=alarm.raw[:MAX_RAW_BYTES],
     )
@@ -198,13 +78,16 @@ def _device_changed(changed: domain.DeviceChanged) -> wire.DeviceChanged:
             message.status.CopyFrom(wire.DeviceStatus(state=_STATES[what.state], detail=what.detail))
         case DeviceFault():
             message.fault.CopyFrom(wire.DeviceFault(fault=what.fault.value, active=what.active, detail=what.detail))
+        case DeviceSetup():
+            values = [wire.Setting(name=name, value=value) for name, value in what.values]
+            message.setup.CopyFrom(wire.DeviceSetup(values=values, changed=what.changed))
         case _:
             assert_never(what)
     return message
 
 
 def _unassigned(observation: Observation) -> wire.Unassigned:
-    kind, text = _in_words(observation.body)
+    kind, text = in_words(observation.body)
     return wire.Unassigned(
         observation_id=observation.id,
         lane_id=observation.lane_id,
@@ -213,31 +96,3 @@ def _unassigned(observation: Observation) -> wire.Unassigned:
         text=text,
         raw=observation.raw[:MAX_RAW_BYTES],
     )
-
-
-def _in_words(body: Body) -> tuple[str, str]:
-    match body:
-        case PlateRead():
-            return "plate", body.text
-        case ContainerCodeRead():
-            return "container_code", body.code
-        case SealRead():
-            return "seal", body.number
-        case RadiationSample():
-            return "radiation_sample", " ".join(str(count) for count in body.counts)
-        case RadiationAlarm():
-            return "radiation_alarm", body.kind.value
-        case RadiationOccupancy():
-            return "radiation_occupancy", str(body.number)
-        case Presence():
-            return "presence", "occupied" if body.occupied else "empty"
-        case DeviceFault():
-            return "device_fault", body.fault.value
-        case DeviceStatus():
-            return "device_status", body.state.value
-        case Opaque():
-            return "opaque", ",".join((body.tag, *body.fields))
-        case Malformed():
-            return "malformed", body.why
-        case _:
-            assert_never(body)

@@ -91,6 +91,30 @@ RADIATION_KIND_NEUTRON: RadiationKind.ValueType  # 2
 """Neutron."""
 Global___RadiationKind: _TypeAlias = RadiationKind  # noqa: Y015
 
+class _Direction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Direction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
+    """Never sent."""
+    DIRECTION_FORWARD: _Direction.ValueType  # 1
+    """The way the lane is meant to be driven."""
+    DIRECTION_BACKWARD: _Direction.ValueType  # 2
+    """Against it."""
+
+class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
+    """Which way a vehicle drives."""
+
+DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
+"""Never sent."""
+DIRECTION_FORWARD: Direction.ValueType  # 1
+"""The way the lane is meant to be driven."""
+DIRECTION_BACKWARD: Direction.ValueType  # 2
+"""Against it."""
+Global___Direction: _TypeAlias = Direction  # noqa: Y015
+
 class _DeviceState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -142,6 +166,7 @@ class Event(_message.Message):
     ALARM_RAISED_FIELD_NUMBER: _builtins.int
     DEVICE_CHANGED_FIELD_NUMBER: _builtins.int
     UNASSIGNED_FIELD_NUMBER: _builtins.int
+    SCAN_RECEIVED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
     epoch: _builtins.bytes
@@ -172,6 +197,8 @@ class Event(_message.Message):
     def device_changed(self) -> Global___DeviceChanged: ...
     @_builtins.property
     def unassigned(self) -> Global___Unassigned: ...
+    @_builtins.property
+    def scan_received(self) -> Global___ScanReceived: ...
     def __init__(
         self,
         *,
@@ -188,12 +215,13 @@ class Event(_message.Message):
         alarm_raised: Global___AlarmRaised | None = ...,
         device_changed: Global___DeviceChanged | None = ...,
         unassigned: Global___Unassigned | None = ...,
+        scan_received: Global___ScanReceived | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "previous_sha256", b"previous_sha256", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -240,7 +268,7 @@ class EvidenceRef(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """"frame", "plate_crop", "container_code_crop", "radiation_profile", "raw_capture"."""
+    """"frame", "plate_crop", "container_code_crop", "radiation_profile", "raw_capture", "n42", "scan", "quick_look"."""
     media_type: _builtins.str
     """IANA media type."""
     sha256: _builtins.bytes
@@ -363,12 +391,20 @@ class Inspection(_message.Message):
     SEALS_FIELD_NUMBER: _builtins.int
     RADIATION_FIELD_NUMBER: _builtins.int
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    SEAL_STATES_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    SPECTRA_FIELD_NUMBER: _builtins.int
+    SCANS_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv4."""
     lane_id: _builtins.str
     """The lane within the booth."""
     observations: _builtins.int
     """How many observations were joined; the raw_capture evidence holds them, one a line."""
+    direction: Global___Direction.ValueType
+    """Which way the vehicle drove; absent when no device of the lane knows."""
     @_builtins.property
     def opened(self) -> Global___Instant:
         """When it was opened."""
@@ -399,6 +435,26 @@ class Inspection(_message.Message):
     def radiation(self) -> _containers.RepeatedCompositeFieldContainer[Global___RadiationOccupancy]:
         """The portals' occupancies of this vehicle."""
 
+    @_builtins.property
+    def seal_states(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealState]:
+        """Seals' own conditions, each change once, in order."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagSeen]:
+        """UHF tags that answered, in the order of their first answer."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___Weighed]:
+        """What each scale settled on."""
+
+    @_builtins.property
+    def spectra(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spectrum]:
+        """What spectroscopic portals measured."""
+
+    @_builtins.property
+    def scans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scan]:
+        """Scans that had come when the inspection closed; a later one is a ScanReceived that names the inspection."""
+
     def __init__(
         self,
         *,
@@ -414,13 +470,24 @@ class Inspection(_message.Message):
         seals: _abc.Iterable[Global___SealSeen] | None = ...,
         radiation: _abc.Iterable[Global___RadiationOccupancy] | None = ...,
         observations: _builtins.int = ...,
+        seal_states: _abc.Iterable[Global___SealState] | None = ...,
+        tags: _abc.Iterable[Global___TagSeen] | None = ...,
+        weights: _abc.Iterable[Global___Weighed] | None = ...,
+        spectra: _abc.Iterable[Global___Spectrum] | None = ...,
+        scans: _abc.Iterable[Global___Scan] | None = ...,
+        direction: Global___Direction.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "seals", b"seals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
+    _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["complete", "incomplete", "abandoned"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__direction) -> _WhichOneofReturnType__direction | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Inspection: _TypeAlias = Inspection  # noqa: Y015
@@ -476,7 +543,7 @@ class Missing(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     what: _builtins.str
-    """"plate", "container_code", "seal", "radiation"."""
+    """"plate", "container_code", "seal", "radiation", "tag", "weight", "scan"."""
     reason: Global___MissingReason.ValueType
     """Nothing seen and could not look are different facts."""
     detail: _builtins.str
@@ -710,6 +777,8 @@ class RadiationOccupancy(_message.Message):
     NEUTRON_BACKGROUND_MILLI_FIELD_NUMBER: _builtins.int
     GAMMA_SAMPLES_FIELD_NUMBER: _builtins.int
     SPEED_KMH_FIELD_NUMBER: _builtins.int
+    SUPPRESSION_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """The portal's own number; 0 when its end was not seen, only that the lane was empty again."""
     duration_s: _builtins.float
@@ -728,6 +797,10 @@ class RadiationOccupancy(_message.Message):
     """200 ms gamma samples."""
     speed_kmh: _builtins.float
     """As the portal measured it."""
+    suppression: _builtins.float
+    """Share by which the vehicle's mass depressed the gamma background at its deepest; absent without background."""
+    direction: Global___Direction.ValueType
+    """Absent when the portal does not know."""
     @_builtins.property
     def gamma_background(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Counts per second a panel, last before the vehicle."""
@@ -745,29 +818,412 @@ class RadiationOccupancy(_message.Message):
         neutron_background_milli: _builtins.int = ...,
         gamma_samples: _builtins.int = ...,
         speed_kmh: _builtins.float | None = ...,
+        suppression: _builtins.float | None = ...,
+        direction: Global___Direction.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "duration_s", b"duration_s", "speed_kmh", b"speed_kmh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_direction", b"_direction", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "_suppression", b"_suppression", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "direction", b"direction", "duration_s", b"duration_s", "speed_kmh", b"speed_kmh", "suppression", b"suppression"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "duration_s", b"duration_s", "gamma_alarm", b"gamma_alarm", "gamma_background", b"gamma_background", "gamma_samples", b"gamma_samples", "neutron_alarm", b"neutron_alarm", "neutron_background_milli", b"neutron_background_milli", "number", b"number", "speed_kmh", b"speed_kmh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm", "_cross_check_sigma", b"_cross_check_sigma", "_direction", b"_direction", "_duration_s", b"_duration_s", "_speed_kmh", b"_speed_kmh", "_suppression", b"_suppression", "cross_check_alarm", b"cross_check_alarm", "cross_check_sigma", b"cross_check_sigma", "direction", b"direction", "duration_s", b"duration_s", "gamma_alarm", b"gamma_alarm", "gamma_background", b"gamma_background", "gamma_samples", b"gamma_samples", "neutron_alarm", b"neutron_alarm", "neutron_background_milli", b"neutron_background_milli", "number", b"number", "speed_kmh", b"speed_kmh", "suppression", b"suppression"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cross_check_alarm: _TypeAlias = _typing.Literal["cross_check_alarm"]  # noqa: Y015
     _WhichOneofArgType__cross_check_alarm: _TypeAlias = _typing.Literal["_cross_check_alarm", b"_cross_check_alarm"]  # noqa: Y015
     _WhichOneofReturnType__cross_check_sigma: _TypeAlias = _typing.Literal["cross_check_sigma"]  # noqa: Y015
     _WhichOneofArgType__cross_check_sigma: _TypeAlias = _typing.Literal["_cross_check_sigma", b"_cross_check_sigma"]  # noqa: Y015
+    _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
+    _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015
     _WhichOneofReturnType__duration_s: _TypeAlias = _typing.Literal["duration_s"]  # noqa: Y015
     _WhichOneofArgType__duration_s: _TypeAlias = _typing.Literal["_duration_s", b"_duration_s"]  # noqa: Y015
     _WhichOneofReturnType__speed_kmh: _TypeAlias = _typing.Literal["speed_kmh"]  # noqa: Y015
     _WhichOneofArgType__speed_kmh: _TypeAlias = _typing.Literal["_speed_kmh", b"_speed_kmh"]  # noqa: Y015
+    _WhichOneofReturnType__suppression: _TypeAlias = _typing.Literal["suppression"]  # noqa: Y015
+    _WhichOneofArgType__suppression: _TypeAlias = _typing.Literal["_suppression", b"_suppression"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cross_check_alarm) -> _WhichOneofReturnType__cross_check_alarm | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cross_check_sigma) -> _WhichOneofReturnType__cross_check_sigma | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__direction) -> _WhichOneofReturnType__direction | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_s) -> _WhichOneofReturnType__duration_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__speed_kmh) -> _WhichOneofReturnType__speed_kmh | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__suppression) -> _WhichOneofReturnType__suppression | None: ...
 
 Global___RadiationOccupancy: _TypeAlias = RadiationOccupancy  # noqa: Y015
+
+@_typing.final
+class SealState(_message.Message):
+    """A seal's condition by its own electronics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """As the seal carries it."""
+    condition: _builtins.str
+    """"present", "broken", "other_number"."""
+    detail: _builtins.str
+    """In words."""
+    device_id: _builtins.str
+    """The reader."""
+    @_builtins.property
+    def at(self) -> Global___Instant:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        condition: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        at: Global___Instant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "condition", b"condition", "detail", b"detail", "device_id", b"device_id", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealState: _TypeAlias = SealState  # noqa: Y015
+
+@_typing.final
+class TagSeen(_message.Message):
+    """A UHF tag (EPC Gen2, ISO 18000-63): its strongest read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPC_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ANTENNA_FIELD_NUMBER: _builtins.int
+    RSSI_DBM_FIELD_NUMBER: _builtins.int
+    TID_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    epc: _builtins.str
+    """The EPC, upper-case hex."""
+    text: _builtins.str
+    """The EPC as text where all of it is printable ASCII, else ''."""
+    antenna: _builtins.int
+    """The reader's antenna, from its own numbering; absent if it gives none."""
+    rssi_dbm: _builtins.float
+    """Absent if the reader gives no figure in dBm."""
+    tid: _builtins.str
+    """The TID bank as far as it was read, upper-case hex."""
+    memory: _builtins.str
+    """The configured part of a memory bank, upper-case hex."""
+    reads: _builtins.int
+    """How often it answered."""
+    device_id: _builtins.str
+    """The reader."""
+    @_builtins.property
+    def at(self) -> Global___Instant:
+        """When it first answered."""
+
+    def __init__(
+        self,
+        *,
+        epc: _builtins.str = ...,
+        text: _builtins.str = ...,
+        antenna: _builtins.int | None = ...,
+        rssi_dbm: _builtins.float | None = ...,
+        tid: _builtins.str = ...,
+        memory: _builtins.str = ...,
+        reads: _builtins.int = ...,
+        device_id: _builtins.str = ...,
+        at: Global___Instant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "rssi_dbm", b"rssi_dbm"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "device_id", b"device_id", "epc", b"epc", "memory", b"memory", "reads", b"reads", "rssi_dbm", b"rssi_dbm", "text", b"text", "tid", b"tid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__antenna: _TypeAlias = _typing.Literal["antenna"]  # noqa: Y015
+    _WhichOneofArgType__antenna: _TypeAlias = _typing.Literal["_antenna", b"_antenna"]  # noqa: Y015
+    _WhichOneofReturnType__rssi_dbm: _TypeAlias = _typing.Literal["rssi_dbm"]  # noqa: Y015
+    _WhichOneofArgType__rssi_dbm: _TypeAlias = _typing.Literal["_rssi_dbm", b"_rssi_dbm"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__antenna) -> _WhichOneofReturnType__antenna | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rssi_dbm) -> _WhichOneofReturnType__rssi_dbm | None: ...
+
+Global___TagSeen: _TypeAlias = TagSeen  # noqa: Y015
+
+@_typing.final
+class Weighed(_message.Message):
+    """What a scale settled on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KG_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    GROSS_FIELD_NUMBER: _builtins.int
+    TARE_KG_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    kg: _builtins.float
+    """Kilograms."""
+    shown: _builtins.str
+    """As the scale showed it."""
+    unit: _builtins.str
+    """The scale's own unit."""
+    gross: _builtins.bool
+    """Gross or net; absent if the scale does not say."""
+    tare_kg: _builtins.float
+    """Kilograms; absent if the scale does not say."""
+    device_id: _builtins.str
+    """The scale."""
+    @_builtins.property
+    def at(self) -> Global___Instant:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        kg: _builtins.float = ...,
+        shown: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        gross: _builtins.bool | None = ...,
+        tare_kg: _builtins.float | None = ...,
+        device_id: _builtins.str = ...,
+        at: Global___Instant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gross", b"_gross", "_tare_kg", b"_tare_kg", "at", b"at", "gross", b"gross", "tare_kg", b"tare_kg"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gross", b"_gross", "_tare_kg", b"_tare_kg", "at", b"at", "device_id", b"device_id", "gross", b"gross", "kg", b"kg", "shown", b"shown", "tare_kg", b"tare_kg", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gross: _TypeAlias = _typing.Literal["gross"]  # noqa: Y015
+    _WhichOneofArgType__gross: _TypeAlias = _typing.Literal["_gross", b"_gross"]  # noqa: Y015
+    _WhichOneofReturnType__tare_kg: _TypeAlias = _typing.Literal["tare_kg"]  # noqa: Y015
+    _WhichOneofArgType__tare_kg: _TypeAlias = _typing.Literal["_tare_kg", b"_tare_kg"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gross) -> _WhichOneofReturnType__gross | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tare_kg) -> _WhichOneofReturnType__tare_kg | None: ...
+
+Global___Weighed: _TypeAlias = Weighed  # noqa: Y015
+
+@_typing.final
+class Spectrum(_message.Message):
+    """What a spectroscopic portal measured; the n42 evidence holds its document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LIVE_S_FIELD_NUMBER: _builtins.int
+    REAL_S_FIELD_NUMBER: _builtins.int
+    GAMMA_COUNTS_FIELD_NUMBER: _builtins.int
+    NEUTRON_COUNTS_FIELD_NUMBER: _builtins.int
+    GAMMA_ALARM_FIELD_NUMBER: _builtins.int
+    NEUTRON_ALARM_FIELD_NUMBER: _builtins.int
+    NUCLIDES_FIELD_NUMBER: _builtins.int
+    SPEED_KMH_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.str
+    """Maker, model and serial number as the document states them."""
+    live_s: _builtins.float
+    """Seconds."""
+    real_s: _builtins.float
+    """Seconds."""
+    gamma_counts: _builtins.int
+    """Over live_s; absent if the document has no gamma measurement."""
+    neutron_counts: _builtins.int
+    """Over live_s; absent if the document has no neutron measurement."""
+    gamma_alarm: _builtins.bool
+    """The instrument's verdict; absent if it states none."""
+    neutron_alarm: _builtins.bool
+    """The instrument's verdict; absent if it states none."""
+    speed_kmh: _builtins.float
+    """As the instrument measured it."""
+    device_id: _builtins.str
+    """The portal."""
+    @_builtins.property
+    def nuclides(self) -> _containers.RepeatedCompositeFieldContainer[Global___Nuclide]:
+        """What it identified."""
+
+    @_builtins.property
+    def at(self) -> Global___Instant:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.str = ...,
+        live_s: _builtins.float = ...,
+        real_s: _builtins.float = ...,
+        gamma_counts: _builtins.int | None = ...,
+        neutron_counts: _builtins.int | None = ...,
+        gamma_alarm: _builtins.bool | None = ...,
+        neutron_alarm: _builtins.bool | None = ...,
+        nuclides: _abc.Iterable[Global___Nuclide] | None = ...,
+        speed_kmh: _builtins.float | None = ...,
+        device_id: _builtins.str = ...,
+        at: Global___Instant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gamma_alarm", b"_gamma_alarm", "_gamma_counts", b"_gamma_counts", "_neutron_alarm", b"_neutron_alarm", "_neutron_counts", b"_neutron_counts", "_speed_kmh", b"_speed_kmh", "at", b"at", "gamma_alarm", b"gamma_alarm", "gamma_counts", b"gamma_counts", "neutron_alarm", b"neutron_alarm", "neutron_counts", b"neutron_counts", "speed_kmh", b"speed_kmh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gamma_alarm", b"_gamma_alarm", "_gamma_counts", b"_gamma_counts", "_neutron_alarm", b"_neutron_alarm", "_neutron_counts", b"_neutron_counts", "_speed_kmh", b"_speed_kmh", "at", b"at", "device_id", b"device_id", "gamma_alarm", b"gamma_alarm", "gamma_counts", b"gamma_counts", "instrument", b"instrument", "live_s", b"live_s", "neutron_alarm", b"neutron_alarm", "neutron_counts", b"neutron_counts", "nuclides", b"nuclides", "real_s", b"real_s", "speed_kmh", b"speed_kmh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gamma_alarm: _TypeAlias = _typing.Literal["gamma_alarm"]  # noqa: Y015
+    _WhichOneofArgType__gamma_alarm: _TypeAlias = _typing.Literal["_gamma_alarm", b"_gamma_alarm"]  # noqa: Y015
+    _WhichOneofReturnType__gamma_counts: _TypeAlias = _typing.Literal["gamma_counts"]  # noqa: Y015
+    _WhichOneofArgType__gamma_counts: _TypeAlias = _typing.Literal["_gamma_counts", b"_gamma_counts"]  # noqa: Y015
+    _WhichOneofReturnType__neutron_alarm: _TypeAlias = _typing.Literal["neutron_alarm"]  # noqa: Y015
+    _WhichOneofArgType__neutron_alarm: _TypeAlias = _typing.Literal["_neutron_alarm", b"_neutron_alarm"]  # noqa: Y015
+    _WhichOneofReturnType__neutron_counts: _TypeAlias = _typing.Literal["neutron_counts"]  # noqa: Y015
+    _WhichOneofArgType__neutron_counts: _TypeAlias = _typing.Literal["_neutron_counts", b"_neutron_counts"]  # noqa: Y015
+    _WhichOneofReturnType__speed_kmh: _TypeAlias = _typing.Literal["speed_kmh"]  # noqa: Y015
+    _WhichOneofArgType__speed_kmh: _TypeAlias = _typing.Literal["_speed_kmh", b"_speed_kmh"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gamma_alarm) -> _WhichOneofReturnType__gamma_alarm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gamma_counts) -> _WhichOneofReturnType__gamma_counts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__neutron_alarm) -> _WhichOneofReturnType__neutron_alarm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__neutron_counts) -> _WhichOneofReturnType__neutron_counts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__speed_kmh) -> _WhichOneofReturnType__speed_kmh | None: ...
+
+Global___Spectrum: _TypeAlias = Spectrum  # noqa: Y015
+
+@_typing.final
+class Nuclide(_message.Message):
+    """An identified radionuclide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """As the instrument names it, e.g. "Cs-137"."""
+    confidence: _builtins.float
+    """0..1; absent if the instrument gives none."""
+    category: _builtins.str
+    """"Industrial", "Medical", "NORM", "SNM", … as the instrument says; '' if it does not."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        confidence: _builtins.float | None = ...,
+        category: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "category", b"category", "confidence", b"confidence", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+
+Global___Nuclide: _TypeAlias = Nuclide  # noqa: Y015
+
+@_typing.final
+class Scan(_message.Message):
+    """A scan by a non-intrusive scanner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    VEHICLE_NUMBER_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    DEVICE_TIME_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    JOINED_BY_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scanner's own id of this scan."""
+    format: _builtins.str
+    """"uff", "dicos", "dicom", "tiff", "png", "jpeg"."""
+    vehicle_number: _builtins.str
+    """The number that the scanner states for the vehicle or its cargo, '' if none."""
+    width: _builtins.int
+    """Pixels, 0 if the file is opaque."""
+    height: _builtins.int
+    """Pixels, 0 if the file is opaque."""
+    note: _builtins.str
+    """In words: what could not be read of it."""
+    device_time: _builtins.str
+    """When the scanner says it was taken, as it writes it."""
+    device_id: _builtins.str
+    """The scanner."""
+    joined_by: _builtins.str
+    """Why it belongs to the inspection: "number", "time"; "none" if it belongs to no inspection that the booth knows."""
+    @_builtins.property
+    def at(self) -> Global___Instant:
+        """When it came."""
+
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___EvidenceRef]:
+        """Its file and its quick look, by digest."""
+
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        format: _builtins.str = ...,
+        vehicle_number: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        note: _builtins.str = ...,
+        device_time: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        at: Global___Instant | None = ...,
+        joined_by: _builtins.str = ...,
+        files: _abc.Iterable[Global___EvidenceRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "device_id", b"device_id", "device_time", b"device_time", "files", b"files", "format", b"format", "height", b"height", "joined_by", b"joined_by", "note", b"note", "scan_id", b"scan_id", "vehicle_number", b"vehicle_number", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scan: _TypeAlias = Scan  # noqa: Y015
+
+@_typing.final
+class ScanReceived(_message.Message):
+    """A scan came in. Committed at once, whether its vehicle has come, has left or never will."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSPECTION_ID_FIELD_NUMBER: _builtins.int
+    LANE_ID_FIELD_NUMBER: _builtins.int
+    SCAN_FIELD_NUMBER: _builtins.int
+    inspection_id: _builtins.str
+    """The inspection that it belongs to, open or closed; '' if none is known."""
+    lane_id: _builtins.str
+    """The lane within the booth."""
+    @_builtins.property
+    def scan(self) -> Global___Scan:
+        """The scan."""
+
+    def __init__(
+        self,
+        *,
+        inspection_id: _builtins.str = ...,
+        lane_id: _builtins.str = ...,
+        scan: Global___Scan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inspection_id", b"inspection_id", "lane_id", b"lane_id", "scan", b"scan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanReceived: _TypeAlias = ScanReceived  # noqa: Y015
 
 @_typing.final
 class AlarmRaised(_message.Message):
@@ -823,6 +1279,7 @@ class DeviceChanged(_message.Message):
     LANE_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    SETUP_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     """The device."""
     lane_id: _builtins.str
@@ -831,6 +1288,8 @@ class DeviceChanged(_message.Message):
     def status(self) -> Global___DeviceStatus: ...
     @_builtins.property
     def fault(self) -> Global___DeviceFault: ...
+    @_builtins.property
+    def setup(self) -> Global___DeviceSetup: ...
     def __init__(
         self,
         *,
@@ -838,16 +1297,73 @@ class DeviceChanged(_message.Message):
         lane_id: _builtins.str = ...,
         status: Global___DeviceStatus | None = ...,
         fault: Global___DeviceFault | None = ...,
+        setup: Global___DeviceSetup | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "status", b"status", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "setup", b"setup", "status", b"status", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "fault", b"fault", "lane_id", b"lane_id", "status", b"status", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "fault", b"fault", "lane_id", b"lane_id", "setup", b"setup", "status", b"status", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["status", "fault"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["status", "fault", "setup"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
 Global___DeviceChanged: _TypeAlias = DeviceChanged  # noqa: Y015
+
+@_typing.final
+class DeviceSetup(_message.Message):
+    """How a device says it is set up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Setting]:
+        """Names and values, as the device states them."""
+
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names whose value differs from the last time."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___Setting] | None = ...,
+        changed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceSetup: _TypeAlias = DeviceSetup  # noqa: Y015
+
+@_typing.final
+class Setting(_message.Message):
+    """One value of a device's set-up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """From the device's manual."""
+    value: _builtins.str
+    """As the device writes it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Setting: _TypeAlias = Setting  # noqa: Y015
 
 @_typing.final
 class DeviceStatus(_message.Message):
@@ -885,7 +1401,9 @@ class DeviceFault(_message.Message):
     ACTIVE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     fault: _builtins.str
-    """"gamma_high_background", "gamma_low_background", "neutron_high_background", "tamper"."""
+    """"gamma_high_background", "gamma_low_background", "neutron_high_background", "neutron_low_background", "tamper",
+    "power", "battery", "out_of_range", "stuck", "internal".
+    """
     active: _builtins.bool
     """Begun, or over."""
     detail: _builtins.str

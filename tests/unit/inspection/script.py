@@ -11,6 +11,7 @@ from edge_agent.domain.event import (
     EventBody,
     InspectionClosed,
     InspectionOpened,
+    ScanReceived,
     SessionOpened,
     Unassigned,
 )
@@ -23,6 +24,8 @@ from edge_agent.domain.observation import (
     Channel,
     CharacterRead,
     ContainerCodeRead,
+    DeviceFault,
+    DeviceSetup,
     DeviceState,
     DeviceStatus,
     Observation,
@@ -157,7 +160,15 @@ def in_short(body: EventBody) -> str:
             return f"alarm in {body.inspection_id or 'no inspection'}"
         case DeviceChanged():
             what = body.what
-            return f"{body.device_id} {what.state if isinstance(what, DeviceStatus) else what.fault}"
+            match what:
+                case DeviceStatus():
+                    return f"{body.device_id} {what.state}"
+                case DeviceFault():
+                    return f"{body.device_id} {what.fault}"
+                case DeviceSetup():
+                    return f"{body.device_id} setup {', '.join(what.changed)}".rstrip()
+        case ScanReceived():
+            return f"scan {body.scan.scan.scan_id} by {body.scan.how} in {body.inspection_id or 'no inspection'}"
         case Unassigned():
             return f"unassigned {type(body.observation.body).__name__}"
         case SessionOpened():

@@ -1,0 +1,157 @@
+"""One lane of a booth, put together: its devices and cameras feed a queue, and one task joins what comes out of it.
+
+dialogues ──► talk ───┐
+sources ────► attend ─┼─► queue ─► Lane (inspection) ─► recorder (ledger)
+cameras ────► watch ──┘      └─ a source waits until what it handed over is durable; it answers its device then
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edge_agent.config import CameraConfig, Device, LaneSetup
+from edge_agent.devices.attend import attend
+from edge_agent.devices.catalogue import SourceDriver
+from edge_agent.devices.link import SerialLink
+from edge_agent.devices.source import Emit
+from edge_agent.devices.talk import OpenLink, talk
+from edge_agent.domain.clock import Clock, at_monotonic
+from edge_agent.domain.event import Draft
+from edge_agent.domain.observation import Observation, Reading
+from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.words import in_words
+from edge_agent.vision.camera import Camera
+from edge_agent.vision.recogniser import Recogniser
+from edge_agent.vision.watch import watch
+
+# Some seconds of everything a lane can say. When it is full the devices wait, and their own buffers hold the rest.
+LANE_QUEUE = 1000
+
+log = logging.getLogger(__name__)
+
+# What keeps a camera: its settings, where readings go, and whether a vehicle stands in the lane.
+Watch = Callable[[CameraConfig, Emit, Callable[[], bool]], Coroutine[Any, Any, None]]
+
+
+class Record(Protocol):
+    """Makes a draft durable: `Recorder.record`."""
+
+    async def __call__(self, draft: Draft) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a device said; `kept` is set once it is durable, for a device that waits for it."""
+
+    observation: Observation
+    kept: "asyncio.Future[None] | None" = None
+
+
+class Line:
+    """One lane. `open_link` and `watch_camera` are what stands at its front: real devices, or ones in memory."""
+
+    def __init__(
+        self,
+        setup: LaneSetup,
+        record: Record,
+        clock: Clock,
+        watch_camera: Watch | None,
+        open_link: OpenLink = SerialLink,
+    ) -> None:
+        self._setup = setup
+        self._record_draft = record
+        self._clock = clock
+        self._watch_camera = watch_camera
+        self._open_link = open_link
+        self._lane = Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
+        self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
+        self._stopped = asyncio.Event()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Starts a task for each device and camera, and one that joins."""
+        group.create_task(self._join(), name=f"lane {self._setup.rules.lane_id}")
+        for device in self._setup.devices:
+            group.create_task(self._keep(device), name=f"device {device.config.id}")
+        for camera in self._setup.cameras:
+            if self._watch_camera is not None:
+                watching = self._watch_camera(camera, self._emit(camera.id), lambda: self._lane.busy)
+                group.create_task(watching, name=f"camera {camera.id}")
+
+    async def stop(self) -> None:
+        """Returns once everything said so far, and the end of an open inspection, is durable."""
+        await self._queue.put(None)
+        await self._stopped.wait()
+
+    def _keep(self, device: Device) -> Coroutine[Any, Any, None]:
+        name = device.config.id
+        if isinstance(device.driver, SourceDriver):
+            return attend(name, device.driver, device.settings, self._emit(name, wait=True), self._clock)
+        link = device.config.link
+        if link is None:
+            raise TypeError(f"{name} has no link")  # the settings were checked
+        return talk(
+            name, device.driver, device.settings, link, self._emit(name), self._clock, open_link=self._open_link
+        )
+
+    def _emit(self, device_id: str, wait: bool = False) -> Emit:
+        """Makes a reading an observation: an id, its place, and the instant on the booth's clock."""
+
+        async def emit(reading: Reading) -> None:
+            observation = Observation(
+                id=str(uuid.uuid4()),
+                device_id=device_id,
+                lane_id=self._setup.rules.lane_id,
+                at=at_monotonic(self._clock, reading.at),
+                body=reading.body,
+                raw=reading.raw,
+                evidence=reading.evidence,
+                device_time=reading.device_time,
+            )
+            kept = asyncio.get_running_loop().create_future() if wait else None
+            await self._queue.put(_Said(observation, kept))
+            if kept is not None:
+                await kept
+
+        return emit
+
+    async def _join(self) -> None:
+        while True:
+            said, drafts = None, list[Draft]()
+            try:
+                async with asyncio.timeout(self._patience()):
+                    said = await self._queue.get()
+            except TimeoutError:
+                drafts = self._lane.woke(self._clock.now())
+            else:
+                if said is None:
+                    break
+                drafts = self._lane.observe(said.observation)
+            await self._record(drafts)
+            if said is not None and said.kept is not None and not said.kept.done():
+                said.kept.set_result(None)
+        await self._record(self._lane.stop(self._clock.now(), "the agent was stopped during this passage"))
+        self._stopped.set()
+
+    def _patience(self) -> float | None:
+        wake = self._lane.next_wake()
+        return None if wake is None else max(0.0, wake - self._clock.monotonic())
+
+    async def _record(self, drafts: list[Draft]) -> None:
+        for draft in drafts:
+            await self._record_draft(draft)
+            if words := in_words(draft):
+                log.info("lane %s: %s", self._setup.rules.lane_id, words)
+
+
+def cameras_through(recogniser: Recogniser | None, clock: Clock) -> Watch | None:
+    """Watches real cameras with one recogniser; None without one."""
+    if recogniser is None:
+        return None
+
+    def watch_camera(config: CameraConfig, emit: Emit, presence: Callable[[], bool]) -> Coroutine[Any, Any, None]:
+        return watch(config.id, Camera(config.id, config, clock), recogniser, emit, clock, presence)
+
+    return watch_camera

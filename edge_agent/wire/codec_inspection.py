@@ -1,0 +1,215 @@
+"""One vehicle's record, from the domain's words to the wire's messages."""
+
+from typing import assert_never
+
+from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.evidence import EvidenceRef
+from edge_agent.domain.inspection import (
+    Abandoned,
+    Complete,
+    Incomplete,
+    Inspection,
+    MissingReason,
+    ScanSeen,
+    SealSeen,
+    SealStateSeen,
+    SpectrumSeen,
+    TagSeen,
+    Voted,
+    VotedCode,
+    Weighed,
+)
+from edge_agent.domain.observation import CharacterRead, Direction, RadiationKind, RadiationOccupancy
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+
+_CLOCK_STATES = {
+    ClockState.UNKNOWN: wire.CLOCK_STATE_UNSPECIFIED,
+    ClockState.SYNCHRONISED: wire.CLOCK_STATE_SYNCHRONISED,
+    ClockState.UNSYNCHRONISED: wire.CLOCK_STATE_UNSYNCHRONISED,
+}
+_REASONS = {
+    MissingReason.NOT_SEEN: wire.MISSING_REASON_NOT_SEEN,
+    MissingReason.COULD_NOT_LOOK: wire.MISSING_REASON_COULD_NOT_LOOK,
+}
+_DIRECTIONS = {
+    Direction.FORWARD: wire.DIRECTION_FORWARD,
+    Direction.BACKWARD: wire.DIRECTION_BACKWARD,
+}
+RADIATION = {
+    RadiationKind.GAMMA: wire.RADIATION_KIND_GAMMA,
+    RadiationKind.NEUTRON: wire.RADIATION_KIND_NEUTRON,
+}
+
+
+def instant(at: Instant) -> wire.Instant:
+    """A moment on the booth's clock."""
+    return wire.Instant(
+        utc_us=round(at.utc.timestamp() * 1e6),
+        monotonic_ns=at.monotonic_ns,
+        clock_state=_CLOCK_STATES[at.clock_state],
+    )
+
+
+def evidence_ref(ref: EvidenceRef) -> wire.EvidenceRef:
+    """Evidence by its digest."""
+    return wire.EvidenceRef(kind=ref.kind.value, media_type=ref.media_type, sha256=ref.sha256, size=ref.size)
+
+
+def inspection(closed: Inspection) -> wire.Inspection:
+    """One vehicle's whole record."""
+    message = wire.Inspection(
+        id=closed.id,
+        lane_id=closed.lane_id,
+        opened=instant(closed.opened),
+        closed=instant(closed.closed),
+        container_codes=[_voted_code(code) for code in closed.container_codes],
+        seals=[_seal(seal) for seal in closed.seals],
+        radiation=[_occupancy(occupancy) for occupancy in closed.radiation],
+        observations=closed.observations,
+        seal_states=[_seal_state(seen) for seen in closed.seal_states],
+        tags=[_tag(seen) for seen in closed.tags],
+        weights=[_weighed(seen) for seen in closed.weights],
+        spectra=[_spectrum(seen) for seen in closed.spectra],
+        scans=[scan(seen) for seen in closed.scans],
+        direction=_direction(closed.direction),
+    )
+    if closed.plate is not None:
+        message.plate.CopyFrom(_voted(closed.plate))
+    outcome = closed.outcome
+    match outcome:
+        case Complete():
+            message.complete.SetInParent()
+        case Incomplete():
+            message.incomplete.missing.extend(
+                wire.Missing(what=m.what.value, reason=_REASONS[m.reason], detail=m.detail) for m in outcome.missing
+            )
+            message.incomplete.SetInParent()
+        case Abandoned():
+            message.abandoned.why = outcome.why
+            message.abandoned.SetInParent()
+        case _:
+            assert_never(outcome)
+    return message
+
+
+def _voted(vote: Voted) -> wire.Voted:
+    return wire.Voted(
+        text=vote.text,
+        confidence=vote.confidence,
+        characters=[_character(c) for c in vote.characters],
+        reads=vote.reads,
+        reads_other=vote.reads_other,
+        others=vote.others,
+        device_id=vote.device_id,
+    )
+
+
+def _character(character: CharacterRead) -> wire.CharacterRead:
+    return wire.CharacterRead(
+        character=character.character,
+        confidence=character.confidence,
+        alternatives=[wire.Alternative(character=c, confidence=p) for c, p in character.alternatives],
+    )
+
+
+def _voted_code(code: VotedCode) -> wire.VotedCode:
+    return wire.VotedCode(vote=_voted(code.vote), check_digit_ok=code.check_digit_ok, size_type=code.size_type)
+
+
+def _seal(seal: SealSeen) -> wire.SealSeen:
+    return wire.SealSeen(number=seal.number, symbology=seal.symbology, device_id=seal.device_id, at=instant(seal.at))
+
+
+def _occupancy(occupancy: RadiationOccupancy) -> wire.RadiationOccupancy:
+    return wire.RadiationOccupancy(
+        number=occupancy.number,
+        duration_s=occupancy.duration_s,
+        gamma_alarm=occupancy.gamma_alarm,
+        neutron_alarm=occupancy.neutron_alarm,
+        cross_check_sigma=occupancy.cross_check_sigma,
+        cross_check_alarm=occupancy.cross_check_alarm,
+        gamma_background=occupancy.gamma_background or (),
+        neutron_background_milli=occupancy.neutron_background_milli,
+        gamma_samples=occupancy.gamma_samples,
+        speed_kmh=occupancy.speed_kmh,
+        suppression=occupancy.suppression,
+        direction=_direction(occupancy.direction),
+    )
+
+
+def _direction(direction: Direction | None) -> wire.Direction.ValueType | None:
+    return None if direction is None else _DIRECTIONS[direction]
+
+
+def _seal_state(seen: SealStateSeen) -> wire.SealState:
+    state = seen.state
+    return wire.SealState(
+        number=state.number,
+        condition=state.condition.value,
+        detail=state.detail,
+        device_id=seen.device_id,
+        at=instant(seen.at),
+    )
+
+
+def _tag(seen: TagSeen) -> wire.TagSeen:
+    tag = seen.tag
+    return wire.TagSeen(
+        epc=tag.epc,
+        text=tag.text,
+        antenna=tag.antenna,
+        rssi_dbm=tag.rssi_dbm,
+        tid=tag.tid,
+        memory=tag.memory,
+        reads=seen.reads,
+        device_id=seen.device_id,
+        at=instant(seen.at),
+    )
+
+
+def _weighed(seen: Weighed) -> wire.Weighed:
+    weight = seen.weight
+    return wire.Weighed(
+        kg=weight.kg,
+        shown=weight.shown,
+        unit=weight.unit,
+        gross=weight.gross,
+        tare_kg=weight.tare_kg,
+        device_id=seen.device_id,
+        at=instant(seen.at),
+    )
+
+
+def _spectrum(seen: SpectrumSeen) -> wire.Spectrum:
+    measured = seen.measurement
+    return wire.Spectrum(
+        instrument=measured.instrument,
+        live_s=measured.live_s,
+        real_s=measured.real_s,
+        gamma_counts=measured.gamma_counts,
+        neutron_counts=measured.neutron_counts,
+        gamma_alarm=measured.gamma_alarm,
+        neutron_alarm=measured.neutron_alarm,
+        nuclides=[wire.Nuclide(name=n.name, confidence=n.confidence, category=n.category) for n in measured.nuclides],
+        speed_kmh=measured.speed_kmh,
+        device_id=seen.device_id,
+        at=instant(seen.at),
+    )
+
+
+def scan(seen: ScanSeen) -> wire.Scan:
+    """A scan with the digests of its files."""
+    image = seen.scan
+    return wire.Scan(
+        scan_id=image.scan_id,
+        format=image.format,
+        vehicle_number=image.vehicle_number,
+        width=image.width,
+        height=image.height,
+        note=image.note,
+        device_time=seen.device_time,
+        device_id=seen.device_id,
+        at=instant(seen.at),
+        joined_by=seen.how.value,
+        files=[evidence_ref(ref) for ref in seen.files],
+    )
