@@ -8,6 +8,9 @@ A thread owns the port from opening to closing: nobody else reads, writes or clo
 """
 
 import asyncio
+import errno
+import fcntl
+import os
 import queue
 import select
 import socket
@@ -15,6 +18,7 @@ import termios
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +29,7 @@ from serial import rfc2217
 from serial.serialutil import SerialBase
 from serial.urlhandler import protocol_socket
 
+from edge_agent.devices.holders import Holder, holders, is_pty, strangers
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import LinkDown
 
@@ -39,6 +44,8 @@ _PARITY = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
 _RFC2217_OPTIONS = {"ign_set_control", "timeout"}
 # A peer that vanished without a word (power, cable) is found after 30 + 3 · 10 s also where silence is normal.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+# The same for a peer that is asked: what was sent is not acknowledged, and no probe is sent meanwhile.
+_UNACKNOWLEDGED_MS = 60_000
 
 
 class LinkSettings(BaseModel):
@@ -85,6 +92,19 @@ class LinkSettings(BaseModel):
     def on_network(self) -> bool:
         """Whether the line can be dead without saying so."""
         return not self.url.startswith("/")
+
+
+def port_of(url: str) -> str:
+    """What is behind `url`, by whatever name: a local port's own path, or host:port."""
+    if url.startswith("/"):
+        return os.path.realpath(url)
+    parts = urlsplit(url)
+    if not parts.port:
+        return url
+    host = parts.hostname or ""
+    with suppress(ValueError):
+        host = str(ip_address(host))  # ::1 has other spellings
+    return f"{host}:{parts.port}"
 
 
 class Link(Protocol):
@@ -165,7 +185,7 @@ class SerialLink:
             self._tell(_settle, opened, None)
             self._carry(port)
         except (OSError, ValueError, termios.error) as error:  # serial.SerialException is an OSError
-            end = self._down(f"was lost: {error}" if port else f"cannot be opened: {error}")
+            end = self._down(f"was lost: {error}" if port else _why_not(self._settings.url, error))
         finally:
             if port:
                 port.close()
@@ -231,11 +251,40 @@ def _open(settings: LinkSettings, baud: int) -> SerialBase:
         port = serial.Serial(None, timeout=0, write_timeout=WRITE_S, exclusive=True, **line)
     port.port = settings.url
     try:
+        if not settings.on_network:
+            _refuse_shared(settings.url)
         port.open()
+        if not settings.on_network and not is_pty(settings.url):  # on a pseudo-terminal it would outlive us
+            fcntl.ioctl(port.fileno(), termios.TIOCEXCL)  # a program that takes no lock would steal bytes: EBUSY
     except OSError:
         port.close()
         raise
     return port
+
+
+def _refuse_shared(path: str) -> None:
+    """Two readers would each get some of the bytes."""
+    if others := strangers(path):
+        raise OSError(errno.EBUSY, f"it is held by {_listed(others)}")
+
+
+def _why_not(url: str, error: Exception) -> str:
+    """Why a port cannot be opened, for people."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return "cannot be opened: there is no such port; it is unplugged, or plugged in under another name"
+    if number == errno.EACCES:
+        return "cannot be opened: this user may not open it"
+    if number == errno.EBUSY:
+        return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
+    if number in (errno.EWOULDBLOCK, errno.EAGAIN):
+        by = f" by {_listed(found)}" if (found := holders(url)) else ""
+        return f"cannot be opened: it is held{by}"
+    return f"cannot be opened: {str(error).removeprefix(f'Could not open port {url}: ')}"
+
+
+def _listed(found: list[Holder]) -> str:
+    return ", ".join(str(holder) for holder in found)
 
 
 def _read(port: SerialBase) -> bytes:
@@ -301,3 +350,4 @@ def _keep_alive(connection: socket.socket | None) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)

@@ -44,6 +44,10 @@ class Heard:
         return [reading.body.state for reading in self.readings if isinstance(reading.body, DeviceStatus)]
 
     @property
+    def details(self) -> list[str]:
+        return [reading.body.detail for reading in self.readings if isinstance(reading.body, DeviceStatus)]
+
+    @property
     def raw(self) -> bytes:
         return b"".join(reading.raw for reading in self.readings)
 

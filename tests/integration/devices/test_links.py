@@ -63,7 +63,7 @@ async def test_a_scan_is_read_and_an_unfinished_one_given_up(cable: Cable) -> No
 
 async def test_a_port_has_one_owner(cable: Cable) -> None:
     async with opened(str(cable.path)) as link:
-        with pytest.raises(LinkDown, match="exclusively lock") as raised:
+        with pytest.raises(LinkDown, match="it is held by this program itself") as raised:
             await opened(str(cable.path)).__aenter__()
         assert "nothing else holds the port" in raised.value.remedy
         link.send(b"?")

@@ -1,0 +1,82 @@
+"""A port has one owner: two devices at one port are a mistake of the settings file, whatever the port is called."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agent.cli import main
+from edge_agent.wire.identity import Role, SpiffeId, create_identity
+
+HEAD = """\
+identity: {key: keys/booth.key, certificate: keys/booth.crt}
+ledger: {directory: ledger}
+uplink: {gateway: "localhost:7443", gateway_certificate: keys/gateway.crt}
+lanes:
+  - id: 1
+    expects: []
+    devices:
+"""
+
+
+def said_of(folder: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    create_identity(folder / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
+    create_identity(folder / "keys", "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("localhost",))
+    path = folder / "booth.yaml"
+    path.write_text(
+        f'{HEAD}      - {{id: a, driver: barcode_scanner, link: {{url: "{first}"}}}}\n'
+        "  - id: 2\n    expects: []\n    devices:\n"
+        f'      - {{id: b, driver: barcode_scanner, link: {{url: "{second}"}}}}\n'
+    )
+    status = main(["check", str(path)])
+    return status, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("/dev/ttyUSB7", "/dev/ttyUSB7"),
+        ("/dev/ttyUSB7", "/dev/../dev/ttyUSB7"),
+        ("socket://Moxa.example:4001", "socket://moxa.example:4001"),
+        ("socket://192.0.2.1:4001", "rfc2217://192.0.2.1:4001?timeout=5"),
+        ("socket://[::1]:4001", "socket://[0:0:0:0:0:0:0:1]:4001"),
+    ],
+)
+def test_one_port_for_two(tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = said_of(tmp_path, first, second, capsys)
+    assert status == 2
+    assert f"booth.yaml:12: lanes.1.devices.0.link.url: {second} is the port of 'a' already" in said
+    assert "→ a port has one owner: give each device its own" in said
+
+
+def test_one_port_under_two_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    master, slave = os.openpty()
+    try:
+        for name in ("usb-scanner", "usb-portal"):
+            (tmp_path / name).symlink_to(os.ttyname(slave))
+        status, said = said_of(tmp_path, f"{tmp_path}/usb-scanner", f"{tmp_path}/usb-portal", capsys)
+        assert status == 2
+        assert f"usb-portal is the port of 'a' already: both are {os.ttyname(slave)}" in said
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("/dev/ttyUSB7", "/dev/ttyUSB8"),
+        ("socket://192.0.2.1:4001", "socket://192.0.2.1:4002"),
+        ("socket://192.0.2.1:4001", "socket://192.0.2.2:4001"),
+    ],
+)
+def test_ports_of_their_own(tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_of(tmp_path, first, second, capsys) == (0, "")
+
+
+def test_what_is_no_url_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = said_of(tmp_path, "socket://host:99999", "socket://[1:4001", capsys)
+    assert status == 2
+    assert "2 mistakes to correct" in said
