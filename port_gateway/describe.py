@@ -75,6 +75,10 @@ def _body(event: wire.Event) -> str:
         return f"{alarm.lane_id}: RADIATION ALARM {_RADIATION.get(alarm.kind, '?')} at {alarm.device_id} ({counts})"
     if kind == "device_changed":
         return _device(event.device_changed)
+    if kind == "scan_received":
+        received = event.scan_received
+        belongs = f"of inspection {received.inspection_id}" if received.inspection_id else "belongs to NO vehicle known"
+        return f"{received.lane_id}: {_scan(received.scan)} from {received.scan.device_id} {belongs}"
     if kind == "unassigned":
         other = event.unassigned
         return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} belongs to no vehicle"
@@ -90,8 +94,29 @@ def _inspection(inspection: wire.Inspection) -> str:
     parts = [f"plate {plate}", f"container {codes or 'none read'}"]
     if inspection.seals:
         parts.append("seal " + ", ".join(seal.number for seal in inspection.seals))
+    parts += [
+        f"SEAL {s.number} {s.condition.replace('_', ' ').upper()}"
+        for s in inspection.seal_states
+        if s.condition != "present"
+    ]
+    parts += [f"tag {tag.text or tag.epc}" for tag in inspection.tags]
+    parts += [f"{weighed.kg:.0f} kg" for weighed in inspection.weights]
+    parts += [_scan(scan) for scan in inspection.scans]
+    parts += [_spectrum(spectrum) for spectrum in inspection.spectra]
+    if inspection.direction == wire.DIRECTION_BACKWARD:
+        parts.append("drove BACKWARD")
     parts.append("radiation " + ("; ".join(map(_verdict, inspection.radiation)) or "not measured"))
     return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts)
+
+
+def _scan(scan: wire.Scan) -> str:
+    number = f" that states {scan.vehicle_number}" if scan.vehicle_number else ""
+    return f"scan {scan.scan_id} ({scan.format}{f', by {scan.joined_by}' if scan.joined_by != 'none' else ''}){number}"
+
+
+def _spectrum(spectrum: wire.Spectrum) -> str:
+    alarm = " ALARM" if spectrum.gamma_alarm or spectrum.neutron_alarm else ""
+    return f"spectrum{alarm}: {', '.join(nuclide.name for nuclide in spectrum.nuclides) or 'no nuclide identified'}"
 
 
 def _voted(vote: wire.Voted) -> str:
@@ -122,6 +147,9 @@ def _outcome(inspection: wire.Inspection) -> str:
 def _device(changed: wire.DeviceChanged) -> str:
     if changed.WhichOneof("what") == "status":
         what, detail = _STATES.get(changed.status.state, "?"), changed.status.detail
+    elif changed.WhichOneof("what") == "setup":
+        differs = ", ".join(f"{s.name} = {s.value}" for s in changed.setup.values if s.name in changed.setup.changed)
+        what, detail = ("set-up CHANGED", differs) if differs else ("says how it is set up", "")
     else:
         over = "" if changed.fault.active else " is over"
         what, detail = f"fault {changed.fault.fault}{over}", changed.fault.detail

@@ -1,6 +1,6 @@
 """One open inspection: takes in what belongs to the vehicle, and says at the end what was learnt of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_agent.domain.clock import Instant
@@ -15,10 +15,16 @@ from edge_agent.domain.inspection import (
     Missing,
     MissingReason,
     Outcome,
+    ScanSeen,
     SealSeen,
+    SealStateSeen,
+    SpectrumSeen,
+    TagSeen,
+    Weighed,
 )
 from edge_agent.domain.observation import (
     ContainerCodeRead,
+    Direction,
     Observation,
     PlateRead,
     Presence,
@@ -26,21 +32,43 @@ from edge_agent.domain.observation import (
     RadiationOccupancy,
     RadiationSample,
     SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
 from edge_agent.inspection.vote import Ballot, Ballots, vote_codes, vote_plate
 
-# Ten minutes of one portal, one scanner and two cameras make some 7,000; the rest is counted, not kept.
-MAX_OBSERVATIONS = 20_000
+# Ten minutes of one portal, a scale at seven frames a second, one scanner and two cameras make some 12,000; the rest is
+# counted, not kept.
+MAX_OBSERVATIONS = 30_000
 # Devices send some 500 kB in ten minutes. A byte takes up to eight in the capture's JSON, and the capture must stay
 # below the 64 MiB that a piece of evidence may have, whatever comes in on a line.
 MAX_RAW_BYTES = 2 * 1024 * 1024
 MAX_TALK = 10_000
 # What sensors measured of the vehicle; all else (scans, opaque and malformed lines, states) is what devices say.
-MEASUREMENTS = (PlateRead, ContainerCodeRead, Presence, RadiationSample, RadiationAlarm, RadiationOccupancy)
+MEASUREMENTS = (
+    PlateRead,
+    ContainerCodeRead,
+    Presence,
+    RadiationSample,
+    RadiationAlarm,
+    RadiationOccupancy,
+    SpectroscopicMeasurement,
+    SealState,
+    TagRead,
+    Weight,
+)
 MAX_SEALS = 32
+MAX_TAGS = 48
+MAX_WEIGHTS = 8
 MAX_OCCUPANCIES = 16
+MAX_SPECTRA = 8  # each brings its document, of some megabytes at most
+MAX_SCANS = 16
 MAX_CODES = 8
+# An empty truck scale drifts by an increment or two; the lightest vehicle that it can tell is heavier than this.
+VEHICLE_KG = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +90,13 @@ class Assembly:
         self._plates = Ballots()
         self._codes = Ballots()
         self._seals: dict[str, SealSeen] = {}
+        self._seal_states: list[SealStateSeen] = []
+        self._tags: dict[str, TagSeen] = {}
+        self._weights: dict[str, Weighed] = {}
+        self._spectra: list[SpectrumSeen] = []
+        self._documents: list[Evidence] = []
+        self._scans: list[ScanSeen] = []
+        self._direction: Direction | None = None
         self._occupancies: list[RadiationOccupancy] = []
         self._before = tuple(before)
         self._observations: list[Observation] = []
@@ -73,9 +108,11 @@ class Assembly:
     def join(self, observation: Observation) -> None:
         """Take in an observation that belongs to this vehicle."""
         self._count += 1
+        body = observation.body
+        if isinstance(body, SpectroscopicMeasurement):
+            observation = replace(observation, raw=b"")  # its document is evidence of its own
         if self._has_room(observation):
             self._observations.append(replace(observation, evidence=()))
-        body = observation.body
         match body:
             case PlateRead():
                 device, evidence = observation.device_id, observation.evidence
@@ -87,8 +124,52 @@ class Assembly:
                 self._seals.setdefault(body.number, seal)
             case RadiationOccupancy() if len(self._occupancies) < MAX_OCCUPANCIES:
                 self._occupancies.append(body)
+                self._direction = body.direction or self._direction
+            case Presence():
+                self._direction = body.direction or self._direction
+            case SealState():
+                self._seal_state(SealStateSeen(body, observation.device_id, observation.at))
+            case TagRead():
+                self._tag(TagSeen(body, observation.device_id, observation.at))
+            case Weight() if body.settled and body.kg >= VEHICLE_KG:
+                self._weigh(Weighed(body, observation.device_id, observation.at))
+            case SpectroscopicMeasurement() if len(self._spectra) < MAX_SPECTRA:
+                self._spectra.append(SpectrumSeen(body, observation.device_id, observation.at))
+                self._documents += observation.evidence
             case _:
                 pass  # samples, presence and opaque messages count through the profile and the capture
+
+    def scanned(self, scan: ScanSeen) -> None:
+        """Take in a scan of this vehicle; its files are in the ledger already."""
+        if len(self._scans) < MAX_SCANS:
+            self._scans.append(scan)
+
+    def numbers(self) -> tuple[str, ...]:
+        """The plates and container codes read so far, most supported or not."""
+        return (*(b.text for b in self._plates.ranked()), *(b.text for b in self._codes.ranked()))
+
+    def _seal_state(self, seen: SealStateSeen) -> None:
+        last = next((s.state for s in reversed(self._seal_states) if s.state.number == seen.state.number), None)
+        if (last is None or last.condition != seen.state.condition) and len(self._seal_states) < MAX_SEALS:
+            self._seal_states.append(seen)
+
+    def _tag(self, seen: TagSeen) -> None:
+        known = self._tags.get(seen.tag.epc)
+        if known is None:
+            if len(self._tags) < MAX_TAGS:
+                self._tags[seen.tag.epc] = seen
+            return
+        new, old = seen.tag, known.tag
+        stronger = new if (new.rssi_dbm or float("-inf")) > (old.rssi_dbm or float("-inf")) else old
+        tag = replace(stronger, tid=new.tid or old.tid, memory=new.memory or old.memory)
+        self._tags[new.epc] = replace(known, tag=tag, reads=known.reads + 1)
+
+    def _weigh(self, seen: Weighed) -> None:
+        known = self._weights.get(seen.device_id)
+        if known is None and len(self._weights) >= MAX_WEIGHTS:
+            return
+        if known is None or seen.weight.kg >= known.weight.kg:
+            self._weights[seen.device_id] = seen
 
     def _has_room(self, observation: Observation) -> bool:
         """Measurements have a bound of their own: no device's talk pushes them out of the evidence."""
@@ -105,30 +186,49 @@ class Assembly:
         self._blind.setdefault(device_id, why)
 
     def close(
-        self, closed: Instant, expects: tuple[Expected, ...], providers: Mapping[str, Provider], outcome: Outcome | None
+        self,
+        closed: Instant,
+        expects: tuple[Expected, ...],
+        providers: Mapping[str, Provider],
+        outcome: Outcome | None,
+        earlier_scans: Callable[[Inspection], tuple[ScanSeen, ...]] = lambda _: (),
     ) -> Draft:
-        """The record, with its evidence. `outcome` overrides Complete or Incomplete (a passage that was given up)."""
+        """The record, with its evidence. `outcome` overrides Complete or Incomplete (a passage that was given up).
+
+        `earlier_scans` gives the scans that came before the vehicle, by what was read of it.
+        """
         plate = vote_plate(self._plates)
         codes = vote_codes(self._codes)[:MAX_CODES]
-        learnt = {
-            Expected.PLATE: plate is not None,
-            Expected.CONTAINER_CODE: bool(codes),
-            Expected.SEAL: bool(self._seals),
-            Expected.RADIATION: bool(self._occupancies),
-        }
-        missing = tuple(self._missing(what, providers) for what in expects if not learnt[what])
         inspection = Inspection(
             id=self.id,
             lane_id=self.lane_id,
             opened=self.opened,
             closed=closed,
-            outcome=outcome or (Incomplete(missing) if missing else Complete()),
+            outcome=Complete(),
             plate=plate[0] if plate else None,
             container_codes=tuple(code for code, _ in codes),
             seals=tuple(self._seals.values()),
             radiation=tuple(self._occupancies),
             observations=self._count,
+            seal_states=tuple(self._seal_states),
+            tags=tuple(self._tags.values()),
+            weights=tuple(self._weights.values()),
+            spectra=tuple(self._spectra),
+            direction=self._direction,
         )
+        scans = (*earlier_scans(inspection), *self._scans)[:MAX_SCANS]
+        learnt = {
+            Expected.PLATE: plate is not None,
+            Expected.CONTAINER_CODE: bool(codes),
+            Expected.SEAL: bool(self._seals or self._seal_states),
+            Expected.RADIATION: bool(self._occupancies or self._spectra),
+            Expected.TAG: bool(self._tags),
+            Expected.WEIGHT: bool(self._weights),
+            Expected.SCAN: bool(scans),
+        }
+        missing = tuple(self._missing(what, providers) for what in expects if not learnt[what])
+        how = outcome or (Incomplete(missing) if missing else Complete())
+        inspection = replace(inspection, outcome=how, scans=scans)
         winners = ([plate[1]] if plate else []) + [ballot for _, ballot in codes]
         return Draft(InspectionClosed(inspection), closed, self._evidence(winners))
 
@@ -139,12 +239,14 @@ class Assembly:
         blind = [f"{device}: {self._blind[device]}" for device in devices if device in self._blind]
         if len(blind) == len(devices):
             return Missing(what, MissingReason.COULD_NOT_LOOK, "; ".join(blind))
-        return Missing(what, MissingReason.NOT_SEEN, "; ".join(blind))
+        late = ["had not come when the vehicle left"] if what is Expected.SCAN else []
+        return Missing(what, MissingReason.NOT_SEEN, "; ".join([*blind, *late]))
 
     def _evidence(self, winners: list[Ballot]) -> tuple[Evidence, ...]:
         everything = (*self._before, *self._observations)
         files = [radiation_profile(everything), raw_capture(everything)]
-        pieces = [*(e for ballot in winners for e in ballot.evidence), *(f for f in files if f is not None)]
+        pictures = (e for ballot in winners for e in ballot.evidence)
+        pieces = [*pictures, *self._documents, *(f for f in files if f is not None)]
         return tuple({piece.sha256: piece for piece in pieces}.values())
 
 

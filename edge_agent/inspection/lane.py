@@ -19,8 +19,14 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
    opens another inspection, and is reported once for each text.
 8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such, once a minute and
    number.
-9. A radiation alarm and a change of a device are events of their own, at once.
+9. A radiation alarm and a change of a device are events of their own, at once. A set-up that a device states is one
+   when it is the first or differs from the last.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
+11. A tag, or a seal's condition, while no inspection is open is reported like a seal; a spectrum like an occupancy.
+12. A scale counts with what it settled on. It holds an inspection open while a vehicle stands on it, and its frames
+    while nothing does say nothing of any vehicle.
+13. A scan is an event of its own, at once, whether its vehicle has come, has left or never will; which vehicle it
+    belongs to is decided in inspection/scans.py.
 
 Known limitation: a lane does not know yet where along it its devices stand. A plate that a camera sees of the *next*
 vehicle, before the presence device does, is taken for one of the vehicle that is still open.
@@ -32,7 +38,13 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from edge_agent.domain.clock import Instant
-from edge_agent.domain.event import AlarmRaised, DeviceChanged, Draft, InspectionOpened, Unassigned
+from edge_agent.domain.event import (
+    AlarmRaised,
+    DeviceChanged,
+    Draft,
+    InspectionOpened,
+    Unassigned,
+)
 from edge_agent.domain.inspection import Abandoned, Expected, Outcome
 from edge_agent.domain.observation import (
     ContainerCodeRead,
@@ -55,7 +67,8 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
-from edge_agent.inspection.assemble import Assembly, Provider
+from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
+from edge_agent.inspection.scans import Scans
 
 # What a portal said of its background in the last minutes belongs into the next vehicle's profile.
 CONTEXT_OBSERVATIONS = 64
@@ -73,6 +86,7 @@ class LaneRules:
     expects: tuple[Expected, ...]
     settle_s: float = 3.0
     longest_s: float = 600.0
+    scan_delay_s: float = 120.0
 
 
 @dataclass(slots=True)
@@ -100,6 +114,8 @@ class Lane:
         self._garbage: dict[str, _Garbage] = {}
         self._last_raw: dict[str, bytes] = {}
         self._stray: dict[str, float] = {}
+        self._setups: dict[str, dict[str, str]] = {}
+        self._scans = Scans(rules.lane_id, rules.scan_delay_s)
 
     @property
     def busy(self) -> bool:
@@ -119,19 +135,32 @@ class Lane:
             case ContainerCodeRead():
                 return self._sighting(observation, "container_code", body.code)
             case SealRead():
-                return self._join(observation) if self._open else self._stray_seal(observation, body.number)
+                return self._join(observation) if self._open else self._once_a_minute(observation, body.number)
+            case SealState():
+                said = f"{body.number} {body.condition}"
+                return self._join(observation) if self._open else self._once_a_minute(observation, said)
+            case TagRead():
+                return self._join(observation) if self._open else self._once_a_minute(observation, body.epc)
+            case Weight():
+                return self._weight(observation, body)
+            case ScanImage():
+                return self._scan(observation, body)
+            case SpectroscopicMeasurement() if self._open is None:
+                return [Draft(Unassigned(observation), observation.at, observation.evidence)]
+            case SpectroscopicMeasurement():
+                return self._join(observation)
             case RadiationOccupancy():
                 return self._join(observation) if self._open else [Draft(Unassigned(observation), observation.at)]
-            case SealState() | TagRead() | Weight() | SpectroscopicMeasurement() | ScanImage():
-                return self._join(observation)
             case RadiationSample() | Opaque():
                 if self._open is None and not self._blocked:  # a blocked lane's samples are not of the next vehicle
                     self._context.append(observation)
                 return self._join(observation)
             case RadiationAlarm():
                 return [*self._join(observation), self._alarm(observation, body)]
-            case DeviceFault() | DeviceStatus() | DeviceSetup():
+            case DeviceFault() | DeviceStatus():
                 return self._device(observation, body)
+            case DeviceSetup():
+                return self._setup(observation, body)
             case Malformed():
                 return self._malformed(observation)
             case _:
@@ -189,12 +218,26 @@ class Lane:
             return [Draft(Unassigned(observation), observation.at)]
         return [*self._begin(observation, cause), *self._join(observation)]
 
+    def _weight(self, observation: Observation, weight: Weight) -> list[Draft]:
+        if weight.kg >= VEHICLE_KG:
+            return self._join(observation)
+        self._record_only(observation)
+        return []
+
+    def _scan(self, observation: Observation, scan: ScanImage) -> list[Draft]:
+        received = self._scans.received(observation, scan, self._open.numbers() if self._open else ())
+        if self._open is not None and received.inspection_id == self._open.id:
+            self._open.scanned(received.scan)
+            self._join(observation)
+        return [Draft(received, observation.at, observation.evidence)]
+
     def _begin(self, observation: Observation, cause: str) -> list[Draft]:
         self._open = Assembly(self._new_id(), self._rules.lane_id, observation.at, self._context)
         self._context.clear()
         self._reported.clear()
         self._blocked = False
         self._last_activity = observation.at.monotonic
+        self._scans.opened(self._open.id, observation.at)
         for device, why in self._down.items():
             self._open.was_blind(device, why)
         return [Draft(InspectionOpened(self._open.id, self._rules.lane_id, cause), observation.at)]
@@ -208,7 +251,7 @@ class Lane:
     def _close(self, now: Instant, outcome: Outcome | None = None) -> list[Draft]:
         if self._open is None:
             return []
-        draft = self._open.close(now, self._rules.expects, self._providers, outcome)
+        draft = self._open.close(now, self._rules.expects, self._providers, outcome, self._scans.closed)
         self._open = None
         self._been_occupied = set(self._occupied)
         self._last_closed = now.monotonic
@@ -229,6 +272,16 @@ class Lane:
             self._status(device, what)
         self._record_only(observation)
         return [Draft(DeviceChanged(device, self._rules.lane_id, what), observation.at)]
+
+    def _setup(self, observation: Observation, setup: DeviceSetup) -> list[Draft]:
+        known = self._setups.setdefault(observation.device_id, {})
+        new = {name: value for name, value in setup.values if known.get(name) != value}
+        changed = tuple(name for name in new if name in known)
+        known.update(new)
+        if not new:
+            self._record_only(observation)
+            return []
+        return self._device(observation, replace(setup, changed=changed))
 
     def _status(self, device: str, status: DeviceStatus) -> None:
         provider = self._providers.get(device)
@@ -258,9 +311,9 @@ class Lane:
         self._garbage[observation.device_id] = _Garbage(now)
         return [Draft(Unassigned(replace(observation, body=body)), observation.at)]
 
-    def _stray_seal(self, observation: Observation, number: str) -> list[Draft]:
+    def _once_a_minute(self, observation: Observation, number: str) -> list[Draft]:
         now = observation.at.monotonic
-        self._stray = {seal: at for seal, at in self._stray.items() if now - at < MALFORMED_EVERY_S}
+        self._stray = {said: at for said, at in self._stray.items() if now - at < MALFORMED_EVERY_S}
         if number in self._stray:
             return []
         self._stray[number] = now

@@ -3,8 +3,9 @@
 Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others.
 """
 
-from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, Unassigned
+from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, ScanReceived, Unassigned
 from edge_agent.domain.inspection import Abandoned, Complete, Incomplete, Inspection
+from edge_agent.domain.observation import SealCondition
 
 
 def in_words(draft: Draft) -> str:
@@ -17,6 +18,9 @@ def in_words(draft: Draft) -> str:
             return _inspection(body.inspection)
         case AlarmRaised():
             return f"RADIATION ALARM {body.kind} at {body.device_id}, counts {' '.join(map(str, body.counts))}"
+        case ScanReceived():
+            belongs = "" if body.inspection_id else ", which belongs to no vehicle known"
+            return f"scan from {body.scan.device_id}{belongs}"
         case Unassigned():
             observation = body.observation
             return f"belongs to no vehicle: {type(observation.body).__name__} of {observation.device_id}"
@@ -36,6 +40,16 @@ def _inspection(inspection: Inspection) -> str:
     seen = ["plate"] if inspection.plate else []
     seen += ["container code" + ("" if c.check_digit_ok else " (check digit)") for c in inspection.container_codes]
     seen += ["seal" for _ in inspection.seals]
+    seen += [
+        f"SEAL {s.state.condition.replace('_', ' ').upper()}"
+        for s in inspection.seal_states
+        if s.state.condition is not SealCondition.PRESENT
+    ]
+    seen += (
+        ["tag" for _ in inspection.tags] + ["weight" for _ in inspection.weights] + ["scan" for _ in inspection.scans]
+    )
+    if any(s.measurement.gamma_alarm or s.measurement.neutron_alarm for s in inspection.spectra):
+        seen.append("SPECTROSCOPIC ALARM")
     if any(o.gamma_alarm or o.neutron_alarm for o in inspection.radiation):
         seen.append("RADIATION ALARM")
     if any(o.disagreement for o in inspection.radiation):

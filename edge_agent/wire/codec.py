@@ -7,7 +7,16 @@ from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus, Observation
 from edge_agent.wire.chain import Head
-from edge_agent.wire.codec_inspection import RADIATION, evidence_ref, inspection, instant, scan
+from edge_agent.wire.codec_inspection import (
+    MAX_NUMBER,
+    MAX_WORDS,
+    RADIATION,
+    clip,
+    evidence_ref,
+    inspection,
+    instant,
+    scan,
+)
 from edge_agent.wire.codec_words import in_words
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
@@ -19,6 +28,7 @@ _STATES = {
 }
 # A device can send any bytes; an event stays well below the envelope's limit, and the whole is in the raw capture.
 MAX_RAW_BYTES = 4096
+MAX_SETTINGS = 128
 
 
 def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, ...] = ()) -> bytes:
@@ -70,17 +80,25 @@ def _alarm(alarm: domain.AlarmRaised) -> wire.AlarmRaised:
     )
 
 
-def _device_changed(changed: domain.DeviceChanged) -> wire.DeviceChanged:
-    message = wire.DeviceChanged(device_id=changed.device_id, lane_id=changed.lane_id)
-    what = changed.what
+def _device_changed(said: domain.DeviceChanged) -> wire.DeviceChanged:
+    message = wire.DeviceChanged(device_id=said.device_id, lane_id=said.lane_id)
+    what = said.what
     match what:
         case DeviceStatus():
-            message.status.CopyFrom(wire.DeviceStatus(state=_STATES[what.state], detail=what.detail))
+            message.status.CopyFrom(
+                wire.DeviceStatus(state=_STATES[what.state], detail=clip(what.detail, MAX_RAW_BYTES))
+            )
         case DeviceFault():
-            message.fault.CopyFrom(wire.DeviceFault(fault=what.fault.value, active=what.active, detail=what.detail))
+            message.fault.CopyFrom(
+                wire.DeviceFault(fault=what.fault.value, active=what.active, detail=clip(what.detail, MAX_RAW_BYTES))
+            )
         case DeviceSetup():
-            values = [wire.Setting(name=name, value=value) for name, value in what.values]
-            message.setup.CopyFrom(wire.DeviceSetup(values=values, changed=what.changed))
+            values = [
+                wire.Setting(name=clip(name, MAX_NUMBER), value=clip(value, MAX_WORDS))
+                for name, value in what.values[:MAX_SETTINGS]
+            ]
+            changed = [clip(name, MAX_NUMBER) for name in what.changed[:MAX_SETTINGS]]
+            message.setup.CopyFrom(wire.DeviceSetup(values=values, changed=changed))
         case _:
             assert_never(what)
     return message
@@ -93,6 +111,6 @@ def _unassigned(observation: Observation) -> wire.Unassigned:
         lane_id=observation.lane_id,
         device_id=observation.device_id,
         kind=kind,
-        text=text,
+        text=clip(text, MAX_RAW_BYTES),
         raw=observation.raw[:MAX_RAW_BYTES],
     )

@@ -1,5 +1,6 @@
 """One vehicle's record, from the domain's words to the wire's messages."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from edge_agent.domain.clock import ClockState, Instant
@@ -19,7 +20,7 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
-from edge_agent.domain.observation import CharacterRead, Direction, RadiationKind, RadiationOccupancy
+from edge_agent.domain.observation import CharacterRead, Direction, Nuclide, RadiationKind, RadiationOccupancy
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _CLOCK_STATES = {
@@ -39,6 +40,22 @@ RADIATION = {
     RadiationKind.GAMMA: wire.RADIATION_KIND_GAMMA,
     RadiationKind.NEUTRON: wire.RADIATION_KIND_NEUTRON,
 }
+
+
+# Devices can state texts of any length. Cut to these, the fullest inspection fits its envelope; the whole is in the
+# raw capture and in the files themselves.
+MAX_NUMBER = 64
+MAX_WORDS = 200
+MAX_MEMORY = 256
+MAX_NUCLIDES = 32
+MAX_FILES = 8
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, the last of them an ellipsis where something is missing."""
+    if len(text.encode()) <= limit:
+        return text
+    return text.encode()[: limit - 3].decode(errors="ignore") + "…"
 
 
 def instant(at: Instant) -> wire.Instant:
@@ -144,9 +161,9 @@ def _direction(direction: Direction | None) -> wire.Direction.ValueType | None:
 def _seal_state(seen: SealStateSeen) -> wire.SealState:
     state = seen.state
     return wire.SealState(
-        number=state.number,
+        number=clip(state.number, MAX_NUMBER),
         condition=state.condition.value,
-        detail=state.detail,
+        detail=clip(state.detail, MAX_WORDS),
         device_id=seen.device_id,
         at=instant(seen.at),
     )
@@ -155,12 +172,12 @@ def _seal_state(seen: SealStateSeen) -> wire.SealState:
 def _tag(seen: TagSeen) -> wire.TagSeen:
     tag = seen.tag
     return wire.TagSeen(
-        epc=tag.epc,
-        text=tag.text,
+        epc=clip(tag.epc, MAX_MEMORY),
+        text=clip(tag.text, MAX_MEMORY),
         antenna=tag.antenna,
         rssi_dbm=tag.rssi_dbm,
-        tid=tag.tid,
-        memory=tag.memory,
+        tid=clip(tag.tid, MAX_NUMBER),
+        memory=clip(tag.memory, MAX_MEMORY),
         reads=seen.reads,
         device_id=seen.device_id,
         at=instant(seen.at),
@@ -171,8 +188,8 @@ def _weighed(seen: Weighed) -> wire.Weighed:
     weight = seen.weight
     return wire.Weighed(
         kg=weight.kg,
-        shown=weight.shown,
-        unit=weight.unit,
+        shown=clip(weight.shown, MAX_NUMBER),
+        unit=clip(weight.unit, MAX_NUMBER),
         gross=weight.gross,
         tare_kg=weight.tare_kg,
         device_id=seen.device_id,
@@ -183,33 +200,40 @@ def _weighed(seen: Weighed) -> wire.Weighed:
 def _spectrum(seen: SpectrumSeen) -> wire.Spectrum:
     measured = seen.measurement
     return wire.Spectrum(
-        instrument=measured.instrument,
+        instrument=clip(measured.instrument, MAX_WORDS),
         live_s=measured.live_s,
         real_s=measured.real_s,
         gamma_counts=measured.gamma_counts,
         neutron_counts=measured.neutron_counts,
         gamma_alarm=measured.gamma_alarm,
         neutron_alarm=measured.neutron_alarm,
-        nuclides=[wire.Nuclide(name=n.name, confidence=n.confidence, category=n.category) for n in measured.nuclides],
+        nuclides=_nuclides(measured.nuclides),
         speed_kmh=measured.speed_kmh,
         device_id=seen.device_id,
         at=instant(seen.at),
     )
 
 
+def _nuclides(nuclides: Sequence[Nuclide]) -> list[wire.Nuclide]:
+    return [
+        wire.Nuclide(name=clip(n.name, MAX_NUMBER), confidence=n.confidence, category=clip(n.category, MAX_NUMBER))
+        for n in nuclides[:MAX_NUCLIDES]
+    ]
+
+
 def scan(seen: ScanSeen) -> wire.Scan:
     """A scan with the digests of its files."""
     image = seen.scan
     return wire.Scan(
-        scan_id=image.scan_id,
-        format=image.format,
-        vehicle_number=image.vehicle_number,
+        scan_id=clip(image.scan_id, MAX_WORDS),
+        format=clip(image.format, MAX_NUMBER),
+        vehicle_number=clip(image.vehicle_number, MAX_NUMBER),
         width=image.width,
         height=image.height,
-        note=image.note,
-        device_time=seen.device_time,
+        note=clip(image.note, MAX_WORDS),
+        device_time=clip(seen.device_time, MAX_NUMBER),
         device_id=seen.device_id,
         at=instant(seen.at),
         joined_by=seen.how.value,
-        files=[evidence_ref(ref) for ref in seen.files],
+        files=[evidence_ref(ref) for ref in seen.files[:MAX_FILES]],
     )

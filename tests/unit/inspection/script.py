@@ -28,6 +28,7 @@ from edge_agent.domain.observation import (
     DeviceSetup,
     DeviceState,
     DeviceStatus,
+    Nuclide,
     Observation,
     PlateRead,
     Presence,
@@ -35,7 +36,13 @@ from edge_agent.domain.observation import (
     RadiationKind,
     RadiationOccupancy,
     RadiationSample,
+    ScanImage,
+    SealCondition,
     SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
 )
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import Lane, LaneRules
@@ -96,6 +103,32 @@ def picture(text: str) -> tuple[Evidence, ...]:
     return (Evidence(EvidenceKind.FRAME, "image/jpeg", text.encode()),)
 
 
+def tag(epc: str, rssi_dbm: float | None = None, tid: str = "") -> TagRead:
+    return TagRead(epc, "", 1, rssi_dbm, tid)
+
+
+def seal_state(number: str, condition: SealCondition = SealCondition.PRESENT) -> SealState:
+    return SealState(number, condition)
+
+
+def weight(kg: float, settled: bool = True) -> Weight:
+    return Weight(kg, settled, f"{kg:.0f}", "kg", True)
+
+
+def spectrum(*nuclides: str, gamma_alarm: bool = False) -> SpectroscopicMeasurement:
+    return SpectroscopicMeasurement(
+        "maker model 1", 3.0, 3.1, 900, 2, gamma_alarm, False, tuple(Nuclide(name, 0.9) for name in nuclides)
+    )
+
+
+def scan(scan_id: str, vehicle_number: str = "") -> ScanImage:
+    return ScanImage(scan_id, "dicos", vehicle_number, 800, 600)
+
+
+def setup(**values: str) -> DeviceSetup:
+    return DeviceSetup(tuple(values.items()))
+
+
 ARRIVES, DEPARTS = Presence(True), Presence(False)
 
 
@@ -116,10 +149,17 @@ class Script:
             self.said()
 
     def at(
-        self, seconds: float, device: str, body: Body, raw: bytes = b"", evidence: tuple[Evidence, ...] = ()
+        self,
+        seconds: float,
+        device: str,
+        body: Body,
+        raw: bytes = b"",
+        evidence: tuple[Evidence, ...] = (),
+        device_time: str = "",
     ) -> "Script":
         self.until(seconds)
-        observation = Observation(f"o{next(self._ids)}", device, "1", instant(seconds), body, raw, evidence)
+        place = (f"o{next(self._ids)}", device, "1", instant(seconds))
+        observation = Observation(*place, body, raw, evidence, device_time)
         self.observed.append(observation)
         self.drafts += self.lane.observe(observation)
         return self

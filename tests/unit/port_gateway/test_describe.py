@@ -13,19 +13,34 @@ from edge_agent.domain.inspection import (
     Inspection,
     Missing,
     MissingReason,
+    ScanJoin,
+    ScanSeen,
     SealSeen,
+    SealStateSeen,
+    SpectrumSeen,
+    TagSeen,
     Voted,
     VotedCode,
+    Weighed,
 )
 from edge_agent.domain.observation import (
     DeviceFault,
+    DeviceSetup,
     DeviceState,
     DeviceStatus,
+    Direction,
     FaultKind,
+    Nuclide,
     Observation,
     RadiationKind,
     RadiationOccupancy,
+    ScanImage,
+    SealCondition,
     SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
 )
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
@@ -55,6 +70,17 @@ MISSING = (
     Missing(Expected.PLATE, MissingReason.NOT_SEEN),
     Missing(Expected.CONTAINER_CODE, MissingReason.COULD_NOT_LOOK),
 )
+SCAN = ScanSeen(ScanImage("s1", "dicos", "AAA111"), "x-ray", AT, ScanJoin.NUMBER)
+CAESIUM = SpectroscopicMeasurement("maker", 3.0, 3.0, 900, 1, True, False, (Nuclide("Cs-137"),))
+SCANNED = closed(
+    outcome=Complete(),
+    direction=Direction.BACKWARD,
+    seal_states=(SealStateSeen(SealState("ES-1", SealCondition.BROKEN), "reader", AT),),
+    tags=(TagSeen(TagRead("414E414D31", "ANAM1"), "reader", AT),),
+    weights=(Weighed(Weight(30_480, True, "30480", "kg"), "scale", AT),),
+    scans=(SCAN,),
+    spectra=(SpectrumSeen(CAESIUM, "n42", AT),),
+)
 READ = Observation("o", "scanner-1", "lane-1", AT, SealRead("X1\x1b[31m2"))
 
 SHOWN: list[tuple[domain.EventBody, list[str]]] = [
@@ -74,6 +100,15 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
         ["device camera-1 offline (refused)"],
     ),
     (domain.DeviceChanged("p", "lane-1", DeviceFault(FaultKind.TAMPER, False)), ["fault tamper is over"]),
+    (SCANNED, ["drove BACKWARD", "SEAL ES-1 BROKEN", "tag ANAM1", "30480 kg"]),
+    (SCANNED, ["scan s1 (dicos, by number) that states AAA111", "spectrum ALARM: Cs-137"]),
+    (domain.ScanReceived("i-7", "lane-1", SCAN), ["scan s1", "from x-ray of inspection i-7"]),
+    (domain.ScanReceived("", "lane-1", SCAN), ["belongs to NO vehicle known"]),
+    (
+        domain.DeviceChanged("p", "lane-1", DeviceSetup((("n_sigma", "9.9"), ("hold", "1")), ("n_sigma",))),
+        ["device p set-up CHANGED (n_sigma = 9.9)"],
+    ),
+    (domain.DeviceChanged("p", "lane-1", DeviceSetup((("n_sigma", "9.9"),))), ["says how it is set up"]),
     (domain.Unassigned(READ), ["belongs to no vehicle", "scanner-1"]),
 ]
 

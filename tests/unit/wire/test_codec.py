@@ -1,5 +1,6 @@
 """Everything that the domain can say arrives in the event, field by field."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -11,10 +12,11 @@ from edge_agent.domain.event import (
     EventBody,
     InspectionClosed,
     InspectionOpened,
+    ScanReceived,
     SessionOpened,
     Unassigned,
 )
-from edge_agent.domain.evidence import Evidence, EvidenceKind
+from edge_agent.domain.evidence import Evidence, EvidenceKind, EvidenceRef
 from edge_agent.domain.inspection import (
     Abandoned,
     Complete,
@@ -24,26 +26,54 @@ from edge_agent.domain.inspection import (
     Missing,
     MissingReason,
     Outcome,
+    ScanJoin,
+    ScanSeen,
     SealSeen,
+    SealStateSeen,
+    SpectrumSeen,
+    TagSeen,
     Voted,
     VotedCode,
+    Weighed,
 )
 from edge_agent.domain.observation import (
     Body,
     CharacterRead,
     DeviceFault,
+    DeviceSetup,
     DeviceState,
     DeviceStatus,
+    Direction,
     FaultKind,
     Malformed,
     Observation,
     Opaque,
     RadiationKind,
+    SealCondition,
+    SealState,
+    TagRead,
+    Weight,
 )
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import MAX_RAW_BYTES, event_payload
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
-from tests.unit.inspection.script import ARRIVES, alarm, code, instant, occupancy, plate, sample, seal, status
+from tests.unit.inspection.script import (
+    ARRIVES,
+    alarm,
+    code,
+    instant,
+    occupancy,
+    plate,
+    sample,
+    scan,
+    seal,
+    seal_state,
+    setup,
+    spectrum,
+    status,
+    tag,
+    weight,
+)
 
 HEAD = Head("spiffe://uslrd/booth/lane-1", bytes(16), 41, b"h" * 32)
 
@@ -90,6 +120,69 @@ def test_an_inspection() -> None:
     assert message.observations == 12
 
 
+def test_an_inspection_with_every_device() -> None:
+    at = instant(3)
+    ref = EvidenceRef(EvidenceKind.SCAN, "application/dicom", b"s" * 32, 9)
+    whole = TagRead("414E", "AN", 2, -61.5, "E280", "00FF")
+    weighed = Weight(30_480, True, "30480", "kg", False, 120.0)
+    seen = ScanSeen(scan("s1", "AAA111"), "x-ray", at, ScanJoin.NUMBER, (ref,), "2026-01-01T00:00:00Z")
+    drove = replace(occupancy(1), suppression=0.21, direction=Direction.FORWARD)
+    message = inspection(
+        Complete(),
+        seal_states=(SealStateSeen(SealState("ES-1", SealCondition.OTHER_NUMBER, "says ES-2"), "reader", at),),
+        tags=(TagSeen(whole, "reader", at, 4), TagSeen(TagRead("E2"), "reader", at)),
+        weights=(Weighed(weighed, "scale", at), Weighed(Weight(1000, True, "1.0", "t"), "scale-2", at)),
+        spectra=(SpectrumSeen(spectrum("Cs-137", gamma_alarm=True), "n42", at),),
+        scans=(seen,),
+        radiation=(drove,),
+        direction=Direction.BACKWARD,
+    )
+    [state] = message.seal_states
+    assert (state.number, state.condition, state.detail, state.device_id) == (
+        "ES-1",
+        "other_number",
+        "says ES-2",
+        "reader",
+    )
+    known, unknown = message.tags
+    assert (known.epc, known.text, known.antenna, known.rssi_dbm) == ("414E", "AN", 2, -61.5)
+    assert (known.tid, known.memory, known.reads) == ("E280", "00FF", 4)
+    assert not unknown.HasField("antenna")
+    assert not unknown.HasField("rssi_dbm")
+    net, plain = message.weights
+    assert (net.kg, net.shown, net.unit, net.gross, net.tare_kg) == (30_480, "30480", "kg", False, 120.0)
+    assert net.HasField("gross")
+    assert not plain.HasField("gross")
+    assert not plain.HasField("tare_kg")
+    [measured] = message.spectra
+    assert (measured.instrument, measured.live_s, measured.real_s) == ("maker model 1", 3.0, 3.1)
+    assert (measured.gamma_counts, measured.neutron_counts, measured.gamma_alarm) == (900, 2, True)
+    assert (measured.nuclides[0].name, measured.nuclides[0].confidence) == ("Cs-137", 0.9)
+    assert not measured.HasField("speed_kmh")
+    [image] = message.scans
+    assert (image.scan_id, image.format, image.vehicle_number, image.joined_by) == ("s1", "dicos", "AAA111", "number")
+    assert (image.width, image.height, image.device_time) == (800, 600, "2026-01-01T00:00:00Z")
+    assert (image.files[0].kind, image.files[0].sha256, image.files[0].size) == ("scan", b"s" * 32, 9)
+    assert (message.radiation[0].suppression, message.radiation[0].direction) == (0.21, wire.DIRECTION_FORWARD)
+    assert message.direction == wire.DIRECTION_BACKWARD
+    assert all(m.at.monotonic_ns == 3_000_000_000 for m in (state, known, net, measured, image))
+    assert not inspection(Complete()).HasField("direction")
+
+
+def test_a_scan_that_came() -> None:
+    seen = ScanSeen(scan("s1"), "x-ray", instant(3), ScanJoin.NONE)
+    received = encoded(ScanReceived("", "1", seen)).scan_received
+    assert (received.inspection_id, received.lane_id) == ("", "1")
+    assert (received.scan.scan_id, received.scan.joined_by) == ("s1", "none")
+
+
+def test_a_set_up() -> None:
+    said = DeviceSetup((("n_sigma", "5.0"), ("hold_in", "10")), ("n_sigma",))
+    changed = encoded(DeviceChanged("portal", "1", said)).device_changed
+    assert [(s.name, s.value) for s in changed.setup.values] == [("n_sigma", "5.0"), ("hold_in", "10")]
+    assert list(changed.setup.changed) == ["n_sigma"]
+
+
 def test_outcomes() -> None:
     missing = Missing(Expected.PLATE, MissingReason.COULD_NOT_LOOK, "front: offline")
     message = inspection(Incomplete((missing,)))
@@ -115,6 +208,15 @@ _EVERY_BODY: list[tuple[Body, str, str]] = [
     (plate("ABC123"), "plate", "ABC123"),
     (code("CSQU3054383"), "container_code", "CSQU3054383"),
     (seal("ML-1234567"), "seal", "ML-1234567"),
+    (seal_state("ES-100", SealCondition.BROKEN), "seal_state", "ES-100 broken"),
+    (tag("E200"), "tag", "E200"),
+    (replace(tag("414E"), text="AN"), "tag", "AN"),
+    (weight(30_480), "weight", "30480 kg"),
+    (weight(30_480, settled=False), "weight", "30480 kg in motion"),
+    (spectrum("Cs-137", "K-40"), "spectrum", "Cs-137, K-40"),
+    (spectrum(), "spectrum", "no nuclide"),
+    (scan("s1", "AAA111"), "scan", "s1 AAA111"),
+    (setup(n_sigma="5.0"), "device_setup", "n_sigma=5.0"),
     (sample(1, 2), "radiation_sample", "1 2"),
     (alarm(1, 2), "radiation_alarm", "gamma"),
     (occupancy(7), "radiation_occupancy", "7"),

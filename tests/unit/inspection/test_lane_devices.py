@@ -1,0 +1,185 @@
+"""What a lane makes of seals, tags, scales, spectroscopic portals and of what devices say of their set-up."""
+
+from dataclasses import replace
+
+import pytest
+
+from edge_agent.domain.event import DeviceChanged, Unassigned
+from edge_agent.domain.evidence import Evidence, EvidenceKind
+from edge_agent.domain.inspection import Complete, Expected
+from edge_agent.domain.observation import (
+    Body,
+    DeviceSetup,
+    Direction,
+    Nuclide,
+    Presence,
+    ScanImage,
+    SealCondition,
+    SealState,
+    TagRead,
+    Weight,
+)
+from edge_agent.wire.chain import Head
+from edge_agent.wire.codec import event_payload
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from tests.unit.inspection.script import (
+    ARRIVES,
+    DEPARTS,
+    Script,
+    code,
+    occupancy,
+    plate,
+    seal,
+    seal_state,
+    setup,
+    spectrum,
+    tag,
+    weight,
+)
+
+
+def passing(*expects: Expected) -> Script:
+    return Script(expects=expects).at(10, "portal", ARRIVES)
+
+
+def test_rule_12_the_largest_settled_weight_counts() -> None:
+    script = passing(Expected.WEIGHT)
+    for at, kg, settled in ((11, 9_000, True), (12, 31_000, False), (13, 30_480, True), (14, 12_000, True)):
+        script.at(at, "scale", weight(kg, settled))
+    script.at(15, "portal", DEPARTS).until(20)
+    assert script.said() == ["opened by presence", "closed - complete"]
+    [weighed] = script.closed[0].weights
+    assert (weighed.weight.kg, weighed.device_id, weighed.at.monotonic) == (30_480, "scale", 13)
+
+
+def test_rule_12_an_unsettled_weight_does_not_count() -> None:
+    script = passing(Expected.WEIGHT).at(11, "scale", weight(30_000, settled=False)).at(12, "portal", DEPARTS).until(20)
+    assert script.said() == ["opened by presence", "closed - without weight (could_not_look)"]
+
+
+def test_rule_12_an_empty_scale_does_not_hold_the_inspection_open() -> None:
+    script = passing().at(12, "portal", DEPARTS)
+    for tenth in range(120, 200):
+        script.at(tenth / 10, "scale", weight(20))
+    assert script.said() == ["opened by presence", "closed - complete"]
+    assert script.closed[0].closed.monotonic == pytest.approx(15)
+    assert script.closed[0].weights == ()
+
+
+def test_rule_12_a_vehicle_on_the_scale_does() -> None:
+    script = passing().at(12, "portal", DEPARTS)
+    for second in range(13, 40, 2):
+        script.at(second, "scale", weight(30_000))
+    assert script.said() == ["opened by presence"]
+
+
+def test_a_weight_alone_opens_nothing() -> None:
+    script = Script(expects=()).at(10, "scale", weight(30_000)).until(60)
+    assert script.said() == []
+
+
+def test_each_change_of_a_seal_is_kept_once() -> None:
+    script = passing(Expected.SEAL)
+    for at, condition in enumerate([SealCondition.PRESENT, SealCondition.PRESENT, SealCondition.BROKEN], start=11):
+        script.at(at, "reader", seal_state("ES-100", condition))
+    script.at(14, "reader", seal_state("ES-200")).at(15, "portal", DEPARTS).until(30)
+    script.said()
+    inspection = script.closed[0]
+    assert [(s.state.number, s.state.condition.value, s.at.monotonic) for s in inspection.seal_states] == [
+        ("ES-100", "present", 11),
+        ("ES-100", "broken", 13),
+        ("ES-200", "present", 14),
+    ]
+    assert inspection.outcome == Complete()
+
+
+def test_the_strongest_read_of_a_tag_stays_and_nothing_known_of_it_is_lost() -> None:
+    script = passing(Expected.TAG)
+    script.at(11, "reader", tag("E200", -61.5, tid="E280")).at(12, "reader", tag("E200", -48)).at(
+        13, "reader", tag("E2")
+    )
+    script.at(14, "portal", DEPARTS).until(30).said()
+    first, second = script.closed[0].tags
+    assert (first.tag.epc, first.tag.rssi_dbm, first.tag.tid, first.reads) == ("E200", -48, "E280", 2)
+    assert first.at.monotonic == 11
+    assert (second.tag.epc, second.tag.rssi_dbm, second.reads) == ("E2", None, 1)
+
+
+@pytest.mark.parametrize("body", [seal("S-1000"), tag("E200"), seal_state("ES-100", SealCondition.BROKEN)])
+def test_rule_11_without_a_vehicle_it_is_reported_once_a_minute(body: Body) -> None:
+    script = Script().at(10, "reader", body).at(20, "reader", body).at(75, "reader", body)
+    assert script.said() == [f"unassigned {type(body).__name__}"] * 2
+
+
+def test_rule_11_a_seal_that_breaks_is_news_within_the_minute() -> None:
+    script = (
+        Script().at(10, "reader", seal_state("ES-100")).at(20, "reader", seal_state("ES-100", SealCondition.BROKEN))
+    )
+    assert script.said() == ["unassigned SealState"] * 2
+
+
+DOCUMENT = Evidence(EvidenceKind.N42, "application/xml", b"<RadInstrumentData/>")
+
+
+def test_a_spectrum_counts_as_radiation_and_its_document_is_evidence() -> None:
+    script = passing(Expected.RADIATION).at(12, "n42", spectrum("Cs-137"), b"\x02<RadI", (DOCUMENT,))
+    script.at(13, "portal", DEPARTS).until(30)
+    assert script.said() == ["opened by presence", "closed - complete"]
+    assert script.closed[0].spectra[0].measurement.nuclides[0].name == "Cs-137"
+    assert DOCUMENT in script.evidence[0]
+    [capture] = [e for e in script.evidence[0] if e.kind is EvidenceKind.RAW_CAPTURE]
+    assert b"Cs-137" in capture.data
+    assert b"\x02<RadI".hex().encode() not in capture.data, "its document is in the evidence once"
+
+
+def test_rule_11_a_spectrum_of_no_vehicle_keeps_its_document() -> None:
+    script = Script().at(12, "n42", spectrum("Cs-137"), evidence=(DOCUMENT,))
+    [draft] = script.drafts
+    assert isinstance(draft.body, Unassigned)
+    assert draft.evidence == (DOCUMENT,)
+
+
+def test_the_direction_is_that_of_the_device_that_knows_it() -> None:
+    script = Script(expects=()).at(10, "portal", ARRIVES).at(11, "gate", Presence(True, Direction.BACKWARD))
+    script.at(12, "gate", DEPARTS).at(12, "portal", DEPARTS).until(30).said()
+    assert script.closed[0].direction is Direction.BACKWARD
+
+
+def test_rule_9_a_set_up_is_an_event_when_it_is_the_first_or_differs() -> None:
+    script = Script().at(1, "portal", setup(n_sigma="5.0", hold_in="10")).at(2, "portal", setup(n_sigma="5.0"))
+    assert script.said() == ["portal setup"]
+    script.at(3, "portal", setup(n_sigma="9.9", hold_in="10"))
+    [draft] = script.drafts
+    assert isinstance(draft.body, DeviceChanged)
+    assert draft.body.what == DeviceSetup((("n_sigma", "9.9"), ("hold_in", "10")), ("n_sigma",))
+
+
+def test_a_flood_of_tags_and_weights_is_bounded() -> None:
+    script = passing()
+    for number in range(500):
+        script.at(11, "reader", tag(f"E2{number:04d}"))
+        script.at(11, f"scale-{number}", Weight(1000, True, "1000", "kg"))
+        script.at(11, "reader", seal_state(f"S{number:04d}"))
+    script.at(12, "portal", DEPARTS).until(30).said()
+    inspection = script.closed[0]
+    assert (len(inspection.tags), len(inspection.weights), len(inspection.seal_states)) == (48, 8, 32)
+
+
+def test_the_fullest_inspection_fits_its_envelope() -> None:
+    script = passing()
+    long = "Ж" * 5000
+    for n in range(100):
+        script.at(11, "front", plate(f"AAA{n:03d}")).at(11, "rear", code(f"CSQU{n:07d}", size_type="45G1"))
+        script.at(11, "reader", TagRead(f"{n:03d}{long}", long, 1, -50, long, long))
+        script.at(11, "reader", SealState(f"{n:03d}{long}", SealCondition.OTHER_NUMBER, long))
+        script.at(11, "scanner", seal(f"S{n:031d}"))
+        script.at(11, f"scale-{n}", Weight(1000, True, long, long, True, 1))
+        nuclides = tuple(Nuclide(long, 0.5, long) for _ in range(100))
+        script.at(11, "n42", replace(spectrum(), instrument=long, nuclides=nuclides), evidence=(DOCUMENT,))
+        script.at(11, "x-ray", ScanImage(long, long, long, 1, 1, long), evidence=(DOCUMENT,) * 20, device_time=long)
+        script.at(11, "portal", occupancy(n))
+    script.at(12, "portal", DEPARTS).until(30)
+    booth = "spiffe://" + "p" * 60 + "/booth/" + "b" * 60
+    sizes = [len(event_payload(draft, Head(booth, bytes(16), 2**40, b"h" * 32))) for draft in script.drafts]
+    assert len(script.drafts) == 102
+    assert 60_000 < max(sizes) < MAX_ENVELOPE_BYTES - 1000
