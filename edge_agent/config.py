@@ -27,7 +27,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
-from edge_agent.devices.link import LinkSettings
+from edge_agent.devices.link import LinkSettings, port_of
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
@@ -231,6 +231,7 @@ def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
     yield from _twice(
         [at for place, lane in lanes for key in ("devices", "cameras") for at in _items(lane, place, key)]
     )
+    yield from _shared([at for place, lane in lanes for at in _items(lane, place, "devices")])
     for place, lane in lanes:
         yield from _lane_mistakes(place, lane)
 
@@ -318,6 +319,24 @@ def _twice(items: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
         if identifier in seen:
             yield Mistake((*place, "id"), f"{identifier!r} stands here a second time", "give each an id of its own")
         seen.add(identifier)
+
+
+def _shared(devices: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
+    """A port has one owner: two readers would each get some of its bytes."""
+    owners: dict[str, object] = {}
+    for place, device in devices:
+        for section in ("link", "settings"):
+            url = _mapping(device, section).get("url")
+            try:
+                port = port_of(url) if isinstance(url, str) else ""
+            except ValueError:
+                continue  # no URL, which the setting itself says
+            if port in owners:
+                wrong = f"{url} is the port of {str(owners[port])!r} already"
+                wrong += "" if port in str(url) else f": both are {port}"
+                yield Mistake((*place, section, "url"), wrong, "a port has one owner: give each device its own")
+            elif port:
+                owners[port] = device.get("id", "another device")
 
 
 def _mapping(values: object, key: str) -> dict[str, object]:
