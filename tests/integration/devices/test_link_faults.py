@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import LinkDown
 from edge_agent.domain.observation import Malformed, RadiationSample
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
-from tests.integration.devices.conftest import BACKGROUND, Cable, DeviceServer, talking, until
+from tests.integration.devices.conftest import BACKGROUND, Cable, DeviceServer, Heard, talking, until
 from tests.integration.devices.uart import Uart, over_the_wire
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)\\(\\) is deprecated:DeprecationWarning")
@@ -46,6 +47,10 @@ def running(*command: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def seen(heard: Heard, state: str) -> bool:
+    return state in heard.states
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -184,11 +189,11 @@ async def test_a_wrong_rate_is_never_online_until_the_file_is_corrected(wired: W
 
     for wrong in ({}, {"baud": 4800}, {"baud": 2400, "bytesize": 7, "parity": "even"}):
         async with talking(link_of_file(**wrong)) as heard:
-            await until(lambda heard=heard: heard.states == ["waiting"])
+            await until(partial(seen, heard, "waiting"))
             for _ in range(10):
                 wired.say(BACKGROUND)
             wired.hang_up()  # behind the last byte
-            await until(lambda heard=heard: "offline" in heard.states)
+            await until(partial(seen, heard, "offline"))
         assert "online" not in heard.states
         said = [reading.body for reading in heard.readings if reading.raw]
         assert said
