@@ -1,0 +1,160 @@
+"""What was really there: truth.jsonl and faults.jsonl, as the simulator writes them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from edge_agent.domain.errors import SettingsInvalid
+
+Values = tuple[str, ...] | None
+# Identifiers in the order of every report; each may have several values, () for none, None for unknown.
+IDENTIFIERS = ("plate", "trailer plate", "container", "seal", "seal state", "tag", "scan")
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSpan:
+    """A fault while it lasted."""
+
+    target: str
+    kind: str
+    began: datetime
+    ended: datetime | None
+
+    def meets(self, begin: datetime, end: datetime) -> bool:
+        return self.began <= end and (self.ended is None or self.ended >= begin)
+
+    @property
+    def words(self) -> str:
+        return f"{self.target}: {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Truck:
+    """One truck of the truth. `gamma_alarm` is what the portal said (what the load should cause where there is no
+    portal), `load_alarm` what the load should cause; None: no portal, or not known."""
+
+    id: str
+    lane: str
+    arrived: datetime
+    entered: datetime
+    left: datetime
+    departed: datetime
+    values: Mapping[str, Values]
+    gross_kg: float | None
+    gamma_alarm: bool | None
+    neutron_alarm: bool | None
+    load_alarm: bool | None
+    faults: tuple[FaultSpan, ...] = ()
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a device of the lane was at fault meanwhile. A fault on the way to the port excuses nothing."""
+        return bool(self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Every truck in the order in which it came, and the faults of the run."""
+
+    trucks: tuple[Truck, ...]
+    faults: tuple[FaultSpan, ...]
+
+
+def read_truth(path: Path, faults: Path | None = None) -> Truth:
+    """Read truth.jsonl, and faults.jsonl beside it if there is one (or `faults`). Raises SettingsInvalid."""
+    beside = path.with_name("faults.jsonl")
+    spans: list[FaultSpan] = []
+    if faults is not None or beside.exists():
+        spans = _spans(_objects(faults or beside))
+    trucks = []
+    for number, values in _objects(path):
+        try:
+            trucks.append(_truck(values, spans))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise SettingsInvalid(
+                f"{path}:{number}: not a truck: {error}", "give the truth.jsonl that hardware-sim wrote"
+            ) from None
+    return Truth(tuple(sorted(trucks, key=lambda t: (t.entered, t.lane))), tuple(spans))
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                values = json.loads(line)
+                if not isinstance(values, dict):
+                    raise ValueError("not an object")
+                yield number, values
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}", "check the path") from None
+    except ValueError as error:
+        raise SettingsInvalid(f"{path}: not JSON lines: {error}", "check the path") from None
+
+
+def _spans(records: Iterator[tuple[int, dict[str, Any]]]) -> list[FaultSpan]:
+    """Beginnings and ends, joined by the fault's id."""
+    spans: dict[int, FaultSpan] = {}
+    for _, r in records:
+        at = datetime.fromisoformat(r["at"])
+        if r["what"] == "began":
+            spans[r["id"]] = FaultSpan(r["target"], r["kind"], at, None)
+        elif (known := spans.get(r["id"])) is not None:
+            spans[r["id"]] = FaultSpan(known.target, known.kind, known.began, at)
+    return list(spans.values())
+
+
+def _truck(values: Mapping[str, Any], spans: Sequence[FaultSpan]) -> Truck:
+    arrived, departed = (datetime.fromisoformat(values[key]) for key in ("arrived", "departed"))
+    said: dict[str, Any] = values.get("devices", {})
+    radiation = values.get("radiation", {})
+    expected = radiation.get("expected_gamma_alarm")
+    verdicts = [s for s in said.values() if "gamma_alarm" in s]
+    lane = str(values.get("lane", ""))
+    return Truck(
+        id=values["id"],
+        lane=lane,
+        arrived=arrived,
+        entered=datetime.fromisoformat(values["portal_entered"]),
+        left=datetime.fromisoformat(values["portal_left"]),
+        departed=departed,
+        values=_identifiers(values, said),
+        gross_kg=_scale_kg(said),
+        gamma_alarm=any(v["gamma_alarm"] for v in verdicts) if verdicts else expected,
+        neutron_alarm=any(v.get("neutron_alarm", False) for v in verdicts)
+        if verdicts
+        else radiation.get("expected_neutron_alarm"),
+        load_alarm=expected,
+        faults=tuple(s for s in spans if s.target != "port" and s.meets(arrived, departed)),
+    )
+
+
+def _identifiers(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Values]:
+    """What each identifier was. What was on a photo the simulator does not know: null then means unknown, not none."""
+    photos = bool(values.get("photos"))
+
+    def one(key: str) -> Values:
+        if key not in values or (values[key] is None and photos):
+            return None
+        return (str(values[key]),) if values[key] is not None else ()
+
+    containers = values.get("containers")
+    codes = tuple(c["code"] for c in containers if c.get("code")) if containers is not None else one("container_code")
+    return {
+        "plate": one("plate"),
+        "trailer plate": one("trailer_plate"),
+        "container": None if containers is not None and photos and not codes else codes,
+        "seal": one("seal"),
+        "seal state": one("seal_state"),
+        "tag": one("tag"),
+        "scan": tuple(str(s["scan_id"]) for s in said.values() if s.get("scan_id")) or None,
+    }
+
+
+def _scale_kg(said: Mapping[str, Any]) -> float | None:
+    """What a scale of the lane settled on."""
+    return next((float(s["kg"]) for s in said.values() if isinstance(s.get("kg"), int | float)), None)
