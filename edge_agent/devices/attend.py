@@ -10,7 +10,7 @@ from edge_agent.devices.catalogue import SourceDriver
 from edge_agent.devices.source import Emit
 from edge_agent.devices.state import Status
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import Fatal, LinkDown, Recoverable
+from edge_agent.domain.errors import LinkDown
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Malformed, Reading
 
 BACK_OFF_FIRST_S = 1.0
@@ -46,10 +46,8 @@ async def attend(
             attempts = 0 if told.heard else attempts
             await sleep(uniform(0, min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(attempts, 16))))
             attempts += 1
-        except (Fatal, Recoverable):  # the ledger's, through `emit`
-            raise
         except Exception as error:
-            if told.broken:  # raised by `emit`: not the source's fault
+            if told.broken:  # raised by `emit`: the ledger's or the lane's, and not the source's fault
                 raise
             wrong = f"the driver {driver.name} raised {type(error).__name__}: {error}"
             await told.status.turn(DeviceState.FAILED, wrong, clock.monotonic())

@@ -37,7 +37,7 @@ class Booth:
         await self.turns.pop(0)(emit)
 
     async def emit(self, reading: Reading) -> None:
-        if self.refuses:
+        if self.refuses and isinstance(reading.body, Presence):
             raise self.refuses
         body = reading.body
         self.said.append(f"{body.state}: {body.detail}" if isinstance(body, DeviceStatus) else type(body).__name__)
