@@ -59,8 +59,16 @@ bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 requirements: $(VENV)/dev.stamp    ## recompile the pinned requirements from pyproject.toml
 	$(BIN)/python requirements/compile.py
 
-system-packages:    ## what needs the system's package manager (nothing yet)
-	@true
+# A camera that speaks RTSP, for the simulator: Debian's own server, run with Debian's own Python.
+SYSTEM_PACKAGES := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+AS_ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+system-packages:    ## what needs the system's package manager (Debian): without it, tests that want it are skipped by name
+	@command -v apt-get > /dev/null || { echo "needs apt-get; on another system install: $(SYSTEM_PACKAGES)"; exit 1; }
+	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p > /dev/null 2>&1 || echo $$p; done); \
+	test -z "$$missing" || { $(AS_ROOT) apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq --no-install-recommends $$missing; }
 
 clean:
 	rm -rf $(VENV) demo-run .mypy_cache .ruff_cache .pytest_cache
