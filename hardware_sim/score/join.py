@@ -18,6 +18,7 @@ from hardware_sim.score.truth import Truck
 SLACK = timedelta(seconds=1)
 # So far apart in time an equal identifier still joins: a booth's clock can be wrong.
 WINDOW = timedelta(minutes=10)
+_NUMBERS = ("plate", "trailer plate", "container", "seal", "tag", "scan")
 _MOSTLY = 0.5  # so much of a passage lies within a record: the vehicle is in it
 
 
@@ -109,7 +110,9 @@ def _pair(truck: Truck, truck_number: int, record: Received, number: int) -> _Pa
     begin, end = max(truck.entered, record.opened - SLACK), min(truck.left, record.closed + SLACK)
     passage = max((truck.left - truck.entered).total_seconds(), 1e-3)
     within = max(0.0, (end - begin).total_seconds()) / passage
-    if not equal and not within:
+    # Apart in time it takes more than one identifier that another truck might carry as well.
+    known = sum(bool(truck.values.get(what)) for what in _NUMBERS)
+    if not within and equal < min(2, known or 2):
         return None
     apart = abs((record.opened - truck.entered).total_seconds())
     return _Pair(3.0 * equal + 2.0 * min(within, 1.0), apart, truck_number, number, equal, within)

@@ -213,7 +213,7 @@ class Requirement:
             ) from None
 
     def unmet(self, score: Score) -> str | None:
-        """Why it is not met, in words; None if it is. Raises SettingsInvalid for a name that the score does not have."""
+        """Why it is not met, in words; None if it is. Raises SettingsInvalid for a name that this score lacks."""
         figures = score.figures()
         if self._all:
             whole = score.whole.right == score.whole.there and score.whole.there
