@@ -1,4 +1,4 @@
-"""The command `hardware-sim`: a simulated lane that any software can connect to."""
+"""The command `hardware-sim`: simulated lanes that any software can connect to."""
 
 import argparse
 import asyncio
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
-from hardware_sim.world.scenario import load_scenario, shipped_scenarios
-from hardware_sim.world.truth import Record
+from hardware_sim.shipped import titles
 
 if TYPE_CHECKING:
-    from hardware_sim.run import LaneSim
+    from hardware_sim.run import PortSim
+    from hardware_sim.world.truth import Record
 
 _OK, _FAILED, _USAGE = 0, 1, 2
 _INTERRUPTED = 130
@@ -57,8 +57,8 @@ def _flat(group: BaseExceptionGroup[EdgeAgentError]) -> list[BaseException]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hardware-sim",
-        description="Simulates the devices of one inspection lane: a radiation portal, a seal scanner and cameras that "
-        "all report the same trucks. Your software connects to them as to real ones.",
+        description="Simulates the devices of inspection lanes: portals, seal readers, scales, scanners and cameras "
+        "that all report the same trucks. Your software connects to them as to real ones.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser(
@@ -89,24 +89,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list_scenarios(*, as_json: bool) -> int:
-    scenarios = shipped_scenarios()
+    scenarios = titles()
     if as_json:
         print(json.dumps(scenarios))
     else:
         for name, title in scenarios.items():
-            print(f"{name:12} {title}")
+            print(f"{name:17} {title}")
     return _OK
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from hardware_sim.run import LaneSim  # needs the extra [sim], which listing the scenarios does not
+    from hardware_sim.run import PortSim  # needs the extra [sim]
+    from hardware_sim.scenario import load_scenario
 
     scenario = load_scenario(arguments.scenario)
     seed = scenario.seed if arguments.seed is None else arguments.seed
     if seed < 0:
         print("--seed: a seed is 0 or more", file=sys.stderr)
         return _USAGE
-    sim = LaneSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos)
+    sim = PortSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos)
     stopped = asyncio.Event()
     nobody = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -117,11 +118,12 @@ async def _run(arguments: argparse.Namespace) -> int:
         released = _release_by_line(loop, nobody, stopped) if arguments.hold else None
         _say_ready(sim, seed, arguments)
 
-        def on_truck(record: Record) -> None:
+        def on_truck(record: "Record") -> None:
             print(json.dumps(record) if arguments.json else _in_words(record), flush=True)
 
+        sim.subscribe(on_truck)
         async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(sim.run(on_truck, released), name="lane")
+            playing = tasks.create_task(sim.run(released), name="port")
             stopping = tasks.create_task(stopped.wait(), name="stop")
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             playing.cancel()
@@ -150,7 +152,7 @@ def _release_by_line(loop: asyncio.AbstractEventLoop, nobody: asyncio.Event, sto
     return released
 
 
-def _say_ready(sim: "LaneSim", seed: int, arguments: argparse.Namespace) -> None:
+def _say_ready(sim: "PortSim", seed: int, arguments: argparse.Namespace) -> None:
     places = sim.places()
     if arguments.json:
         ready = {
@@ -176,7 +178,7 @@ def _urls(place: dict[str, object]) -> list[object]:
     return urls if isinstance(urls, list) else [urls]
 
 
-def _in_words(record: Record) -> str:
+def _in_words(record: "Record") -> str:
     radiation = record["radiation"]
     source = radiation["source"] if isinstance(radiation, dict) else ""
     return (

@@ -1,41 +1,25 @@
-"""Plays the world: wakes each device at its moment and hands its bytes on, in real time or step by step.
+"""Plays one lane: lets trucks in, wakes each device at its moment and hands its bytes on.
 
     lane + devices ──► next_due / step ──► Said(at, device, bytes) ──► links
                                       └──► Departed(passage, what the devices said) ──► truth
 
-The player itself neither sleeps nor writes; `play` is the thin shell that does, on the clock and with the sleeper
+The player itself neither sleeps nor writes; `play` is the thin shell that does, on the clock and with the wait
 that it is given.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_agent.domain.clock import Clock
-from hardware_sim.world.lane import Lane, Passage
-
-# While traffic is held, how soon its release is noticed.
-_HELD_POLL_S = 0.05
-_AFTER_HOLD_IN_S = 0.5
-
-
-class Device(Protocol):
-    """A simulated device on the world's clock; it decides by itself when it next has something to say."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    def connected(self) -> bytes: ...
-    def next_wake(self) -> float | None: ...
-    def woke(self, now: float) -> bytes: ...
-    def said_of(self, passage: Passage) -> dict[str, object] | None: ...
+from hardware_sim.device import Simulated
+from hardware_sim.world.lane import Lane
+from hardware_sim.world.passage import Passage
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Bytes that a device sends at `at`."""
+    """What a device says at `at`: the bytes for its links, or a service's payload."""
 
     at: float
     device: str
@@ -52,31 +36,35 @@ class Departed:
 
 
 class Player:
-    """Steps the world from one moment at which something happens to the next."""
+    """Steps one lane from one moment at which something happens to the next."""
 
-    def __init__(self, lane: Lane, devices: Sequence[Device], settle_s: float = 0.0) -> None:
-        """`settle_s`: how long after a truck has left the portal a device may still speak of it."""
+    def __init__(self, lane: Lane, devices: Sequence[Simulated]) -> None:
         self.lane = lane
-        self._devices = tuple(devices)
-        self._settle = settle_s + _AFTER_HOLD_IN_S
+        self.devices = tuple(devices)
         self._departed = 0
+        self._head: tuple[int, float] | None = None  # the truck that departs next, and when
 
     @property
     def finished(self) -> bool:
-        """The last truck has left."""
-        return self._departed == len(self.lane.trucks)
+        """The last truck has left, and none can come."""
+        return self.lane.over and self._departed == len(self.lane.passages)
 
     def next_due(self) -> float | None:
-        """When something happens next; None when nothing ever will."""
-        moments = [at for device in self._devices if (at := device.next_wake()) is not None]
-        if (departs := self._next_departure()) is not None:
-            moments.append(departs)
-        return min(moments, default=None)
+        """When something happens next; None when nothing ever will by what is known now."""
+        due: float | None = None
+        for device in self.devices:
+            if (at := device.next_wake()) is not None and (due is None or at < due):
+                due = at
+        for moment in (self.lane.next_arrival(), self._next_departure()):
+            if moment is not None and (due is None or moment < due):
+                due = moment
+        return due
 
     def step(self, now: float) -> Iterator[Said | Departed]:
         """What happens up to `now`, in order of time; devices of the same moment in the scenario's order."""
-        while (due := self.next_due()) is not None and due <= now and not self.finished:
-            for device in self._devices:
+        while not self.finished and (due := self.next_due()) is not None and due <= now:
+            self.lane.advance(due)
+            for device in self.devices:
                 if (wake := device.next_wake()) is not None and wake <= due and (data := device.woke(due)):
                     yield Said(due, device.name, data)
             departs = self._next_departure()
@@ -88,11 +76,14 @@ class Player:
     def _next_departure(self) -> float | None:
         if self._departed >= len(self.lane.passages):
             return None
-        passage = self.lane.passages[self._departed]
-        return max(passage.departs, passage.clears + self._settle)
+        if self._head is None or self._head[0] != self._departed:
+            passage = self.lane.passages[self._departed]
+            done = max((device.done_with(passage) for device in self.devices), default=passage.departs)
+            self._head = self._departed, max(passage.departs, done)
+        return self._head[1]
 
     def _said_of(self, passage: Passage) -> dict[str, dict[str, object]]:
-        said = ((device.name, device.said_of(passage)) for device in self._devices)
+        said = ((device.name, device.said_of(passage)) for device in self.devices)
         return {name: values for name, values in said if values is not None}
 
 
@@ -100,21 +91,18 @@ async def play(
     player: Player,
     clock: Clock,
     on: Callable[[Said | Departed], None],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    released: asyncio.Event | None = None,
+    wait: Callable[[float | None], Awaitable[None]],
 ) -> None:
-    """Play until the last truck has left. Traffic begins at once, or when `released` is set."""
-    if released is None:
-        player.lane.open(clock.monotonic())
-    while not player.finished:
-        if released is not None and released.is_set() and not player.lane.is_open:
-            player.lane.open(clock.monotonic())
-        now = clock.monotonic()
-        for happening in player.step(now):
+    """Play until the last truck has left. `wait` returns after so many of the world's seconds (None: for ever), or
+    sooner when something may have changed: a truck was sent, a device was asked."""
+    while True:
+        for happening in player.step(clock.monotonic()):
             on(happening)
+        if player.finished:
+            return
         due = player.next_due()
-        wait = _HELD_POLL_S if due is None else max(0.0, due - clock.monotonic())
-        if not player.lane.is_open:
-            wait = min(wait, _HELD_POLL_S)
-        if not player.finished:
-            await sleep(wait)
+        left = None if due is None else due - clock.monotonic()
+        if left is None or left > 0:
+            await wait(left)
+        else:
+            await asyncio.sleep(0)  # behind the clock: whoever reads gets a turn all the same

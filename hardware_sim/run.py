@@ -1,85 +1,125 @@
-"""A scenario, built and running: devices on their links, cameras on theirs, the truth in its file."""
+"""A scenario, built and running: devices on their links, cameras on theirs, the truth in its file.
+
+PortSim ──► lane ──► Player ──► devices ──► links ◄══► readers
+   │         ├──► cameras ══► clients
+   │         └──► services ◄══► peers
+   └──► truth.jsonl, and whoever subscribed
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from edge_agent.domain.clock import Clock
 from hardware_sim.cameras.photos import PhotoView, find_photos
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
 from hardware_sim.cameras.serve import Camera
-from hardware_sim.devices.barcode_scanner import BarcodeScanner
-from hardware_sim.devices.rapiscan_vm250 import RapiscanVm250
-from hardware_sim.links.pty import PtyLink
-from hardware_sim.links.tcp import TcpLink
-from hardware_sim.player import Departed, Device, Player, Said, play
+from hardware_sim.clock import WorldClock
+from hardware_sim.device import Device, Service, Simulated, Site, WiredSettings
+from hardware_sim.devices.catalogue import DEVICES, SERVICES
+from hardware_sim.links.link import Link, build_link
+from hardware_sim.links.memory import MemoryLink
+from hardware_sim.player import Departed, Player, Said, play
+from hardware_sim.scenario import CameraSettings, LaneSettings, Scenario
 from hardware_sim.world.lane import Lane
-from hardware_sim.world.scenario import CameraSettings, PortalSettings, Scenario
-from hardware_sim.world.scenario import PtyLink as PtySettings
+from hardware_sim.world.settings import TruckSettings, build_truck
 from hardware_sim.world.truth import Record, TruthFile, truth_of
 
 
-class Link(Protocol):
-    """How a device's bytes go out."""
+@dataclass(slots=True)
+class LaneRun:
+    """One lane of a run. `links` are those of its devices, by name; services have none."""
+
+    settings: LaneSettings
+    player: Player
+    devices: dict[str, Device]
+    services: dict[str, Service]
+    cameras: dict[str, Camera] = field(default_factory=dict)
+    photo_views: dict[str, PhotoView] = field(default_factory=dict)
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def url(self) -> str: ...
-    async def open(self) -> None: ...
-    def write(self, data: bytes) -> None: ...
-    async def close(self) -> None: ...
+    def lane(self) -> Lane:
+        return self.player.lane
 
 
-def build_devices(scenario: Scenario, lane: Lane, seed: int, started: float) -> list[Device]:
-    """The scenario's devices on one lane; `started` is when they are switched on."""
-    return [
-        RapiscanVm250(name, settings, lane, seed, started)
-        if isinstance(settings, PortalSettings)
-        else BarcodeScanner(name, settings, lane)
-        for name, settings in scenario.devices.items()
-    ]
+def build_lane_run(settings: LaneSettings, site: Site) -> LaneRun:
+    """A lane with what stands in it, without links and cameras."""
+    devices: dict[str, Device] = {}
+    services: dict[str, Service] = {}
+    everything: list[Simulated] = []
+    for name, device in settings.devices.items():
+        if device.kind in DEVICES:
+            devices[name] = DEVICES[device.kind].build(name, device, site)
+            everything.append(devices[name])
+        else:
+            services[name] = SERVICES[device.kind].build(name, device, site)
+            everything.append(services[name])
+    return LaneRun(settings, Player(site.lane, everything), devices, services)
 
 
-def build_player(scenario: Scenario, seed: int, started: float = 0.0) -> Player:
-    """The scenario's world without links and cameras, to be stepped."""
-    lane = scenario.build_lane(seed)
-    holds = [d.hold_in_s for d in scenario.devices.values() if isinstance(d, PortalSettings)]
-    return Player(lane, build_devices(scenario, lane, seed, started), max(holds, default=0.0))
+def build_players(scenario: Scenario, seed: int, started: float = 0.0, folder: Path = Path()) -> dict[str, Player]:
+    """The scenario's lanes without links, services' sockets and cameras, to be stepped; `started` is when the devices
+    are switched on."""
+    lanes = scenario.build_lanes(seed)
+    return {
+        id: build_lane_run(scenario.lanes[id], Site(lane, seed, started, folder)).player for id, lane in lanes.items()
+    }
 
 
-class LaneSim:
-    """A lane whose devices can be connected to between `open` and `close`."""
+class PortSim:
+    """Lanes whose devices can be connected to between `open` and `close`."""
 
-    def __init__(self, scenario: Scenario, seed: int, out: Path, clock: Clock, photos: Path | None = None) -> None:
-        """Raises SettingsInvalid for a folder of photos that cannot be used."""
-        self._clock = clock
-        self._out = out
-        self._scenario = scenario
-        self._seed = seed
-        lane = scenario.build_lane(seed)
-        holds = [d.hold_in_s for d in scenario.devices.values() if isinstance(d, PortalSettings)]
-        self._devices = build_devices(scenario, lane, seed, clock.monotonic())
-        self._player = Player(lane, self._devices, max(holds, default=0.0))
-        self._photo_views: dict[str, PhotoView] = {}
-        noise = Noise(seed) if scenario.cameras else None
-        self._cameras = [
-            Camera(name, settings, self._view(name, settings, lane, photos), noise, clock.monotonic)
-            for name, settings in scenario.cameras.items()
-            if noise is not None
-        ]
-        self._links = {device.name: self._build_links(device) for device in self._devices}
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        out: Path,
+        clock: Clock,
+        photos: Path | None = None,
+        *,
+        speed: float = 1.0,
+        in_memory: bool = False,
+    ) -> None:
+        """`speed`: how much faster than `clock` the world runs. `in_memory`: devices that speak in bytes are reached in
+        this process, by `memory_links`. Raises SettingsInvalid for a folder of photos that cannot be used."""
+        self.clock = WorldClock(clock, speed)
+        self.scenario = scenario
+        self.seed = seed
+        self.out = out
+        self.lanes: dict[str, LaneRun] = {}
+        self.links: dict[str, list[Link]] = {}
+        self._in_memory = in_memory
         self._truth: TruthFile | None = None
+        self._subscribers: list[Callable[[Record], None]] = []
+        noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
+        for id, lane in scenario.build_lanes(seed).items():
+            run = build_lane_run(scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out))
+            self.lanes[id] = run
+            for name, device in run.devices.items():
+                self.links[name] = self._build_links(run, device)
+            for name, settings in run.settings.cameras.items():
+                view = self._view(name, settings, run, photos)
+                run.cameras[name] = Camera(name, settings, view, noise(), self.clock.monotonic)
 
     @property
     def truck_count(self) -> int:
-        return len(self._player.lane.trucks)
+        """Trucks that are known: scripted, and sent so far."""
+        return sum(run.lane.truck_count for run in self.lanes.values())
 
     @property
     def truth_path(self) -> Path:
-        return self._out / "truth.jsonl"
+        return self.out / "truth.jsonl"
 
-    def _view(self, name: str, settings: CameraSettings, lane: Lane, photos: Path | None) -> View:
-        rendered: View = PlateView(lane) if settings.view == "plate" else ContainerView(lane)
+    @property
+    def memory_links(self) -> dict[str, MemoryLink]:
+        """By device, when the devices are reached in this process."""
+        return {n: link for n, links in self.links.items() for link in links if isinstance(link, MemoryLink)}
+
+    def _view(self, name: str, settings: CameraSettings, run: LaneRun, photos: Path | None) -> View:
+        rendered: View = PlateView(run.lane) if settings.view == "plate" else ContainerView(run.lane)
         folder = Path(settings.photos) if settings.photos is not None else None
         if photos is not None and (photos / name).is_dir():
             folder = photos / name
@@ -87,75 +127,130 @@ class LaneSim:
             folder = photos
         if folder is None:
             return rendered
-        self._photo_views[name] = PhotoView(lane, find_photos(folder), rendered)
-        return self._photo_views[name]
+        run.photo_views[name] = PhotoView(run.lane, find_photos(folder), rendered)
+        return run.photo_views[name]
 
-    def _build_links(self, device: Device) -> list[TcpLink | PtyLink]:
-        return [
-            PtyLink(self._out / link.path, device.connected)
-            if isinstance(link, PtySettings)
-            else TcpLink(link.host, link.port, device.connected)
-            for link in self._scenario.devices[device.name].links
-        ]
+    def _build_links(self, run: LaneRun, device: Device) -> list[Link]:
+        def received(data: bytes) -> bytes:
+            answer = device.received(data, self.clock.monotonic())
+            run.nudged.set()  # it may want to be woken sooner now
+            return answer
+
+        if self._in_memory:
+            return [MemoryLink(device.name, self.clock, device.connected, received)]
+        settings = run.settings.devices[device.name]
+        if not isinstance(settings, WiredSettings):  # a row of DEVICES has no other
+            raise TypeError(f"{device.name} has no links")
+        return [build_link(link, self.out, device.connected, received) for link in settings.links]
 
     async def open(self) -> None:
         """Bring up every device and camera. What was brought up is closed again if one fails."""
         try:
             self._truth = TruthFile(self.truth_path)
-            for links in self._links.values():
+            for links in self.links.values():
                 for link in links:
                     await link.open()
-            for camera in self._cameras:
-                await camera.open()
+            for run in self.lanes.values():
+                for service in run.services.values():
+                    await service.open()
+                for camera in run.cameras.values():
+                    await camera.open()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        for camera in self._cameras:
-            await camera.close()
-        for links in self._links.values():
+        for run in self.lanes.values():
+            for camera in run.cameras.values():
+                await camera.close()
+            for service in run.services.values():
+                await service.close()
+        for links in self.links.values():
             for link in links:
                 await link.close()
         if self._truth is not None:
             self._truth.close()
 
     def places(self) -> dict[str, dict[str, object]]:
-        """What is where: for each device and camera its kind, its first address and all of them."""
+        """What is where: for each device and camera its kind, its first address, all of them, and its lane."""
         places: dict[str, dict[str, object]] = {}
-        for device in self._devices:
-            urls = [link.url for link in self._links[device.name]]
-            places[device.name] = {"kind": device.kind, "url": urls[0], "urls": urls}
-        for camera in self._cameras:
-            view = self._scenario.cameras[camera.name].view
-            places[camera.name] = {"kind": camera.kind, "url": camera.url, "urls": [camera.url], "view": view}
+        for id, run in self.lanes.items():
+            for device in run.player.devices:
+                service = run.services.get(device.name)
+                urls = [service.url] if service else [link.url for link in self.links[device.name]]
+                places[device.name] = {"kind": device.kind, "url": urls[0], "urls": urls, "lane": id}
+            for name, camera in run.cameras.items():
+                view = run.settings.cameras[name].view
+                places[name] = {"kind": camera.kind, "url": camera.url, "urls": [camera.url], "view": view, "lane": id}
         return places
 
-    async def run(self, on_truck: Callable[[Record], None], released: asyncio.Event | None) -> None:
-        """Play until the last truck has left; `on_truck` gets each truck's truth once it is on disk."""
+    def begin(self) -> None:
+        """Let traffic begin in every lane."""
+        for run in self.lanes.values():
+            if not run.lane.is_open:
+                run.lane.open(self.clock.monotonic())
+                run.nudged.set()
+
+    def send(self, lane: str, stated: TruckSettings | None = None) -> str:
+        """Let one more truck come, of which `stated` is true and the rest is drawn; the truck's id, as in the truth.
+
+        Raises KeyError for a lane that there is not; ValueError for one whose traffic is over, or LaneFull.
+        """
+        run = self.lanes[lane]
+        if run.player.finished:
+            raise ValueError(f"lane {lane} is over: say `on_demand: true` under its traffic")
+        settings = run.settings
+        truck = build_truck(
+            self.seed, lane, run.lane.truck_count + 1, settings.drive, settings.traffic, stated or TruckSettings()
+        )
+        run.lane.send(truck, self.clock.monotonic())
+        run.nudged.set()
+        return truck.id
+
+    def subscribe(self, on_truth: Callable[[Record], None]) -> Callable[[], None]:
+        """Have each truck's truth once it is on disk; what is returned ends that."""
+        self._subscribers.append(on_truth)
+        return lambda: self._subscribers.remove(on_truth)
+
+    async def run(self, released: asyncio.Event | None = None) -> None:
+        """Play until the last truck has left every lane. Traffic begins at once, or when `released` is set."""
         async with asyncio.TaskGroup() as tasks:
-            watchers = [
-                tasks.create_task(link.watch(), name=f"pty {name}")
-                for name, links in self._links.items()
-                for link in links
-                if isinstance(link, PtyLink)
-            ]
-            watchers += [tasks.create_task(camera.watch(), name=f"camera {camera.name}") for camera in self._cameras]
-            await play(self._player, self._clock, lambda what: self._happened(what, on_truck), released=released)
+            watchers = [tasks.create_task(self._release(released), name="release")]
+            for name, links in self.links.items():
+                watchers += [tasks.create_task(link.watch(), name=f"link of {name}") for link in links]
+            for run in self.lanes.values():
+                watchers += [tasks.create_task(s.run(), name=f"service {n}") for n, s in run.services.items()]
+                watchers += [tasks.create_task(c.watch(), name=f"camera {n}") for n, c in run.cameras.items()]
+            async with asyncio.TaskGroup() as lanes:
+                for id, run in self.lanes.items():
+                    lanes.create_task(self._play(run), name=f"lane {id}")
             for watcher in watchers:
                 watcher.cancel()
 
-    def _happened(self, what: Said | Departed, on_truck: Callable[[Record], None]) -> None:
+    async def _release(self, released: asyncio.Event | None) -> None:
+        if released is not None:
+            await released.wait()
+        self.begin()
+
+    async def _play(self, run: LaneRun) -> None:
+        async def wait(seconds: float | None) -> None:
+            await self.clock.wait(seconds, run.nudged)
+
+        await play(run.player, self.clock, lambda what: self._happened(run, what), wait)
+
+    def _happened(self, run: LaneRun, what: Said | Departed) -> None:
         if isinstance(what, Said):
-            for link in self._links[what.device]:
+            for link in self.links.get(what.device, ()):
                 link.write(what.data)
             return
-        photos = {name: view.shown(what.passage.truck).name for name, view in self._photo_views.items()}
-        views = {self._scenario.cameras[name].view for name in photos}
-        now = self._clock.now()
-        record = truth_of(
-            what.passage, lambda at: now.shifted(at - now.monotonic).utc, what.said, photos, unknown=views
-        )
+        record = self._truth_of(run, what)
         if self._truth is not None:
             self._truth.write(record)
-        on_truck(record)
+        for tell in tuple(self._subscribers):
+            tell(record)
+
+    def _truth_of(self, run: LaneRun, what: Departed) -> Record:
+        photos: Mapping[str, str] = {n: view.shown(what.passage.truck).name for n, view in run.photo_views.items()}
+        views = {run.settings.cameras[name].view for name in photos}
+        now = self.clock.now()
+        return truth_of(what.passage, lambda at: now.shifted(at - now.monotonic).utc, what.said, photos, unknown=views)

@@ -9,7 +9,8 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.cameras.scene import HEIGHT, WIDTH, View
-from hardware_sim.world.lane import Lane, Passage
+from hardware_sim.world.lane import Lane
+from hardware_sim.world.passage import Passage
 from hardware_sim.world.truck import Truck
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -45,7 +46,7 @@ class PhotoView:
 
     def __init__(self, lane: Lane, photos: list[Path], rendered: View) -> None:
         self._lane = lane
-        self._photos = photos[: len(lane.trucks)]
+        self._photos = photos if lane.on_demand else photos[: lane.truck_count]
         for photo in self._photos:
             _check(photo)
         self._rendered = rendered

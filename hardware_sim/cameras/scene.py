@@ -16,7 +16,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from hardware_sim.cameras import front, side
 from hardware_sim.cameras.front import Front, draw_front, shade
 from hardware_sim.cameras.side import Side, draw_side
-from hardware_sim.world.lane import Lane, Passage
+from hardware_sim.world.lane import Lane
+from hardware_sim.world.passage import Passage
 from hardware_sim.world.truck import Truck
 
 Drawn = TypeVar("Drawn")
@@ -63,8 +64,7 @@ class _Sprites(Generic[Drawn]):
 
 def is_night(lane: Lane, at: float) -> bool:
     """By day or by night goes with the truck that is there or comes next."""
-    latest = [p for p in lane.passages if p.enters - _DUSK_S <= at]
-    here = latest[-1].truck if latest else next(iter(lane.trucks), None)
+    here = lane.last_within(at + _DUSK_S)
     return here is not None and here.night
 
 

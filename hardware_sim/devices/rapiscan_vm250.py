@@ -10,12 +10,14 @@ of the last five gamma lines over the panels and BG that of the last background 
 from collections import deque
 from dataclasses import dataclass
 from math import atan, sqrt, tanh
-from typing import Protocol
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from hardware_sim.world.lane import Lane, Passage
+from hardware_sim.device import Site, WiredSettings
+from hardware_sim.world.passage import Passage
 from hardware_sim.world.truck import CargoKind
 
 Counts = NDArray[np.int64]
@@ -37,21 +39,25 @@ _EDGE_M = 1.2
 _DIP_EMPTY, _DIP_PER_TONNE, _DIP_MOST = 0.06, 0.0045, 0.28
 
 
-class PortalSettings(Protocol):
-    """What the scenario says of the portal; sequences hold one number for each panel."""
+class Settings(WiredSettings):
+    """A Rapiscan VM-250. Backgrounds are counts per second for each of the four panels."""
+
+    kind: Literal["rapiscan_vm250"]
+    gamma_background: list[Annotated[float, Field(ge=0, le=50_000)]] = Field(
+        default_factory=lambda: [380.0, 376.0, 408.0, 366.0], min_length=4, max_length=4
+    )
+    neutron_background: list[Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default_factory=lambda: [3.9, 0.0, 2.6, 0.0], min_length=4, max_length=4
+    )
+    n_sigma: Annotated[float, Field(ge=1, le=50)] = 5.0
+    hold_in: Annotated[int, Field(ge=1, le=99)] = 10
+    setup_on_connect: bool = True
+    first_occupancy: Annotated[int, Field(ge=1, le=900_000)] = 1
 
     @property
-    def gamma_background(self) -> list[float]: ...
-    @property
-    def neutron_background(self) -> list[float]: ...
-    @property
-    def n_sigma(self) -> float: ...
-    @property
-    def hold_in(self) -> int: ...
-    @property
-    def setup_on_connect(self) -> bool: ...
-    @property
-    def first_occupancy(self) -> int: ...
+    def holds_s(self) -> float:
+        """How long the portal still holds itself occupied after the vehicle has left; counted in 200 ms intervals."""
+        return self.hold_in * INTERVAL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +139,15 @@ class RapiscanVm250:
 
     kind = "rapiscan_vm250"
 
-    def __init__(self, name: str, settings: PortalSettings, lane: Lane, seed: int, started: float) -> None:
+    def __init__(self, name: str, settings: Settings, site: Site) -> None:
         self.name = name
         self.reports: dict[int, OccupancyReport] = {}
         self._settings = settings
-        self._lane = lane
-        self._seed = seed
-        self._stream = sum(name.encode())
+        self._lane = site.lane
+        self._site = site
         self._physics = Physics(np.array(settings.gamma_background), np.array(settings.neutron_background))
-        self._idle_random = np.random.default_rng([seed, self._stream, 0])
-        self._next_background = started
+        self._idle_random = np.random.default_rng(site.random_key(name, 0))
+        self._next_background = site.started
         self._background_sum = 0
         self._neutron_milli = 0
         self._next_truck = 0
@@ -163,6 +168,10 @@ class RapiscanVm250:
                 "SN2,0.504,5.040,0.504,5.040,PP",
             )
         )
+
+    def received(self, data: bytes, now: float) -> bytes:
+        """It takes no commands on its line."""
+        return b""
 
     def next_wake(self) -> float | None:
         if self._occupancy is not None:
@@ -204,7 +213,7 @@ class RapiscanVm250:
 
     def _occupied(self, passage: Passage) -> bytes:
         number = self._settings.first_occupancy + self._next_truck
-        random = np.random.default_rng([self._seed, self._stream, 1 + self._next_truck])
+        random = np.random.default_rng(self._site.random_key(self.name, 1 + self._next_truck))
         if self._background_sum == 0:  # switched on with a truck already in: it has nothing to compare with yet
             self._take_background(*self._average_background(random))
         occupancy = _Occupancy(number, passage, random, self._background_sum)
@@ -241,6 +250,9 @@ class RapiscanVm250:
         alarm = background > 0 and _sigma(float(counts.sum()), background) > self._settings.n_sigma
         occupancy.neutron_alarm |= alarm
         return _line("NA" if alarm else "NS", counts)
+
+    def done_with(self, passage: Passage) -> float:
+        return passage.clears + self._settings.holds_s + 2 * INTERVAL_S
 
     def said_of(self, passage: Passage) -> dict[str, object] | None:
         """What the portal said of a truck that has left, beside what is to be expected of the truck."""

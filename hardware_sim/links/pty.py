@@ -21,10 +21,12 @@ _LOOK_EVERY_S = 0.05
 class PtyLink:
     """Serves a raw terminal at `path`, a symbolic link to a pseudo-terminal."""
 
-    def __init__(self, path: Path, connected: Callable[[], bytes]) -> None:
-        """`connected` gives the bytes that the device sends when a reader attaches."""
+    def __init__(self, path: Path, connected: Callable[[], bytes], received: Callable[[bytes], bytes]) -> None:
+        """`connected` gives the bytes that the device sends when a reader attaches, `received` its answer to what a
+        reader sends."""
         self._path = path
         self._connected = connected
+        self._received = received
         self._master = -1
         self._name = ""
         self._attached = False
@@ -40,6 +42,16 @@ class PtyLink:
         return self._attached
 
     async def open(self) -> None:
+        self._plug()
+
+    def hang_up(self) -> None:
+        """Take the terminal from its reader; the link then leads to another one, as when a plug is put in again."""
+        if self._master >= 0:
+            os.close(self._master)
+            self._attached = False
+            self._plug()
+
+    def _plug(self) -> None:
         self._master, slave = os.openpty()
         try:
             tty.setraw(slave)
@@ -67,12 +79,14 @@ class PtyLink:
     async def watch(self) -> None:
         """Notice readers that come and go, and take what they send. Runs until cancelled."""
         while True:
-            self._look()
+            if self._master >= 0:
+                self._look()
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def write(self, data: bytes) -> None:
         """Send to the reader, if there is one and it reads."""
-        self._look()
+        if self._master >= 0:
+            self._look()
         if not self._attached:
             self.lost_bytes += len(data)
             return
@@ -94,7 +108,7 @@ class PtyLink:
             self._put(self._connected())
         if state & select.POLLIN:
             with contextlib.suppress(OSError):  # hung up in between
-                os.read(self._master, 4096)  # these devices take no commands: read and ignored
+                self._put(self._received(os.read(self._master, 4096)))
 
     def _put(self, data: bytes) -> None:
         try:
@@ -109,3 +123,4 @@ class PtyLink:
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
+            self._attached = False

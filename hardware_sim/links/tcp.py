@@ -16,11 +16,15 @@ _BACKLOG_BYTES = 64 * 1024
 class TcpLink:
     """Serves one reader at a time at `url` (socket://host:port)."""
 
-    def __init__(self, host: str, port: int, connected: Callable[[], bytes]) -> None:
-        """`connected` gives the bytes that the device sends when a reader attaches."""
+    def __init__(
+        self, host: str, port: int, connected: Callable[[], bytes], received: Callable[[bytes], bytes]
+    ) -> None:
+        """`connected` gives the bytes that the device sends when a reader attaches, `received` its answer to what a
+        reader sends."""
         self._host = host
         self._port = port
         self._connected = connected
+        self._received = received
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self.lost_bytes = 0
@@ -58,6 +62,9 @@ class TcpLink:
             self._writer.close()
             self._writer = None
 
+    async def watch(self) -> None:
+        """The event loop watches the socket."""
+
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -70,8 +77,9 @@ class TcpLink:
         self._writer = writer
         writer.write(self._connected())
         try:
-            while await reader.read(4096):  # these devices take no commands: what is sent to them is read and ignored
-                pass
+            while data := await reader.read(4096):
+                if (answer := self._received(data)) and self._writer is writer:
+                    self.write(answer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the reader is gone, or the run is over: the same as a close
         finally:

@@ -1,177 +1,159 @@
-"""The lane: where devices stand, and where each truck is at any moment.
+"""One lane's traffic: the trucks that wait to come, those that came, and where each is at any moment.
 
-Positions are metres along the lane, the portal at 0, driving direction positive; a truck's position is that of its
-front. Times are seconds on the world's clock.
+    scripted trucks ─┐
+                     ├─► waiting ──arrives──► passages (grows, is never changed) ◄── devices ask
+    send(truck) ─────┘
+
+A truck's drive is settled when it comes into the lane, not before: one that is sent meanwhile can still come first.
+Positions are metres along the lane, the origin at 0 (where the first portal stands), driving direction positive; a
+truck's position is that of its front. Times are seconds on the world's clock.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from random import Random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from math import inf
 
+from hardware_sim.world.passage import Layout, Passage
 from hardware_sim.world.truck import Truck
 
+# A port's traffic of a year; each truck is remembered.
+MAX_TRUCKS = 1_000_000
+# Trucks that may wait to be let in at once.
+MAX_WAITING = 10_000
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where things stand and how trucks drive. `slow_from_m`..`slow_to_m` is where the driver goes at walking pace
-    (the front, in metres past the portal); with `stop_s` the truck also stands at the end of it."""
-
-    slow_from_m: float
-    slow_to_m: float
-    slow_mps: float
-    stop_s: float
-    seal_m: float
-    clears_m: float
-    brake_mps2: float = 2.4
-    approach_m: float = 14.0
-    leaves_mps: float = 5.0
+Gaps = Callable[[], Iterator[float]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leg:
-    """Even acceleration from `at`."""
-
-    at: float
-    position: float
-    speed: float
-    acceleration: float
-
-    def where(self, at: float) -> float:
-        dt = at - self.at
-        return self.position + self.speed * dt + self.acceleration * dt * dt / 2
-
-
-class Passage:
-    """One truck's drive through the lane. Its front reaches the portal at `enters` seconds."""
-
-    def __init__(self, truck: Truck, layout: Layout, enters: float) -> None:
-        self.truck = truck
-        self.layout = layout
-        self._legs: list[_Leg] = []
-        self._stands_from: float | None = None
-        self._drive(-layout.approach_m)
-        offset = enters - self._reaches(0.0)
-        self._legs = [_Leg(leg.at + offset, leg.position, leg.speed, leg.acceleration) for leg in self._legs]
-        self._starts = [leg.at for leg in self._legs]
-        if self._stands_from is not None:
-            self._stands_from += offset
-
-    def _drive(self, start: float) -> None:
-        layout, cruise = self.layout, self.truck.speed_mps
-        slow, brake = min(layout.slow_mps, cruise), layout.brake_mps2
-        at, position = 0.0, start
-
-        def leg(speed: float, acceleration: float, duration: float) -> None:
-            nonlocal at, position
-            this = _Leg(at, position, speed, acceleration)
-            self._legs.append(this)
-            at, position = at + duration, this.where(at + duration)
-
-        braking = (cruise**2 - slow**2) / (2 * brake)
-        leg(cruise, 0.0, max(0.0, layout.slow_from_m - braking - start) / cruise)
-        leg(cruise, -brake, (cruise - slow) / brake)
-        if layout.stop_s > 0:
-            stopping = slow**2 / (2 * brake)
-            leg(slow, 0.0, max(0.0, layout.slow_to_m - stopping - position) / slow)
-            leg(slow, -brake, slow / brake)
-            self._stands_from = at
-            leg(0.0, 0.0, layout.stop_s)
-            leg(0.0, brake, cruise / brake)
-        else:
-            leg(slow, 0.0, max(0.0, layout.slow_to_m - position) / slow)
-            leg(slow, brake, (cruise - slow) / brake)
-        leg(cruise, 0.0, max(0.0, self.truck.length_m - position) / cruise)
-        leaves = max(layout.leaves_mps, cruise)
-        leg(cruise, brake, (leaves - cruise) / brake)
-        self._legs.append(_Leg(at, position, leaves, 0.0))
-
-    def _reaches(self, position: float) -> float:
-        """When the front first is at `position`."""
-        for leg, following in zip(self._legs, [*self._legs[1:], None], strict=True):
-            if following is not None and following.position < position:
-                continue
-            ahead = max(0.0, position - leg.position)
-            root = (leg.speed**2 + 2 * leg.acceleration * ahead) ** 0.5
-            return leg.at if ahead == 0 else leg.at + 2 * ahead / (leg.speed + root)
-        raise AssertionError("the last leg has no end")
-
-    def position(self, at: float) -> float:
-        """Where the front is; before the truck came into the lane, where it would have driven up from."""
-        return self._legs[max(0, bisect_right(self._starts, at) - 1)].where(at)
-
-    def reaches(self, position: float) -> float:
-        """When the front first is at `position`."""
-        return self._reaches(position)
-
-    @property
-    def arrives(self) -> float:
-        """The truck comes into the lane."""
-        return self._legs[0].at
-
-    @cached_property
-    def enters(self) -> float:
-        """The front reaches the portal."""
-        return self.reaches(0.0)
-
-    @cached_property
-    def clears(self) -> float:
-        """The rear leaves the portal."""
-        return self.reaches(self.truck.length_m)
-
-    @cached_property
-    def seal_scanned(self) -> float | None:
-        """An officer scans the seal on the rear doors: while the truck stands, or as the doors come by."""
-        if self.truck.seal is None:
-            return None
-        if self._stands_from is not None:
-            return self._stands_from + 0.7 * self.layout.stop_s
-        return self.reaches(self.truck.length_m + self.layout.seal_m)
-
-    @cached_property
-    def departs(self) -> float:
-        """The rear is out of the lane and out of every camera's sight."""
-        return self.reaches(self.truck.length_m + self.layout.clears_m)
-
-    def speed_at_portal(self) -> float:
-        """Mean speed of the first two metres, as a pair of light barriers measures it; metres per second."""
-        return 2.0 / (self.reaches(2.0) - self.reaches(0.0))
+class LaneFull(ValueError):
+    """More trucks are sent than a lane takes."""
 
 
 class Lane:
     """The trucks of one lane in order. Traffic stands still until `open` says when it begins."""
 
     def __init__(
-        self, trucks: Sequence[Truck], layout: Layout, gaps: tuple[float, float], first: float, seed: int
+        self,
+        trucks: Sequence[Truck],
+        layout: Layout,
+        gaps: Gaps = lambda: repeat(8.0),
+        first: float = 5.0,
+        *,
+        id: str = "1",
+        on_demand: bool = False,
+        least_gap: float = 0.0,
     ) -> None:
-        self._trucks = tuple(trucks)
-        self._layout = layout
+        """`gaps` gives the seconds from each scripted truck's rear at the origin to the next one's front there; `first`
+        those from the beginning of traffic. `least_gap` holds for trucks that are sent. With `on_demand` the lane is
+        never over, since more may be sent."""
+        self.id = id
+        self.layout = layout
+        self.on_demand = on_demand
+        self.passages: list[Passage] = []
+        self.began: float | None = None
+        self._trucks = list(trucks)
+        self._scripted = deque(trucks)
+        self._sent: deque[tuple[Truck, float]] = deque()
         self._gaps = gaps
         self._first = first
-        self._seed = seed
-        self.passages: tuple[Passage, ...] = ()
+        self._least_gap = least_gap
+        self._arrivals: list[float] = []
+        self._latest_departure: list[float] = []
+        self._next: Passage | None = None
+        self._next_is_sent = False
+        self._scripted_gap = 0.0
 
     @property
     def trucks(self) -> tuple[Truck, ...]:
-        return self._trucks
+        """Every truck that is known: scripted, and sent so far."""
+        return tuple(self._trucks)
+
+    @property
+    def truck_count(self) -> int:
+        return len(self._trucks)
 
     @property
     def is_open(self) -> bool:
-        return bool(self.passages) or not self._trucks
+        return self.began is not None
+
+    @property
+    def over(self) -> bool:
+        """Nobody waits, and nobody more will come."""
+        return self.is_open and not self.on_demand and self._next is None
 
     def open(self, at: float) -> None:
-        """Let traffic begin at `at`: the first truck is at the portal the lane's lead time later, and each following
-        truck a gap after the one before has left it."""
-        random = Random(f"gaps/{self._seed}")
-        passages: list[Passage] = []
-        enters = at + self._first
-        for truck in self._trucks:
-            passage = Passage(truck, self._layout, enters)
-            passages.append(passage)
-            enters = passage.clears + random.uniform(*self._gaps)
-        self.passages = tuple(passages)
+        """Let traffic begin at `at`: the first truck is at the origin the lane's lead time later, and each following
+        one a gap after the truck before has left it."""
+        self.began = at
+        self._gap = self._gaps()
+        self._scripted_gap = self._first
+        self._settle_next(at)
+
+    def send(self, truck: Truck, at: float) -> None:
+        """Let a truck come besides the scripted ones: into the lane at `at`, or as soon as it can follow.
+        Raises LaneFull."""
+        if len(self._sent) >= MAX_WAITING or len(self._trucks) >= MAX_TRUCKS:
+            raise LaneFull(f"{len(self._sent)} trucks wait for lane {self.id} already: let them pass first")
+        self._trucks.append(truck)
+        self._sent.append((truck, at))
+        if self.began is not None:
+            self._settle_next(self.began)
+
+    def next_arrival(self) -> float | None:
+        """When the next truck comes into the lane, by what is known now."""
+        return None if self._next is None else self._next.arrives
+
+    def advance(self, until: float) -> None:
+        """Let in every truck that arrives up to `until`."""
+        while self.began is not None and self._next is not None and self._next.arrives <= until:
+            passage = self._next
+            self.passages.append(passage)
+            self._arrivals.append(passage.arrives)
+            self._latest_departure.append(
+                max(passage.departs, self._latest_departure[-1] if self.passages[1:] else -inf)
+            )
+            if self._next_is_sent:
+                self._sent.popleft()
+            else:
+                self._scripted.popleft()
+                self._scripted_gap = next(self._gap)
+            self._settle_next(self.began)
+
+    def _settle_next(self, began: float) -> None:
+        """Who comes next: the scripted truck whose turn it is, or the one that was sent, if it can be there before."""
+        before = self.passages[-1] if self.passages else None
+        free = began if before is None else before.clears
+        scripted = sent = None
+        if self._scripted:
+            scripted = self._after(before, Passage(self._scripted[0], self.layout, free + self._scripted_gap))
+        if self._sent:
+            truck, at = self._sent[0]
+            sent = Passage.arriving(truck, self.layout, max(at, began))
+            if before is not None and sent.enters < free + self._least_gap:
+                sent = Passage(truck, self.layout, free + self._least_gap)
+            sent = self._after(before, sent)
+        self._next_is_sent = sent is not None and (scripted is None or sent.enters < scripted.enters)
+        self._next = sent if self._next_is_sent else scripted
+
+    @staticmethod
+    def _after(before: Passage | None, passage: Passage) -> Passage:
+        """The passage, later if it would run into the truck before."""
+        return passage
+
+    def last_within(self, at: float) -> Truck | None:
+        """The truck whose front was the last at the origin up to `at`; before any, the one that comes first."""
+        for passage in reversed(self.passages):
+            if passage.enters <= at:
+                return passage.truck
+        return self._trucks[0] if self._trucks else None
 
     def seen(self, at: float) -> list[Passage]:
         """The trucks that are in the lane at `at`, the foremost first."""
-        return [p for p in self.passages if p.arrives <= at <= p.departs]
+        index = bisect_right(self._arrivals, at) - 1
+        found: list[Passage] = []
+        while index >= 0 and self._latest_departure[index] >= at:
+            if self.passages[index].departs >= at:
+                found.append(self.passages[index])
+            index -= 1
+        return found[::-1]

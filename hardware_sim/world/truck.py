@@ -49,6 +49,7 @@ class Truck:
     """A tractor with one container on a chassis. Metres, kilograms, metres per second."""
 
     index: int
+    lane: str
     plate: Plate | None
     container_code: str
     size_type: str
@@ -63,7 +64,7 @@ class Truck:
 
     @property
     def id(self) -> str:
-        return f"truck-{self.index:04d}"
+        return f"{self.lane}-{self.index:04d}"
 
     @property
     def container_from_m(self) -> float:
@@ -102,10 +103,10 @@ def container_code(owner: str, serial: int) -> str:
     return f"{body}{container_check_digit(body)}"
 
 
-def draw_truck(seed: int, index: int, regions: list[str], speeds: tuple[float, float]) -> Truck:
-    """Truck number `index` of a seed. Each truck has a generator of its own, so one stated in the scenario does not
+def draw_truck(seed: int, lane: str, index: int, regions: list[str], speeds: tuple[float, float]) -> Truck:
+    """Truck number `index` of a lane. Each truck has a generator of its own, so one stated in the scenario does not
     change those after it."""
-    random = Random(f"truck/{seed}/{index}")
+    random = Random(f"truck/{seed}/{lane}/{index}")
     size_type = random.choices(list(CONTAINER_M), weights=(6, 2, 3, 1))[0]
     owner = random.choice(_OWNERS)
     code = container_code(owner, random.randrange(1_000_000))
@@ -114,6 +115,7 @@ def draw_truck(seed: int, index: int, regions: list[str], speeds: tuple[float, f
         code = container_code(owner, random.randrange(1_000_000))
     return Truck(
         index=index,
+        lane=lane,
         plate=draw_plate(random, regions),
         container_code=code,
         size_type=size_type,

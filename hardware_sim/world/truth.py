@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from edge_agent.domain.errors import SettingsInvalid
-from hardware_sim.world.lane import Passage
+from hardware_sim.world.passage import Passage
 
 Record = dict[str, object]
 Said = Mapping[str, Mapping[str, object]]
@@ -31,6 +31,7 @@ def truth_of(
     return {
         "index": truck.index,
         "id": truck.id,
+        "lane": truck.lane,
         "arrived": _iso(utc(passage.arrives)),
         "portal_entered": _iso(utc(passage.enters)),
         "portal_left": _iso(utc(passage.clears)),

@@ -20,20 +20,24 @@ from hardware_sim.cli import main
 FAST = """\
 title: Two short trucks
 seed: 4
-lane: {speed_mps: 14, gap_s: 1.3, first_truck_s: 0.2, slow_mps: 10}
-devices:
-  portal:
-    kind: rapiscan_vm250
-    hold_in: 1
-    links: [{kind: tcp}, {kind: pty, path: portal.tty}]
-  seal-scanner:
-    kind: barcode_scanner
-    links: [{kind: pty, path: seal.tty}]
-cameras:
-  plate-camera: {view: plate, fps: 20}
-  container-camera: {view: container, fps: 5, max_clients: 1}
-traffic:
-  trucks: [{size_type: 22G1}, {size_type: 22G1, cargo: {kind: source, gamma_cps: 30000}}]
+lanes:
+  1:
+    drive: {speed_mps: 14, slow_mps: 10}
+    devices:
+      portal:
+        kind: rapiscan_vm250
+        hold_in: 1
+        links: [{kind: tcp}, {kind: pty, path: portal.tty}]
+      seal-scanner:
+        kind: barcode_scanner
+        links: [{kind: pty, path: seal.tty}]
+    cameras:
+      plate-camera: {view: plate, fps: 20}
+      container-camera: {view: container, fps: 5, max_clients: 1}
+    traffic:
+      gap_s: 1.3
+      first_truck_s: 0.2
+      trucks: [{size_type: 22G1}, {size_type: 22G1, cargo: {kind: source, gamma_cps: 30000}}]
 """
 
 
@@ -219,16 +223,16 @@ def test_a_folder_without_photos_is_a_clear_error(
 
 def test_mistakes_in_a_scenario_end_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.yaml"
-    path.write_text("title: x\ntraffic: {count: 0}\nwheels: 18\n")
+    path.write_text("title: x\nlanes: {1: {traffic: {count: -1}}}\nwheels: 18\n")
     assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert "bad.yaml:2: traffic.count" in said
+    assert "bad.yaml:2: lanes.1.traffic.count" in said
     assert "bad.yaml:3: wheels: no such setting" in said
     assert not (tmp_path / "out").exists()
 
 
 def test_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
-    assert capsys.readouterr().out.startswith("demo         Ten trucks")
+    assert capsys.readouterr().out.startswith("demo              Ten trucks")
     assert main(["scenarios", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) >= {"demo", "quiet", "source"}

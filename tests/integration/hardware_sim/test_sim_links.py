@@ -24,7 +24,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def tcp_link() -> AsyncIterator[TcpLink]:
-    link = TcpLink("127.0.0.1", 0, lambda: b"HELLO\r\n")
+    link = TcpLink("127.0.0.1", 0, lambda: b"HELLO\r\n", bytes.upper)
     await link.open()
     try:
         yield link
@@ -34,7 +34,7 @@ async def tcp_link() -> AsyncIterator[TcpLink]:
 
 @asynccontextmanager
 async def pty_link(path: Path, hello: bytes = b"HELLO\r\n") -> AsyncIterator[PtyLink]:
-    link = PtyLink(path, lambda: hello)
+    link = PtyLink(path, lambda: hello, bytes.upper)
     await link.open()
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -96,7 +96,7 @@ async def test_tcp_reader_that_does_not_read_loses_bytes_and_holds_up_nobody() -
 
 async def test_tcp_port_in_use_is_a_clear_error() -> None:
     async with tcp_link() as link:
-        other = TcpLink("127.0.0.1", int(link.url.rsplit(":", 1)[1]), lambda: b"")
+        other = TcpLink("127.0.0.1", int(link.url.rsplit(":", 1)[1]), lambda: b"", bytes.upper)
         with pytest.raises(SettingsInvalid, match=r"cannot be served.*\n.*choose another port"):
             await other.open()
         await other.close()
@@ -177,7 +177,7 @@ async def test_pty_link_of_another_run_is_left_alone(tmp_path: Path) -> None:
 async def test_pty_refuses_to_replace_a_file(tmp_path: Path) -> None:
     path = tmp_path / "seal.tty"
     path.write_text("keep me")
-    link = PtyLink(path, lambda: b"")
+    link = PtyLink(path, lambda: b"", bytes.upper)
     with pytest.raises(SettingsInvalid, match="exists and is no symbolic link"):
         await link.open()
     await link.close()

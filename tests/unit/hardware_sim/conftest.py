@@ -1,29 +1,35 @@
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from hardware_sim.player import Departed, Player, Said
-from hardware_sim.run import build_player
-from hardware_sim.world.scenario import Scenario, load_scenario
+from hardware_sim.run import build_players
+from hardware_sim.scenario import Scenario, load_scenario
 
 BASE = """\
 title: A test
 seed: 7
-lane:
-  speed_mps: [2.2, 2.6]
-  gap_s: [9.0, 11.0]
-  first_truck_s: 11.0
-  slow_from_m: 2.4
-  slow_to_m: 5.4
-devices:
-  portal:
-    kind: rapiscan_vm250
-    links: [{kind: tcp}]
-  seal-scanner:
-    kind: barcode_scanner
-    links: [{kind: pty, path: seal.tty}]
+lanes:
+  "1":
+    drive:
+      speed_mps: [2.2, 2.6]
+      slow_from_m: 2.4
+      slow_to_m: 5.4
+    devices:
+      portal:
+        kind: rapiscan_vm250
+        links: [{kind: tcp}]
+      seal-scanner:
+        kind: barcode_scanner
+        links: [{kind: pty, path: seal.tty}]
 """
+
+
+def with_base(more: str) -> str:
+    """A scenario's text: BASE with more YAML in its lane; traffic in flow style keeps the test's distances."""
+    return BASE + indent(more.replace("traffic: {", "traffic: {gap_s: [9.0, 11.0], first_truck_s: 11.0, "), "    ")
 
 
 class Played:
@@ -52,7 +58,7 @@ def scenario(tmp_path: Path) -> Callable[[str], Scenario]:
 
     def make(more: str) -> Scenario:
         path = tmp_path / "scenario.yaml"
-        path.write_text(BASE + more)
+        path.write_text(with_base(more))
         return load_scenario(str(path))
 
     return make
@@ -63,6 +69,6 @@ def played(scenario: Callable[[str], Scenario]) -> Callable[..., Played]:
     """A stepped world of BASE with more YAML after it."""
 
     def make(more: str, seed: int = 7) -> Played:
-        return Played(build_player(scenario(more), seed))
+        return Played(build_players(scenario(more), seed)["1"])
 
     return make

@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from math import sqrt
+from pathlib import Path
 
 import pytest
 
-from hardware_sim.devices.rapiscan_vm250 import RapiscanVm250
-from hardware_sim.world.scenario import PortalSettings, TcpLink
+from hardware_sim.device import Site
+from hardware_sim.devices.rapiscan_vm250 import RapiscanVm250, Settings
+from hardware_sim.links.settings import TcpLink
 from tests.unit.hardware_sim.conftest import Played
 
 Play = Callable[..., Played]
@@ -136,7 +138,7 @@ def test_tiles_raise_the_counts_of_the_same_truck(played: Play) -> None:
         gamma = [total(line) for _, line in occupancy if tag(line) in ("GS", "GA")]
         return sum(gamma[23:33]) / 10
 
-    assert mean("norm") > mean("none") + 30
+    assert mean("norm") > mean("none") + 12  # some 30 at their means, give or take 7
 
 
 def test_a_heavy_truck_keeps_background_from_the_panels(played: Play) -> None:
@@ -173,22 +175,22 @@ def test_background_out_of_its_bounds_is_a_fault_line(played: Play) -> None:
         ([380.0, 376.0, 2600.0, 366.0], [3.9, 0.0, 2.6, 0.0], [b"NB", b"GH"]),
         ([380.0, 376.0, 20.0, 366.0], [80.0, 0.0, 2.6, 0.0], [b"NH", b"GL"]),
     ):
-        settings = PortalSettings(
+        settings = Settings(
             kind="rapiscan_vm250",
             links=[TcpLink(kind="tcp")],
             gamma_background=gamma,
             neutron_background=neutron,
         )
-        said = RapiscanVm250("portal", settings, lane, 1, 0.0).woke(0.0)
+        said = RapiscanVm250("portal", settings, Site(lane, 1, 0.0, Path())).woke(0.0)
         assert [line[:2] for line in said.splitlines()] == tags
 
 
 def test_setup_lines_are_sent_on_connecting(played: Play) -> None:
     lane = played("traffic: {count: 1}").player.lane
-    settings = PortalSettings(kind="rapiscan_vm250", links=[TcpLink(kind="tcp")])
-    assert RapiscanVm250("portal", settings, lane, 1, 0.0).connected() == (
+    settings = Settings(kind="rapiscan_vm250", links=[TcpLink(kind="tcp")])
+    assert RapiscanVm250("portal", settings, Site(lane, 1, 0.0, Path())).connected() == (
         b"SG1,002000,000068,05,10,05.0,P\r\nSG2,1111,0.069,0.455,01,1010,A\r\nSG3,0.069,0.455,020,000,1.10.1\r\n"
         b"SN1,000050,03,0004,1200,01,120\r\nSN2,0.504,5.040,0.504,5.040,PP\r\n"
     )
     silent = settings.model_copy(update={"setup_on_connect": False})
-    assert RapiscanVm250("portal", silent, lane, 1, 0.0).connected() == b""
+    assert RapiscanVm250("portal", silent, Site(lane, 1, 0.0, Path())).connected() == b""

@@ -7,19 +7,22 @@ import pytest
 from pydantic import BaseModel
 
 from edge_agent.domain.errors import SettingsInvalid
-from hardware_sim.run import build_player
-from hardware_sim.world.scenario import Scenario, load_scenario, shipped_scenarios
-from tests.unit.hardware_sim.conftest import BASE, Played
+from hardware_sim.run import build_players
+from hardware_sim.scenario import Scenario, load_scenario
+from hardware_sim.shipped import titles
+from tests.unit.hardware_sim.conftest import BASE, Played, with_base
 
 Make = Callable[[str], Scenario]
 _FIRST_LINE_AFTER_BASE = BASE.count("\n") + 1
 
 
 def test_shipped_scenarios_are_sound() -> None:
-    shipped = shipped_scenarios()
+    shipped = titles()
     assert {"demo", "quiet", "source"} <= set(shipped)
     for name in shipped:
-        assert load_scenario(name).trucks(0)
+        scenario = load_scenario(name)
+        assert scenario.title == shipped[name]
+        assert all(lane.trucks or lane.on_demand for lane in scenario.build_lanes(0).values())
 
 
 def test_unknown_name_lists_those_there_are() -> None:
@@ -36,7 +39,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     ("more", "line", "says"),
     [
         ("traffic:\n  count: 3\n  colour: red\n", 2, "no such setting"),
-        ("traffic:\n  count: 0\n", 1, "greater than or equal to 1"),
+        ("traffic:\n  count: -1\n", 1, "greater than or equal to 0"),
         ("traffic: {}\n", 0, "say how many trucks come"),
         ("traffic:\n  count: 1\n  trucks: [{}, {}]\n", 0, "2 trucks are listed"),
         ("traffic:\n  count: 1\n  regions: [US-TX, XX]\n", 2, "no such region: XX"),
@@ -64,16 +67,16 @@ def test_every_mistake_in_one_go(scenario: Make) -> None:
 
 def test_trucks_so_close_that_the_portal_sees_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "close.yaml"
-    path.write_text(BASE.replace("gap_s: [9.0, 11.0]", "gap_s: [2.5, 11.0]") + "traffic: {count: 2}\n")
+    path.write_text(with_base("traffic:\n  count: 2\n  gap_s: [2.5, 11.0]\n"))
     with pytest.raises(SettingsInvalid, match=r"holds an occupancy for 2\.0 s.*make gap_s longer or hold_in smaller"):
         load_scenario(str(path))
 
 
 def test_names_and_paths_that_clash_are_refused(scenario: Make, tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="a device and a camera are both called portal"):
+    with pytest.raises(SettingsInvalid, match="two devices or cameras are called portal"):
         scenario("traffic: {count: 1}\ncameras: {portal: {view: plate}}\n")
     path = tmp_path / "twice.yaml"
-    path.write_text(BASE.replace("[{kind: tcp}]", "[{kind: pty, path: seal.tty}]") + "traffic: {count: 1}\n")
+    path.write_text(with_base("traffic: {count: 1}\n").replace("[{kind: tcp}]", "[{kind: pty, path: seal.tty}]"))
     with pytest.raises(SettingsInvalid, match=r"two pseudo-terminals have the path seal\.tty"):
         load_scenario(str(path))
 
@@ -85,11 +88,11 @@ def test_scanner_is_programmed_by_the_scenario(tmp_path: Path) -> None:
         ("suffix: none", b"]C0HS0000001"),
     ):
         path = tmp_path / "scanner.yaml"
-        text = BASE.replace(
-            "kind: barcode_scanner", f"kind: barcode_scanner\n    {keys.replace(', ', chr(10) + '    ')}"
+        text = with_base("traffic: {trucks: [{seal: HS0000001}]}\n").replace(
+            "kind: barcode_scanner", f"kind: barcode_scanner\n        {keys.replace(', ', chr(10) + '        ')}"
         )
-        path.write_text(text + "traffic: {trucks: [{seal: HS0000001}]}\n")
-        assert Played(build_player(load_scenario(str(path)), 1)).data("seal-scanner") == label
+        path.write_text(text)
+        assert Played(build_players(load_scenario(str(path)), 1)["1"]).data("seal-scanner") == label
 
 
 def test_the_documents_example_is_a_sound_scenario(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_the_documents_example_is_a_sound_scenario(tmp_path: Path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(example)
     scenario = load_scenario(str(path))
-    assert scenario.trucks(1)[1].container_code == "CSQU3054383"
+    assert scenario.build_lanes(1)["1"].trucks[1].container_code == "CSQU3054383"
     keys = {key for model in _models(scenario) for key in type(model).model_fields}
     shown = {line.split(":")[0].strip(" -#{") for line in example.replace("{", "\n").replace(", ", "\n").splitlines()}
     assert keys - shown == {"photos"}  # described in the text

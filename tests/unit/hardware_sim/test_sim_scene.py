@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from hardware_sim.cameras.lettering import PLATE_M, draw_plate, lettering
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView
 from hardware_sim.cameras.serve import Camera
 from hardware_sim.cameras.side import draw_side
-from hardware_sim.world.lane import Lane, Passage
+from hardware_sim.scenario import CameraSettings, load_scenario
+from hardware_sim.world.lane import Lane
+from hardware_sim.world.passage import Passage
 from hardware_sim.world.plates import REGIONS, Plate
-from hardware_sim.world.scenario import CameraSettings, load_scenario
 
 
 @pytest.fixture(scope="module")
 def lane() -> Lane:
-    lane = load_scenario("demo").build_lane(2026)
+    lane = load_scenario("demo").build_lanes(2026)["1"]
     lane.open(0.0)
+    lane.advance(inf)
     return lane
 
 

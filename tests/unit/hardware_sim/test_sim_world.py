@@ -10,10 +10,10 @@ import pytest
 from stdnum import iso6346
 
 from hardware_sim.player import Departed, Said, play
-from hardware_sim.run import build_player
-from hardware_sim.world.lane import Passage
+from hardware_sim.run import build_players
+from hardware_sim.scenario import Scenario, load_scenario
+from hardware_sim.world.passage import Passage
 from hardware_sim.world.plates import REGIONS
-from hardware_sim.world.scenario import Scenario, load_scenario
 from hardware_sim.world.truth import TruthFile, truth_of
 from tests.unit.hardware_sim.conftest import Played
 
@@ -39,14 +39,14 @@ def test_an_occupancys_bytes_do_not_depend_on_how_long_traffic_was_held(scenario
     made = scenario("traffic: {count: 2}")
 
     def gamma(open_at: float) -> list[str]:
-        run = Played(build_player(made, 7), open_at)
+        run = Played(build_players(made, 7)["1"], open_at)
         return [line for _, line in run.lines() if line.startswith(("GS", "NS", "SP"))]
 
     assert gamma(0.0) == gamma(123.45)
 
 
 def test_trucks_of_a_seed_are_varied_and_their_codes_hold(scenario: Make) -> None:
-    trucks = scenario("traffic: {count: 300}").trucks(1)
+    trucks = scenario("traffic: {count: 300}").build_lanes(1)["1"].trucks
     assert len({t.container_code for t in trucks}) == 300
     assert {t.plate.region for t in trucks if t.plate} == set(REGIONS)
     assert {t.night for t in trucks} == {True, False}
@@ -55,10 +55,12 @@ def test_trucks_of_a_seed_are_varied_and_their_codes_hold(scenario: Make) -> Non
 
 
 def test_a_stated_truck_leaves_the_others_as_they_were(scenario: Make) -> None:
-    plain = scenario("traffic: {count: 3}").trucks(1)
-    stated = scenario(
-        "traffic: {count: 3, trucks: [{}, {plate: null, seal: null, size_type: L5G1, night: true}]}"
-    ).trucks(1)
+    plain = scenario("traffic: {count: 3}").build_lanes(1)["1"].trucks
+    stated = (
+        scenario("traffic: {count: 3, trucks: [{}, {plate: null, seal: null, size_type: L5G1, night: true}]}")
+        .build_lanes(1)["1"]
+        .trucks
+    )
     assert (stated[0], stated[2]) == (plain[0], plain[2])
     assert (stated[1].plate, stated[1].seal, stated[1].night) == (None, None, True)
     assert stated[1].length_m == pytest.approx(4.4 + 13.72 + 1.2)
@@ -86,11 +88,11 @@ def test_trucks_follow_with_the_stated_gap(played: Play) -> None:
 
 def test_a_truck_that_stops_stands_and_is_scanned_meanwhile() -> None:
     scenario = load_scenario("quiet")
-    lane = scenario.build_lane(1)
+    lane = scenario.build_lanes(1)["1"]
     lane.open(0.0)
+    lane.advance(60.0)
     passage: Passage = lane.passages[0]
-    scanned = passage.seal_scanned
-    assert scanned is not None
+    scanned = passage.scanned(-3.0)
     assert passage.position(scanned) == pytest.approx(passage.position(scanned + 0.5))
     assert passage.position(scanned) == pytest.approx(5.0, abs=0.01)
     assert passage.position(scanned + 4.0) > 5.1
@@ -157,15 +159,17 @@ class SteppedClock:
     def now(self) -> object:
         raise AssertionError("playing needs no wall time")
 
-    async def sleep(self, seconds: float) -> None:
+    async def wait(self, seconds: float | None) -> None:
+        assert seconds is not None
         self.slept.append(seconds)
         self.at += seconds
 
 
 async def test_play_on_a_stepped_clock_gives_the_stepped_bytes(scenario: Make, played: Play) -> None:
     clock, happened = SteppedClock(), list[Said | Departed]()
-    player = build_player(scenario("traffic: {count: 3}"), 7, clock.at)
-    await play(player, clock, happened.append, clock.sleep)  # type: ignore[arg-type]
+    player = build_players(scenario("traffic: {count: 3}"), 7, clock.at)["1"]
+    player.lane.open(clock.at)
+    await play(player, clock, happened.append, clock.wait)  # type: ignore[arg-type]
     data = b"".join(h.data for h in happened if isinstance(h, Said) and h.device == "portal")
     assert data == played("traffic: {count: 3}").data("portal")
     assert max(clock.slept) <= 5.0
@@ -173,7 +177,7 @@ async def test_play_on_a_stepped_clock_gives_the_stepped_bytes(scenario: Make, p
 
 
 def test_hundreds_of_trucks_pass_without_sleeping_and_none_alarms_by_chance(scenario: Make) -> None:
-    run = Played(build_player(scenario("traffic: {count: 250}"), 3))
+    run = Played(build_players(scenario("traffic: {count: 250}"), 3)["1"])
     assert len(run.departed) == 250
     clean = [d.said["portal"]["gamma_alarm"] for d in run.departed]
     assert clean.count(True) == 0
@@ -181,7 +185,7 @@ def test_hundreds_of_trucks_pass_without_sleeping_and_none_alarms_by_chance(scen
 
 def test_demo_is_brisk_and_holds_what_it_promises() -> None:
     scenario = load_scenario("demo")
-    run = Played(build_player(scenario, scenario.seed))
+    run = Played(build_players(scenario, scenario.seed)["1"])
     passages = run.player.lane.passages
     assert 75 <= run.departed[-1].at <= 90
     assert min(b.enters - a.clears for a, b in pairwise(passages)) >= 2.5

@@ -1,0 +1,32 @@
+"""The world's clock: another one, real or stepped, that may run faster."""
+
+import asyncio
+from contextlib import suppress
+
+from edge_agent.domain.clock import Clock, Instant
+
+
+class WorldClock:
+    """Runs `speed` times as fast as `clock`, from now on; wall time too."""
+
+    def __init__(self, clock: Clock, speed: float = 1.0) -> None:
+        """Raises ValueError for a speed that is not positive."""
+        if not speed > 0:
+            raise ValueError("time runs forwards: a speed is greater than 0")
+        self.speed = speed
+        self._clock = clock
+        self._start = clock.now()
+
+    def monotonic(self) -> float:
+        start = self._start.monotonic
+        return start + (self._clock.monotonic() - start) * self.speed
+
+    def now(self) -> Instant:
+        return self._start.shifted(self.monotonic() - self._start.monotonic)
+
+    async def wait(self, seconds: float | None, nudged: asyncio.Event) -> None:
+        """Wait for so many of the world's seconds, or until `nudged`, which is cleared."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if seconds is None else seconds / self.speed):
+                await nudged.wait()
+        nudged.clear()
