@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edge_agent.devices.dialogue import Dialogue
-from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
+from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250, spectroscopic_n42
 from edge_agent.devices.source import Source
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import SettingsInvalid
@@ -92,6 +92,17 @@ CATALOGUE: dict[str, Driver] = {
         baud=9600,
         silence_s=None,
         buffer_limit=barcode_scanner.SCAN_LIMIT,
+    ),
+    "spectroscopic_n42": Driver(
+        name="spectroscopic_n42",
+        device="spectroscopic radiation portal, ANSI N42.42 documents between STX and ETX",
+        provides="gamma and neutron counts of a passage, alarms, nuclides",
+        gives=frozenset({Expected.RADIATION}),
+        settings=spectroscopic_n42.Settings,
+        dialogue=spectroscopic_n42.SpectroscopicN42,
+        baud=115_200,
+        silence_s=None,  # most speak once a vehicle
+        buffer_limit=spectroscopic_n42.NOISE_LIMIT + 1 + spectroscopic_n42.LARGEST_LIMIT,
     ),
 }
 

@@ -6,18 +6,28 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250
+from edge_agent.devices.catalogue import CATALOGUE
+from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250, spectroscopic_n42
+from tests.unit.devices.n42_documents import BACKGROUND, Slice, alarm, analysis, document, framed
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to set a driver up. `messages` are whole, with their end; `good` is one that reads as something."""
+    """One way to set a driver up. `messages` are whole, with their end; `good` is one that reads as something.
+
+    `limit` is the most bytes held with these settings, where the catalogue's row states that of the largest settings.
+    """
 
     driver: str
     settings: BaseModel
     messages: st.SearchStrategy[bytes]
     good: bytes
     end: bytes
+    limit: int | None = None
+
+    @property
+    def holds(self) -> int:
+        return self.limit or CATALOGUE[self.driver].buffer_limit
 
     def __str__(self) -> str:
         return (
@@ -88,7 +98,31 @@ def _scanner(settings: barcode_scanner.Settings, end: bytes) -> Case:
     )
 
 
+def _spectroscopic() -> Case:
+    limit = 4096
+    start = st.integers(0, 59).map(lambda second: f"2026-11-22T10:00:{second:02d}Z")
+    slices = st.lists(st.builds(Slice, start=start, neutrons=st.none() | st.integers(0, 9)), max_size=2)
+    results = st.sampled_from(["", analysis(), analysis(alarm("Gamma")), analysis(alarm("Neutron"), alarm("Other"))])
+    whole = st.builds(lambda parts, found: document(*parts, results=found), slices, results)
+    other = st.sampled_from([document(BACKGROUND), document(Slice())[:700], b"<a/>", b"", b"\xff", b"\r\n"])
+    padded = st.integers(limit - 3, limit + 3).map(lambda length: b"x" * length)
+    return Case(
+        "spectroscopic_n42",
+        spectroscopic_n42.Settings(document_limit=limit),
+        st.builds(
+            lambda before, data, after: before + framed(data) + after,
+            st.sampled_from([b"", b"\r\n", b"ho", b"\x03", b"\x02<", b"\x02"]),
+            whole | other | padded,
+            st.sampled_from([b"", b"\r\n"]),
+        ),
+        framed(document(Slice())),
+        b"\x03",
+        limit=spectroscopic_n42.NOISE_LIMIT + 1 + limit,
+    )
+
+
 CASES = (
+    _spectroscopic(),
     *_portal("wire", ""),
     *_portal("stamped", ",2016-05-31 09:30:00.974 -07"),
     _scanner(barcode_scanner.Settings(), b"\r"),

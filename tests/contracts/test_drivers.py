@@ -34,7 +34,7 @@ def read(case: Case, pieces: Iterable[bytes], now: float = NOW) -> list[Reading]
 
 
 def inputs(case: Case) -> st.SearchStrategy[bytes]:
-    limit = CATALOGUE[case.driver].buffer_limit
+    limit = case.holds
     return st.lists(case.messages | noise(limit), max_size=12).map(b"".join)
 
 
@@ -65,7 +65,7 @@ def test_any_cutting_reads_the_same(case: Case) -> None:
 
 @every_case
 def test_no_byte_is_lost_and_few_are_held(case: Case) -> None:
-    limit = CATALOGUE[case.driver].buffer_limit
+    limit = case.holds
 
     @contract
     @given(inputs(case), st.lists(st.integers(0, 600), max_size=30))
@@ -119,7 +119,7 @@ def test_waking_is_asked_for_once_and_dates_lie_in_the_past(case: Case) -> None:
 @every_case
 @pytest.mark.parametrize("pause", [0.0, 60.0], ids=["ended noise", "noise, then silence"])
 def test_a_good_message_after_noise_is_read(case: Case, pause: float) -> None:
-    limit = CATALOGUE[case.driver].buffer_limit
+    limit = case.holds
 
     @contract
     @given(noise(limit))
