@@ -1,0 +1,1 @@
+"""Devices whose protocol a library speaks, and which owns the input and output: one file each."""
