@@ -181,7 +181,7 @@ class SerialLink:
         end = self._down("was lost: its thread ended")
         port: SerialBase | None = None
         try:
-            port = _open(self._settings, self._baud)
+            port = open_port(self._settings, self._baud)
             self._tell(_settle, opened, None)
             self._carry(port)
         except (OSError, ValueError, termios.error) as error:  # serial.SerialException is an OSError
@@ -197,7 +197,11 @@ class SerialLink:
         while not self._stop.is_set():
             with suppress(queue.Empty):
                 port.write(self._outgoing.get_nowait())
-            self._hand_over(_read(port))
+            self._hand_over(self._look(port))
+
+    def _look(self, port: SerialBase) -> bytes:
+        """What is handed over next. A device that is more than a stream of bytes overrides it."""
+        return read_port(port)
 
     def _hand_over(self, data: bytes) -> None:
         if not data:
@@ -233,7 +237,8 @@ def _settle(opened: "asyncio.Future[None]", error: LinkDown | None) -> None:
 # --- pyserial's three kinds of port, with what a booth needs of them ----------------------------------------------
 
 
-def _open(settings: LinkSettings, baud: int) -> SerialBase:
+def open_port(settings: LinkSettings, baud: int) -> SerialBase:
+    """Opens it for this program alone. Raises OSError, ValueError or termios.error if it cannot be opened so."""
     line: dict[str, Any] = {
         "baudrate": baud,
         "bytesize": settings.bytesize,
@@ -287,7 +292,7 @@ def _listed(found: list[Holder]) -> str:
     return ", ".join(str(holder) for holder in found)
 
 
-def _read(port: SerialBase) -> bytes:
+def read_port(port: SerialBase) -> bytes:
     """What is there, at most CHUNK bytes; waits READ_S for the first."""
     if isinstance(port, _Rfc2217Port):
         return bytes(port.read(CHUNK))

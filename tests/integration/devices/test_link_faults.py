@@ -91,7 +91,7 @@ async def test_a_simulator_that_keeps_both_ends_open_is_no_reader() -> None:
 def test_programs_that_take_no_lock_are_kept_out(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a pseudo-terminal the mark would outlive an agent that was killed, so there it is not set.
     def excluded() -> int:
-        port = links._open(LinkSettings(url=str(cable.path)), 9600)
+        port = links.open_port(LinkSettings(url=str(cable.path)), 9600)
         try:
             return int(struct.unpack("i", fcntl.ioctl(port.fileno(), TIOCGEXCL, bytes(4)))[0])
         finally:
