@@ -6,7 +6,9 @@
 Both follow from the trucks of one lane alone, and from random numbers of their own: the same seed, the same bytes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from zlib import crc32
@@ -36,15 +38,22 @@ class WiredSettings(DeviceSettings):
     links: ByteLinks
 
 
+def _after_new_year(at: float) -> datetime:
+    """Wall time where nobody says it: the same in every run."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=at)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a device finds where it is put up: the lane that it looks at; the run's seed; `started`, when it is switched
-    on (seconds on the world's clock); and the run's folder, in which relative paths lie."""
+    on (seconds on the world's clock); the run's folder, in which relative paths lie; and what a device's own clock
+    shows at a moment."""
 
     lane: Lane
     seed: int
     started: float
     folder: Path
+    utc: Callable[[float], datetime] = _after_new_year
 
     def random_key(self, name: str, *more: int) -> list[int]:
         """The seed of random numbers that belong to one device: for `numpy.random.default_rng`."""

@@ -9,6 +9,7 @@ PortSim ──► lane ──► Player ──► devices ──► links ◄═
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hardware_sim.cameras.serve import Camera
 from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service, Simulated, Site, WiredSettings
 from hardware_sim.devices.catalogue import DEVICES, SERVICES
+from hardware_sim.links.lines import HasLines
 from hardware_sim.links.link import Link, build_link
 from hardware_sim.links.memory import MemoryLink
 from hardware_sim.player import Departed, Player, Said, play
@@ -96,13 +98,18 @@ class PortSim:
         self._subscribers: list[Callable[[Record], None]] = []
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
         for id, lane in scenario.build_lanes(seed).items():
-            run = build_lane_run(scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out))
+            run = build_lane_run(scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out, self._utc))
             self.lanes[id] = run
             for name, device in run.devices.items():
                 self.links[name] = self._build_links(run, device)
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
                 run.cameras[name] = Camera(name, settings, view, noise(), self.clock.monotonic)
+
+    def _utc(self, at: float) -> datetime:
+        """Wall time at a moment of the world's."""
+        now = self.clock.now()
+        return now.shifted(at - now.monotonic).utc
 
     @property
     def truck_count(self) -> int:
@@ -141,7 +148,8 @@ class PortSim:
         settings = run.settings.devices[device.name]
         if not isinstance(settings, WiredSettings):  # a row of DEVICES has no other
             raise TypeError(f"{device.name} has no links")
-        return [build_link(link, self.out, device.connected, received) for link in settings.links]
+        lines = device.control_lines if isinstance(device, HasLines) else None
+        return [build_link(link, self.out, device.connected, received, lines) for link in settings.links]
 
     async def open(self) -> None:
         """Bring up every device and camera. What was brought up is closed again if one fails."""

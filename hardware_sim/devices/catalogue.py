@@ -10,7 +10,17 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hardware_sim.device import Device, DeviceSettings, Service, Site, WiredSettings
-from hardware_sim.devices import barcode_scanner, rapiscan_vm250
+from hardware_sim.devices import (
+    barcode_scanner,
+    modem_lines,
+    mt_sics,
+    nci_scp01,
+    rapiscan_vm250,
+    rice_lake_iq355,
+    sti_vs6400,
+    toledo_continuous,
+    uhfreader,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,29 @@ class ServiceRow:
 
 DEVICES: dict[str, DeviceRow] = {
     "barcode_scanner": DeviceRow(barcode_scanner.Settings, barcode_scanner.BarcodeScanner),
+    "modem_lines": DeviceRow(modem_lines.Settings, modem_lines.ModemLines),
+    "mt_sics": DeviceRow(mt_sics.Settings, mt_sics.MtSics),
+    "nci_scp01": DeviceRow(nci_scp01.Settings, nci_scp01.NciScp01),
     "rapiscan_vm250": DeviceRow(rapiscan_vm250.Settings, rapiscan_vm250.RapiscanVm250),
+    "rice_lake_iq355": DeviceRow(rice_lake_iq355.Settings, rice_lake_iq355.RiceLakeIq355),
+    "sti_vs6400": DeviceRow(sti_vs6400.Settings, sti_vs6400.StiVs6400),
+    "toledo_continuous": DeviceRow(toledo_continuous.Settings, toledo_continuous.ToledoContinuous),
+    "uhfreader18": DeviceRow(uhfreader.Settings18, uhfreader.UhfReader),
+    "uhfreader288": DeviceRow(uhfreader.Settings288, uhfreader.UhfReader),
 }
 SERVICES: dict[str, ServiceRow] = {}
 
 # The same once more as a type: what may stand under `devices:` in a scenario.
 AnyDevice = Annotated[
-    barcode_scanner.Settings | rapiscan_vm250.Settings,
+    barcode_scanner.Settings
+    | modem_lines.Settings
+    | mt_sics.Settings
+    | nci_scp01.Settings
+    | rapiscan_vm250.Settings
+    | rice_lake_iq355.Settings
+    | sti_vs6400.Settings
+    | toledo_continuous.Settings
+    | uhfreader.Settings18
+    | uhfreader.Settings288,
     Field(discriminator="kind"),
 ]

@@ -13,6 +13,7 @@ from hardware_sim.world.passage import Layout
 from hardware_sim.world.plates import REGIONS, Plate
 from hardware_sim.world.truck import (
     DEFAULT_GAMMA_CPS,
+    DEFAULT_NUCLIDE,
     Cargo,
     CargoKind,
     Truck,
@@ -21,6 +22,10 @@ from hardware_sim.world.truck import (
     with_stated,
 )
 
+# Those of which a spectroscopic portal knows the spectrum (world/spectrum.py).
+NuclideName = Literal[
+    "K-40", "Ra-226", "Th-232", "Cs-137", "Co-60", "Ir-192", "Ba-133", "Am-241", "Tc-99m", "I-131", "F-18", "U-235"
+]
 # A day's traffic of a busy port of entry; each truck costs memory before the first one drives.
 MAX_SCRIPTED = 5000
 
@@ -67,11 +72,13 @@ class CargoSettings(SimSettings):
     gamma_cps: Annotated[float, Field(ge=0, le=1e6)] | None = None
     neutron_cps: Annotated[float, Field(ge=0, le=1e5)] = 0.0
     shielding: Annotated[float, Field(ge=0, le=1)] = 0.0
+    nuclide: NuclideName | None = None
 
     @property
     def cargo(self) -> Cargo:
         gamma = DEFAULT_GAMMA_CPS[self.kind] if self.gamma_cps is None else self.gamma_cps
-        return Cargo(self.kind, gamma, self.neutron_cps, self.shielding)
+        nuclide = DEFAULT_NUCLIDE[self.kind] if self.nuclide is None else self.nuclide
+        return Cargo(self.kind, gamma, self.neutron_cps, self.shielding, nuclide)
 
 
 class PlateSettings(SimSettings):
@@ -95,6 +102,7 @@ class TruckSettings(SimSettings):
     container_code: str | None = None
     size_type: Literal["22G1", "42G1", "45G1", "L5G1"] | None = None
     seal: str | None = None
+    seal_opened: bool | None = None
     gross_kg: Annotated[int, Field(ge=5_000, le=80_000)] | None = None
     length_m: Annotated[float, Field(ge=6, le=40)] | None = None
     speed_mps: Annotated[float, Field(ge=0.5, le=15)] | None = None

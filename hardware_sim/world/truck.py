@@ -29,6 +29,7 @@ class Cargo:
     gamma_cps: float = 0.0
     neutron_cps: float = 0.0
     shielding: float = 0.0
+    nuclide: str | None = None  # which one, as N42.42 writes it: "Cs-137"
 
     @property
     def gamma_out(self) -> float:
@@ -42,6 +43,7 @@ class Cargo:
 # What a cargo gives off unless the scenario says it: NORM makes up for part of what the truck shields, a source of
 # this size lies far above the alarm threshold (the recorded alarms of a VM-250 reach 6 to 17 sigma).
 DEFAULT_GAMMA_CPS = {CargoKind.NONE: 0.0, CargoKind.NORM: 300.0, CargoKind.SOURCE: 1000.0}
+DEFAULT_NUCLIDE = {CargoKind.NONE: None, CargoKind.NORM: "K-40", CargoKind.SOURCE: "Cs-137"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Truck:
     cargo: Cargo
     paint: Colour
     container_paint: Colour
+    seal_opened: bool = False  # an electronic seal's own word that its bolt was cut
 
     @property
     def id(self) -> str:

@@ -1,0 +1,214 @@
+"""A device behind an RFC 2217 device server (Moxa NPort and others): bytes, port settings and modem-control lines.
+
+The reader sets baud rate and format of the server's port; the device has its own. Where they differ both hear garbage,
+as on a real line. pyserial's `PortManager` speaks the protocol; its client end is `rfc2217://`.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, cast
+
+from serial.rfc2217 import PortManager
+
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.links.lines import Lines
+from hardware_sim.links.uart import SerialFormat, as_heard
+
+# A reader that has stopped reading: beyond this the line loses bytes instead of holding up the world.
+_BACKLOG_BYTES = 64 * 1024
+# Longest option a reader can have to send (RFC 2217: a signature); a longer one is no RFC 2217.
+_MOST_OPTION_BYTES = 1024
+# A device server notices a line that changes within milliseconds; Moxa's own polls at about this rate.
+_LOOK_EVERY_S = 0.02
+_IAC = b"\xff"
+
+
+class Rfc2217Link:
+    """Serves one reader at a time at `url` (rfc2217://host:port); a new one takes the place of the one before."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        connected: Callable[[], bytes],
+        received: Callable[[bytes], bytes],
+        wire: SerialFormat | None = None,
+        lines: Callable[[], Lines] = Lines,
+    ) -> None:
+        """`wire` is how the device's own port is set; None: as the reader sets the server's, always right."""
+        self._host = host
+        self._port = port
+        self._connected = connected
+        self._received = received
+        self._wire = wire
+        self._lines = lines
+        self._server: asyncio.Server | None = None
+        self._reader: _Attached | None = None
+        self.lost_bytes = 0
+
+    @property
+    def url(self) -> str:
+        return f"rfc2217://{self._host}:{self._port}"
+
+    @property
+    def attached(self) -> bool:
+        """Whether a reader is connected."""
+        return self._reader is not None
+
+    @property
+    def port_format(self) -> SerialFormat | None:
+        """How the reader has set the port; None while there is none."""
+        return None if self._reader is None else self._reader.format
+
+    async def open(self) -> None:
+        try:
+            self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=4096)
+        except OSError as error:
+            raise SettingsInvalid(
+                f"{self.url} cannot be served: {error.strerror}",
+                "choose another port in the scenario, or 0 for a free one",
+            ) from None
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def write(self, data: bytes) -> None:
+        """Send to the reader, if there is one and it reads."""
+        reader = self._reader
+        if reader is None or reader.writer.transport.get_write_buffer_size() > _BACKLOG_BYTES:
+            self.lost_bytes += len(data)
+            return
+        heard = data if self._wire is None else as_heard(data, self._wire, reader.format)
+        reader.writer.write(heard.replace(_IAC, _IAC + _IAC))
+
+    async def watch(self) -> None:
+        """Tell the reader of lines that change. Runs until cancelled."""
+        while True:
+            if self._reader is not None:
+                self._reader.manager.check_modem_lines()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def hang_up(self) -> None:
+        """Close the reader's connection, as when the server's cable is pulled."""
+        if self._reader is not None:
+            self._reader.writer.close()
+            self._reader = None
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.hang_up()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.hang_up()
+        attached = _Attached(writer, self._lines)
+        self._reader = attached
+        self.write(self._connected())
+        try:
+            while data := await reader.read(4096):
+                if said := attached.filtered(data):
+                    heard = said if self._wire is None else as_heard(said, attached.format, self._wire)
+                    self.write(self._received(heard))
+        except (ConnectionError, asyncio.CancelledError, _NoRfc2217):
+            pass  # the reader is gone or speaks something else, or the run is over: the same as a close
+        finally:
+            if self._reader is attached:
+                self._reader = None
+            writer.close()
+
+
+class _NoRfc2217(Exception):
+    """The reader sends what is no RFC 2217."""
+
+
+class _Attached:
+    """One reader's connection: the server's port as it has set it, and the protocol."""
+
+    def __init__(self, writer: asyncio.StreamWriter, lines: Callable[[], Lines]) -> None:
+        self.writer = writer
+        self._port = _Port(lines)
+        # It only reads and sets what a port has, and only writes to the connection.
+        self.manager = PortManager(cast(Any, self._port), cast(Any, writer))
+
+    @property
+    def format(self) -> SerialFormat:
+        port = self._port
+        return SerialFormat(port.baudrate, port.bytesize, port.parity, port.stopbits)
+
+    def filtered(self, data: bytes) -> bytes:
+        """The data among what the reader sent; commands are answered. Raises _NoRfc2217."""
+        try:
+            said = b"".join(self.manager.filter(data))
+        except (KeyError, TypeError, ValueError, struct.error) as error:  # PortManager trusts what it is sent
+            raise _NoRfc2217(str(error)) from None
+        if len(self.manager.suboption or b"") > _MOST_OPTION_BYTES:
+            raise _NoRfc2217("an option without end")
+        return said
+
+
+class _Port:
+    """What PortManager takes for the serial port of the server."""
+
+    def __init__(self, lines: Callable[[], Lines]) -> None:
+        self._lines = lines
+        self._baudrate, self._bytesize, self._parity, self._stopbits = 9600, 8, "N", 1.0
+        self.xonxoff = self.rtscts = self.dtr = self.rts = self.break_condition = False
+
+    @property
+    def baudrate(self) -> int:
+        return self._baudrate
+
+    @baudrate.setter
+    def baudrate(self, value: int) -> None:
+        if not 50 <= value <= 4_000_000:
+            raise ValueError(f"no baud rate: {value}")
+        self._baudrate = value
+
+    @property
+    def bytesize(self) -> int:
+        return self._bytesize
+
+    @bytesize.setter
+    def bytesize(self, value: int) -> None:
+        if not 5 <= value <= 8:
+            raise ValueError(f"no data size: {value}")
+        self._bytesize = value
+
+    @property
+    def parity(self) -> str:
+        return self._parity
+
+    @parity.setter
+    def parity(self, value: str) -> None:
+        self._parity = value
+
+    @property
+    def stopbits(self) -> float:
+        return self._stopbits
+
+    @stopbits.setter
+    def stopbits(self, value: float) -> None:
+        self._stopbits = value
+
+    @property
+    def cts(self) -> bool:
+        return self._lines().cts
+
+    @property
+    def dsr(self) -> bool:
+        return self._lines().dsr
+
+    @property
+    def ri(self) -> bool:
+        return self._lines().ri
+
+    @property
+    def cd(self) -> bool:
+        return self._lines().cd
+
+    def reset_input_buffer(self) -> None:
+        """Nothing is held back here."""
+
+    def reset_output_buffer(self) -> None:
+        """Nothing is held back here."""
