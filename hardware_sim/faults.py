@@ -151,6 +151,21 @@ class StuckMotion(_Fault):
     kind: Literal["stuck_motion"]
 
 
+class Tamper(_Fault):
+    """Somebody opens the device's housing."""
+
+    kind: Literal["tamper"]
+
+
+class Background(_Fault):
+    """A portal counts `gamma` and `neutron` times as much background as it should: a failing detector, or a source
+    that was put beside the lane."""
+
+    kind: Literal["background"]
+    gamma: Annotated[float, Field(ge=0, le=1000)] = 6.0
+    neutron: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
 class ClockSkew(_Fault):
     """The device's own clock is wrong by `by_s`: what it stamps by itself says so."""
 
@@ -211,7 +226,8 @@ class Down(_Fault):
 
 FaultSettings = Annotated[
     Drop | Delay | Garble | Split | Merge | WrongChecksum | Silence | HangUp | RePlug | WrongBaud
-    | StuckMotion | ClockSkew | Frozen | Black | LensFlare | Refuse | Slow | HalfOpen | Forget | Down,
+    | StuckMotion | Tamper | Background | ClockSkew | Frozen | Black | LensFlare
+    | Refuse | Slow | HalfOpen | Forget | Down,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyFault: TypeAdapter[FaultSettings] = TypeAdapter(FaultSettings)

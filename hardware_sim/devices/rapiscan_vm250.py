@@ -3,13 +3,14 @@
 One record a line, `tag,f1,f2,f3,f4` CR LF; counts have six digits, one for each of four panels. Unoccupied: NB and GB
 every 5 s. At an occupancy's start NS, then at once the five gamma lines of the pre-trigger buffer; then GS every
 200 ms and NS every second, GA and NA in their place while in alarm; SP once the speed is measured; GX at the end with
-the occupancy's number and the neutron background times 1000. Alarm: (FG - BG) / sqrt(BG) above N, where FG is the sum
+the occupancy's number and the neutron background times 1000. TT when the housing is opened, TC when it is closed. GH,
+GL or NH in the place of a background that is out of bounds. Alarm: (FG - BG) / sqrt(BG) above N, where FG is the sum
 of the last five gamma lines over the panels and BG that of the last background line.
 """
 
 from collections import deque
 from dataclasses import dataclass
-from math import atan, sqrt, tanh
+from math import sqrt
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hardware_sim.device import Site, WiredSettings
+from hardware_sim.faults import Background, FaultSettings
+from hardware_sim.world import radiation
 from hardware_sim.world.passage import Passage
-from hardware_sim.world.truck import CargoKind
 
 Counts = NDArray[np.int64]
 Rates = NDArray[np.float64]
@@ -31,12 +33,7 @@ BACKGROUND_TIME_S = 20.0  # SG3, fourth field: the time over which the backgroun
 GAMMA_HIGH, GAMMA_LOW, NEUTRON_HIGH = 2000, 68, 50  # SG1 and SN1: faults, counts per second of one panel
 _MAX = 999_999  # six digits
 _EPSILON = 1e-9
-
-# Half the distance between the pillars, metres: how wide a panel sees a source that comes by.
-_HALF_WIDTH_M = 2.4
-# The vehicle's own mass keeps background from the panels, the more the nearer it fills the portal.
-_EDGE_M = 1.2
-_DIP_EMPTY, _DIP_PER_TONNE, _DIP_MOST = 0.06, 0.0045, 0.28
+_MEASURED_M = 2.0  # between the light barriers that measure the speed
 
 
 class Settings(WiredSettings):
@@ -74,59 +71,34 @@ class OccupancyReport:
 class Physics:
     """Mean count rates at the panels while a truck is at a place."""
 
-    def __init__(self, gamma_background: Rates, neutron_background: Rates) -> None:
+    def __init__(self, gamma_background: Rates, neutron_background: Rates, at_m: float) -> None:
         self.gamma_background = gamma_background
         self.neutron_background = neutron_background
+        self._at_m = at_m
 
     def gamma(self, passage: Passage | None, at: float) -> Rates:
         """Counts per second of each panel."""
         if passage is None:
             return self.gamma_background
-        front = passage.position(at)
-        return self.gamma_background * (1 - self.dip(passage, front)) + self._share(passage) * (
-            passage.truck.cargo.gamma_out * self.closeness(passage, front)
-        )
+        kept = 1 - radiation.dip(passage, self._at_m, at)
+        arrives = passage.truck.cargo.gamma_out * radiation.closeness(passage, self._at_m, at)
+        return self.gamma_background * kept + np.array(radiation.shares(passage, 4)) * arrives
 
     def neutron(self, passage: Passage | None, at: float) -> Rates:
         """Counts per second of each panel; the truck's mass is no obstacle worth modelling to neutrons."""
         if passage is None or not passage.truck.cargo.neutron_out:
             return self.neutron_background
-        added = passage.truck.cargo.neutron_out * self.closeness(passage, passage.position(at))
+        added = passage.truck.cargo.neutron_out * radiation.closeness(passage, self._at_m, at)
         with_tubes = self.neutron_background > 0
         share = with_tubes / max(1, int(with_tubes.sum()))
         return self.neutron_background + share * added
-
-    @staticmethod
-    def dip(passage: Passage, front: float) -> float:
-        """The share of background that the truck shields (baseline suppression), 0..1."""
-        truck = passage.truck
-        most = min(_DIP_MOST, _DIP_EMPTY + _DIP_PER_TONNE * truck.gross_kg / 1000)
-        return most * (tanh(front / _EDGE_M) - tanh((front - truck.length_m) / _EDGE_M)) / 2
-
-    @staticmethod
-    def closeness(passage: Passage, front: float) -> float:
-        """How much of the cargo's radiation arrives, 1 for a point source right in the portal."""
-        truck = passage.truck
-        begin = front - truck.container_from_m
-        if truck.cargo.kind is CargoKind.NORM:
-            # A line source over the container's length: the inverse square law, integrated.
-            end = begin - truck.container_m
-            return _HALF_WIDTH_M * (atan(begin / _HALF_WIDTH_M) - atan(end / _HALF_WIDTH_M)) / truck.container_m
-        middle = begin - truck.container_m / 2
-        return _HALF_WIDTH_M**2 / (_HALF_WIDTH_M**2 + middle**2)
-
-    @staticmethod
-    def _share(passage: Passage) -> Rates:
-        """How the panels share it: the load's heavier side and height differ from truck to truck."""
-        left = 0.5 + 0.08 * ((passage.truck.index * 7) % 5 - 2) / 2
-        return np.array([left * 0.54, left * 0.46, (1 - left) * 0.54, (1 - left) * 0.46])
 
     def expected_peak_sigma(self, passage: Passage, hold_in: int) -> float:
         """The largest sigma that the alarm rule would see if counts were at their mean."""
         last = deque([float(self.gamma_background.sum()) * INTERVAL_S] * PRE_TRIGGER, maxlen=PER_SECOND)
         background = float(self.gamma_background.sum())
-        peak, at = _sigma(sum(last), background), passage.enters
-        while at < passage.clears + hold_in * INTERVAL_S:
+        peak, at = _sigma(sum(last), background), passage.reaches(self._at_m)
+        while at < passage.leaves(self._at_m) + hold_in * INTERVAL_S:
             at += INTERVAL_S
             last.append(float(self.gamma(passage, at - INTERVAL_S / 2).sum()) * INTERVAL_S)
             peak = max(peak, _sigma(sum(last), background))
@@ -138,6 +110,7 @@ class RapiscanVm250:
     depend on how long the lane stood empty before."""
 
     kind = "rapiscan_vm250"
+    own_faults = frozenset({"tamper", "background"})
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         self.name = name
@@ -145,13 +118,27 @@ class RapiscanVm250:
         self._settings = settings
         self._lane = site.lane
         self._site = site
-        self._physics = Physics(np.array(settings.gamma_background), np.array(settings.neutron_background))
+        self._at_m = settings.at_m
+        self._physics = Physics(
+            np.array(settings.gamma_background), np.array(settings.neutron_background), settings.at_m
+        )
         self._idle_random = np.random.default_rng(site.random_key(name, 0))
         self._next_background = site.started
         self._background_sum = 0
         self._neutron_milli = 0
         self._next_truck = 0
         self._occupancy: _Occupancy | None = None
+        self._unsaid: list[str] = []  # tampering that is not reported yet
+        self._woke = site.started
+
+    def fault(self, settings: FaultSettings, active: bool) -> None:
+        """Its housing is opened or closed; its detectors count more or less than they should."""
+        if isinstance(settings, Background):
+            gamma, neutron = (settings.gamma, settings.neutron) if active else (1.0, 1.0)
+            self._physics.gamma_background = np.array(self._settings.gamma_background) * gamma
+            self._physics.neutron_background = np.array(self._settings.neutron_background) * neutron
+        else:
+            self._unsaid.append("TT" if active else "TC")
 
     def connected(self) -> bytes:
         """The set-up lines, as the portal sends them when a reader attaches."""
@@ -174,19 +161,26 @@ class RapiscanVm250:
         return b""
 
     def next_wake(self) -> float | None:
+        if self._unsaid:
+            return self._woke
         if self._occupancy is not None:
             return self._occupancy.next_tick
         if self._next_truck < len(self._lane.passages):
-            return min(self._next_background, self._lane.passages[self._next_truck].enters)
+            return min(self._next_background, self._lane.passages[self._next_truck].reaches(self._at_m))
         return self._next_background
 
     def woke(self, now: float) -> bytes:
         """What the portal says at the moment for which it asked to be woken."""
+        self._woke = now
+        if self._unsaid:
+            said = b"".join(_line(tag, [0, 0, 0, 0]) for tag in self._unsaid)
+            self._unsaid.clear()
+            return said
         if self._occupancy is not None:
             return self._tick(self._occupancy)
         if (
             self._next_truck < len(self._lane.passages)
-            and self._lane.passages[self._next_truck].enters <= now + _EPSILON
+            and self._lane.passages[self._next_truck].reaches(self._at_m) <= now + _EPSILON
         ):
             return self._occupied(self._lane.passages[self._next_truck])
         return self._background_lines()
@@ -216,11 +210,12 @@ class RapiscanVm250:
         random = np.random.default_rng(self._site.random_key(self.name, 1 + self._next_truck))
         if self._background_sum == 0:  # switched on with a truck already in: it has nothing to compare with yet
             self._take_background(*self._average_background(random))
-        occupancy = _Occupancy(number, passage, random, self._background_sum)
+        enters = passage.reaches(self._at_m)
+        occupancy = _Occupancy(number, passage, enters, random, self._background_sum)
         self._occupancy = occupancy
-        said = self._neutron_line(occupancy, passage.enters)
+        said = self._neutron_line(occupancy, enters)
         for k in range(PRE_TRIGGER, 0, -1):
-            rates = self._physics.gamma(None, passage.enters - k * INTERVAL_S)
+            rates = self._physics.gamma(None, enters - k * INTERVAL_S)
             said += occupancy.gamma_line(rates, self._settings.n_sigma)
         return said
 
@@ -231,10 +226,11 @@ class RapiscanVm250:
         if occupancy.ticks % PER_SECOND == 0:
             said += self._neutron_line(occupancy, at)
         said += occupancy.gamma_line(self._physics.gamma(passage, at - INTERVAL_S / 2), self._settings.n_sigma)
-        if not occupancy.speed_said and at >= passage.reaches(2.0):
+        begins, measured = passage.reaches(self._at_m), passage.reaches(self._at_m + _MEASURED_M)
+        if not occupancy.speed_said and at >= measured:
             occupancy.speed_said = True
-            said += _speed_line(passage.speed_at_portal())
-        if at + _EPSILON >= passage.clears + self._settings.hold_in * INTERVAL_S:
+            said += _speed_line(_MEASURED_M / (measured - begins))
+        if at + _EPSILON >= passage.leaves(self._at_m) + self._settings.hold_in * INTERVAL_S:
             said += _line("GX", [occupancy.number, self._neutron_milli, 0, 0])
             self.reports[passage.truck.index] = occupancy.report()
             self._occupancy = None
@@ -252,7 +248,7 @@ class RapiscanVm250:
         return _line("NA" if alarm else "NS", counts)
 
     def done_with(self, passage: Passage) -> float:
-        return passage.clears + self._settings.holds_s + 2 * INTERVAL_S
+        return passage.leaves(self._at_m) + self._settings.holds_s + 2 * INTERVAL_S
 
     def said_of(self, passage: Passage) -> dict[str, object] | None:
         """What the portal said of a truck that has left, beside what is to be expected of the truck."""
@@ -280,9 +276,12 @@ class RapiscanVm250:
 
 
 class _Occupancy:
-    def __init__(self, number: int, passage: Passage, random: np.random.Generator, background_sum: int) -> None:
+    def __init__(
+        self, number: int, passage: Passage, enters: float, random: np.random.Generator, background_sum: int
+    ) -> None:
         self.number = number
         self.passage = passage
+        self.enters = enters
         self.random = random
         self.ticks = 0
         self.speed_said = False
@@ -295,7 +294,7 @@ class _Occupancy:
 
     @property
     def next_tick(self) -> float:
-        return self.passage.enters + (self.ticks + 1) * INTERVAL_S
+        return self.enters + (self.ticks + 1) * INTERVAL_S
 
     def gamma_line(self, rates: Rates, n_sigma: float) -> bytes:
         counts = np.minimum(self.random.poisson(rates * INTERVAL_S), _MAX)

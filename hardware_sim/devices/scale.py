@@ -1,6 +1,7 @@
 """What truck scales of every protocol have in common: a platform, a truth, and frames at an even pace."""
 
 from hardware_sim.device import Site
+from hardware_sim.faults import FaultSettings
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.weighing import Platform, ScaleSettings
 
@@ -9,10 +10,15 @@ class Scale:
     """A scale on the world's clock; each protocol adds what it says."""
 
     kind = ""
+    own_faults = frozenset({"stuck_motion"})
 
     def __init__(self, name: str, settings: ScaleSettings, site: Site) -> None:
         self.name = name
         self.platform = Platform(settings, site.lane, site.random_key(name)[1] ^ site.seed)
+
+    def fault(self, settings: FaultSettings, active: bool) -> None:
+        """It never settles while that lasts."""
+        self.platform.stuck_motion = active
 
     def connected(self) -> bytes:
         """A scale does not greet."""

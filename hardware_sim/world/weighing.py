@@ -44,7 +44,6 @@ class ScaleSettings(WiredSettings):
     settle_hz: Annotated[float, Field(ge=0.3, le=10)] = Field(default=1.6, description="how fast the deck oscillates")
     damping: Annotated[float, Field(ge=0.05, le=0.95)] = Field(default=0.3, description="how soon that dies away")
     noise_kg: Annotated[float, Field(ge=0, le=100)] = Field(default=1.5, description="unrest by wind, at rest")
-    stuck_motion: bool = Field(default=False, description="never settles: says motion for ever, as in a gale")
 
     @model_validator(mode="after")
     def _fits(self) -> "ScaleSettings":
@@ -77,7 +76,7 @@ class Platform:
 
     def __init__(self, settings: ScaleSettings, lane: Lane, seed: int) -> None:
         self.tare = settings.tare
-        self.stuck_motion = settings.stuck_motion
+        self.stuck_motion = False  # a fault: it never settles
         self._settings = settings
         self._omega = 2 * pi * settings.settle_hz
         # The oscillation's envelope falls to _OVER after this long.
@@ -87,6 +86,7 @@ class Platform:
         )
         self._seed = seed
         self._zero_kg = 0.0
+        self._unsettled: set[int] = set()  # trucks of which a fault let it show no stable weight
         random = Random(f"scale/{seed}")
         self._phases = [(random.uniform(0, 2 * pi), hz) for hz in (0.37, 1.13, 2.71)]
         # Each step is computed once a truck, and kept only while trucks are near.
@@ -97,6 +97,7 @@ class Platform:
         now = self._kg(at)
         if self.stuck_motion:
             motion = True
+            self._unsettled |= {passage.truck.index for passage in self._stretch.touched_by(at)}
         elif not self._stretch.touched_by(at):
             motion = False
         else:
@@ -140,11 +141,12 @@ class Platform:
         off = passage.reaches(self._settings.at_m + self._settings.length_m + axles_of(passage.truck)[0])
         alone = Platform(self._settings, _Alone(passage), self._seed)
         at, settled, count = whole, None, 0
-        while at < off:
+        while at < off and passage.truck.index not in self._unsettled:
             shown = alone.shown(at)
             if not shown.motion:
                 settled, count = shown, count + 1
             at += _MEASURED_EVERY_S
+        self._unsettled.discard(passage.truck.index)
         s = self._settings
         per_unit = KG_PER_LB if s.unit == "lb" else 1.0
         return {
