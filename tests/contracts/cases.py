@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from edge_agent.devices.catalogue import CATALOGUE
-from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250, spectroscopic_n42
+from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250, spectroscopic_n42, uhfreader18
+from edge_agent.devices.sealing import Seals, Tamper
+from edge_agent.devices.uhf_frames import crc
 from tests.unit.devices.n42_documents import BACKGROUND, Slice, alarm, analysis, document, framed
 
 
@@ -121,6 +123,30 @@ def _spectroscopic() -> Case:
     )
 
 
+def _uhf_reader(settings: uhfreader18.Settings, good: str) -> Case:
+    """Good is a tag's frame as published. Zeros end whatever may have begun: no answer begins with one."""
+    ant = b"" if settings.model == 18 else b"\x01"
+    rssi = b"" if settings.model == 18 else b"\x6b"
+    epc = st.binary(max_size=16) | st.sampled_from([b"ANAM00000001", b"SEAL00000001", bytes(12)])
+    tags = st.lists(epc, max_size=4).map(
+        lambda epcs: ant + bytes([len(epcs)]) + b"".join(bytes([len(epc)]) + epc + rssi for epc in epcs)
+    )
+    answer = st.builds(
+        lambda code, status, data: bytes([code, status]) + data,
+        st.sampled_from([0x01, 0x02, 0x21, 0xEE, 0x00]),
+        st.sampled_from([0x00, 0x01, 0x02, 0x03, 0x04, 0xF8, 0xFB, 0xFC, 0xFF]) | st.integers(0, 255),
+        tags | st.binary(max_size=250),
+    )
+
+    def whole(body: bytes, damage: int) -> bytes:
+        data = bytes([len(body) + 3, 0]) + body
+        checksum = crc(data)
+        return data + bytes([checksum[0] ^ damage, checksum[1]])
+
+    framed_answer = st.builds(whole, answer, st.sampled_from([0, 0, 0, 1]))
+    return Case("uhfreader18", settings, framed_answer, bytes.fromhex(good), bytes(256))
+
+
 CASES = (
     _spectroscopic(),
     *_portal("wire", ""),
@@ -130,4 +156,12 @@ CASES = (
     _scanner(barcode_scanner.Settings(suffix="cr"), b"\r"),
     _scanner(barcode_scanner.Settings(suffix="lf", prefix="\x02"), b"\n"),
     _scanner(barcode_scanner.Settings(suffix="crlf", prefix="S:"), b"\r\n"),
+    _uhf_reader(uhfreader18.Settings(), "13000103010c0000000000000000000003133f39"),
+    _uhf_reader(
+        uhfreader18.Settings(
+            model=288,
+            seals=Seals(epc_prefix="", tamper=Tamper(bank="user", word=0, bit=0)),
+        ),
+        "1500010301010c0000000000000000000003136bb1a5",
+    ),
 )
