@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.keys import init_booth, show
@@ -71,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--threads", type=int, default=2, help="processor threads to use (default: %(default)s)")
 
     replay = _command(commands, "replay", _replay, "run a recorded capture of a device through its driver")
-    replay.add_argument("driver", metavar="DRIVER", help="the driver's name, e.g. rapiscan_vm250")
+    replay.add_argument(
+        "driver", nargs="?", metavar="DRIVER", help="e.g. rapiscan_vm250; not needed for a file by `devices capture`"
+    )
     replay.add_argument("file", type=Path, metavar="FILE", help="the recording")
     replay.add_argument(
         "--format",
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         help="wire: the device's own bytes; stamped: a time is appended to each line (default: wire)",
     )
     replay.add_argument("--json", action="store_true", help="print one JSON object an observation")
+
+    summary = "this booth's devices: what is attached, what they say now, and a recording of it"
+    add_devices_commands(commands.add_parser("devices", help=summary, description=summary))
 
     keys = commands.add_parser("keys", help="make or show this booth's identity")
     key_commands = keys.add_subparsers(required=True, metavar="COMMAND")

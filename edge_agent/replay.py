@@ -1,6 +1,8 @@
 """Runs a recorded capture through a driver: what would the agent have made of these bytes?
 
-A recording has no clock. Readings are dated by the stamps within it (`stamped` form), and not at all without them.
+A capture by `edge-agent devices capture` says what it is of, and its times date the readings; what follows from time
+alone, as a scan that is given up, happens as it did. Bare bytes have no clock: readings are dated by the stamps
+within them (`stamped` form), and not at all without them.
 """
 
 import math
@@ -13,40 +15,54 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from edge_agent.devices.capture_file import Header, is_capture, read_events, read_header
 from edge_agent.devices.catalogue import Driver, driver
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.domain.errors import SettingsInvalid
-from edge_agent.domain.observation import RadiationOccupancy, Reading
+from edge_agent.domain.observation import DeviceState, DeviceStatus, RadiationOccupancy, Reading
 
 CHUNK = 65536
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def replay(driver_name: str, path: Path, form: str | None = None) -> Iterator[dict[str, Any]]:
+def replay(driver_name: str | None, path: Path, form: str | None = None) -> Iterator[dict[str, Any]]:
     """One JSON-able object for each observation, in the order of the recording.
 
     Each has `type` (the body's name in snake case), `at` (ISO 8601 UTC, or None), the body's own fields, `raw` (the
     device's bytes as text; bytes that are not ASCII as `\\\\xNN`) and `device_time`; an occupancy also `disagreement`.
+    `driver_name` may be None for a capture, which names its own; another one is used instead, as it is by itself.
     `form` is 'wire' or 'stamped' where a driver knows both. Memory does not grow with the file. Raises
-    SettingsInvalid, before the first object, on an unknown driver, a form that it does not have, or an
-    unreadable file.
+    SettingsInvalid: before the first object, on an unknown driver, a form that it does not have, or an unreadable
+    file; later, with the line, where a capture is damaged.
     """
-    chosen = driver(driver_name)
+    header = read_header(path) if is_capture(path) else None
+    if header is None and driver_name is None:
+        raise SettingsInvalid(f"{path} is no capture that names its driver", "name it: edge-agent replay DRIVER FILE")
+    chosen = driver(driver_name or (header.driver if header else ""))
     if not isinstance(chosen, Driver):
         raise SettingsInvalid(f"{chosen.name} has no byte stream that could be recorded", "replay a device with a link")
-    settings = _settings(chosen, form)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise SettingsInvalid(f"{path} cannot be read: {error.strerror}", "give the path of a capture file") from None
-    return _objects(chosen.open(settings), path)
+    if header is None:
+        return _bare(chosen.open(_settings(chosen, form)), path)
+    if form is None and chosen.name == header.driver:
+        return _timed(chosen, _recorded_settings(chosen, header, path), header, path)
+    return _timed(chosen, _settings(chosen, form), header, path)
 
 
 def line(observation: dict[str, Any]) -> str:
     """The same for people: when, what, its fields and the bytes."""
+    raw = _printed(observation["raw"])
+    return f"{observation['at'] or '-':<24}  {observation['type']:<19}  {said(observation)}  {raw}".rstrip()
+
+
+def said(observation: dict[str, Any]) -> str:
+    """The body's own fields, for people."""
     rest = {key: value for key, value in observation.items() if key not in ("type", "at", "raw", "device_time")}
-    said = " ".join(f"{key}={_short(value)}" for key, value in rest.items())
-    return f"{observation['at'] or '-':<24}  {observation['type']:<19}  {said}  {observation['raw'].strip()}".rstrip()
+    return " ".join(f"{key}={_short(value)}" for key, value in rest.items())
+
+
+def _printed(raw: str) -> str:
+    """Bytes that would move a terminal's cursor are spelt out."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in raw.strip())
 
 
 def _settings(chosen: Driver, form: str | None) -> BaseModel:
@@ -62,17 +78,52 @@ def _settings(chosen: Driver, form: str | None) -> BaseModel:
         ) from None
 
 
-def _objects(dialogue: Dialogue, path: Path) -> Iterator[dict[str, Any]]:
+def _recorded_settings(chosen: Driver, header: Header, path: Path) -> BaseModel:
+    try:
+        return chosen.settings.model_validate(header.settings, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SettingsInvalid(
+            f"{path}:1: settings.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
+            f"it was recorded with other settings than {chosen.name} has: name the driver to use its usual ones",
+        ) from None
+
+
+def _bare(dialogue: Dialogue, path: Path) -> Iterator[dict[str, Any]]:
     dialogue.opened(math.nan)
     with path.open("rb") as recording:
         while chunk := recording.read(CHUNK):
             for reading in dialogue.received(chunk, math.nan):
-                yield _object(reading)
+                yield as_object(reading)
     for reading in dialogue.woke(math.inf):
-        yield _object(reading)
+        yield as_object(reading)
 
 
-def _object(reading: Reading) -> dict[str, Any]:
+def _timed(chosen: Driver, settings: BaseModel, header: Header, path: Path) -> Iterator[dict[str, Any]]:
+    began = header.started.timestamp()
+    dialogue: Dialogue | None = None
+    for event in read_events(path):
+        now = began + event.t
+        while dialogue and (wake := dialogue.next_wake()) is not None and wake <= now:
+            yield from map(as_object, dialogue.woke(wake))
+            dialogue.to_send()  # what was sent stands in the file
+        if event.kind == "opened" or (event.kind == "rx" and dialogue is None):
+            dialogue = chosen.open(settings)
+            dialogue.opened(now)
+            dialogue.to_send()
+        if event.kind == "rx" and dialogue:
+            yield from map(as_object, dialogue.received(event.data, now))
+            dialogue.to_send()
+        if event.kind == "lost":
+            yield from map(as_object, dialogue.woke(math.inf) if dialogue else ())
+            yield as_object(Reading(DeviceStatus(DeviceState.OFFLINE, event.why), now))
+            dialogue = None
+    if dialogue:
+        yield from map(as_object, dialogue.woke(math.inf))
+
+
+def as_object(reading: Reading) -> dict[str, Any]:
+    """A reading as `replay` gives it; `reading.at` in seconds since 1970."""
     body = reading.body
     extra = {"disagreement": body.disagreement} if isinstance(body, RadiationOccupancy) else {}
     return {
@@ -96,8 +147,18 @@ def _iso(at: float) -> str | None:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, tuple | list):
-        return "/".join(str(item) for item in value)
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return "(" + " ".join(f"{key}={_short(item)}" for key, item in value.items()) + ")"
+        case tuple() | list() if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+            return "/".join(f"{_short(name)}:{_short(item)}" for name, item in value)
+        case tuple() | list():
+            return "/".join(_short(item) for item in value)
+        case _:
+            return _printed(str(value))

@@ -1,0 +1,349 @@
+"""`edge-agent devices`, on pseudo-terminals and TCP: what a person at a booth types and reads."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from edge_agent.cli import main
+from edge_agent.config import read_config
+from edge_agent.devices.link import LinkSettings
+from edge_agent.devices_command.attached import everything, in_words, ports
+from edge_agent.devices_command.booth import running_agent
+from edge_agent.ledger.store import LOCK_FILE
+from edge_agent.wire.identity import Role, SpiffeId, create_identity
+from tests.integration.devices.conftest import BACKGROUND, PATIENCE_S
+from tests.integration.devices.uart import Uart, over_the_wire
+
+# termios knows a rate as a constant of its own.
+RATES = {getattr(termios, f"B{baud}"): baud for baud in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)}
+
+
+class Device(threading.Thread):
+    """A device on a pseudo-terminal that says `words` again and again, over a line that is set up as `uart`."""
+
+    def __init__(self, path: Path, words: bytes, uart: Uart) -> None:
+        super().__init__(daemon=True)
+        self.path, self.words, self.uart = path, words, uart
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        path.symlink_to(os.ttyname(self._slave))
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.05):
+            with suppress(OSError):
+                os.write(self._master, over_the_wire(self.words, self.uart, Uart(self._baud())))
+
+    def _baud(self) -> int:
+        return RATES[termios.tcgetattr(self._slave)[4]]
+
+    def close(self) -> None:
+        self._ended.set()
+        self.join(PATIENCE_S)
+        os.close(self._slave)
+        os.close(self._master)
+
+
+class Booth:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "booth.yaml"
+        self.rows: list[dict[str, Any]] = []
+        self.made: list[Device] = []
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        create_identity(folder / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
+        create_identity(folder / "keys", "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("localhost",))
+
+    def add(self, name: str, driver: str, words: bytes = b"", uart: Uart | None = None, **line: object) -> None:
+        """A device of that driver on a pseudo-terminal, at 9600 baud."""
+        self.made.append(Device(self.folder / name, words, uart or Uart(9600)))
+        self.at(name, driver, str(self.folder / name), **line)
+
+    def at(self, name: str, driver: str, url: str, **line: object) -> None:
+        self.rows.append({"id": name, "driver": driver, "link": {"url": url, **line}})
+        self.path.write_text(yaml.safe_dump({
+            "identity": {"key": "keys/booth.key", "certificate": "keys/booth.crt"},
+            "ledger": {"directory": "ledger"},
+            "uplink": {"gateway": "localhost:7443", "gateway_certificate": "keys/gateway.crt"},
+            "lanes": [{"id": "1", "expects": [], "devices": self.rows}],
+        }))  # fmt: skip
+
+
+@pytest.fixture
+def booth(tmp_path: Path) -> Iterator[Booth]:
+    made = Booth(tmp_path)
+    yield made
+    for device in made.made:
+        device.close()
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main(["devices", *map(str, arguments)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@contextmanager
+def another_program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs until the block ends; it has said a line before the block begins."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.communicate("")
+
+
+# --- list -----------------------------------------------------------------------------------------------------------
+
+
+def test_list_shows_the_drivers_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    status, said, _ = run(capsys, "list")
+    assert status == 0
+    assert said.startswith("serial ports\n")
+    assert "  barcode_scanner       serial barcode scanner: seal numbers" in said
+    status, said, _ = run(capsys, "list", "--json")
+    assert {"rapiscan_vm250", "barcode_scanner"} <= {row["driver"] for row in json.loads(said)["drivers"]}
+
+
+def test_list_shows_ports_by_the_names_that_stay(booth: Booth, tmp_path: Path) -> None:
+    booth.add("adapter", "barcode_scanner")
+    terminal = os.readlink(tmp_path / "adapter")
+    by_id = tmp_path / "by-id"
+    by_id.mkdir()
+    (by_id / "usb-FTDI_USB-RS232_A1B2-if00").symlink_to(terminal)
+    found = [SimpleNamespace(device=terminal, manufacturer="FTDI", product="USB-RS232", serial_number="A1B2")]
+    found += [SimpleNamespace(device="/dev/ttyS9", manufacturer=None, product=None, serial_number=None)]
+    hold = "import os,sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print('held', flush=True); sys.stdin.read()"
+    with another_program(hold, terminal) as holder:
+        lines = in_words(everything(read_config(booth.path), ports(lambda: found, [by_id, tmp_path / "absent"])))
+        assert f"held by {holder_name(holder.pid)} (process {holder.pid})" in lines[1]
+        assert f"now {terminal}, held by {holder_name(holder.pid)}" in lines[-1]
+    assert lines[1].startswith(f"  {by_id}/usb-FTDI_USB-RS232_A1B2-if00  {terminal}  FTDI USB-RS232 A1B2")
+    assert lines[2] == "  /dev/ttyS9"
+    assert lines[-2] == f"  adapter               lane 1: barcode_scanner at {tmp_path}/adapter"
+
+
+def holder_name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def test_list_without_any_port() -> None:
+    assert in_words(everything(None, ports(list, [])))[:2] == ["serial ports", "  none on this computer"]
+
+
+# --- probe ----------------------------------------------------------------------------------------------------------
+
+
+def test_probe_says_of_each_device_whether_it_speaks(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    booth.add("wrong-rate", "rapiscan_vm250", BACKGROUND, Uart(4800))
+    booth.add("parity", "rapiscan_vm250", BACKGROUND, Uart(9600, 7, "O"))
+    booth.add("mute", "rapiscan_vm250")
+    booth.add("scanner", "barcode_scanner")
+    booth.at("gone", "barcode_scanner", "/dev/serial/by-id/usb-gone")
+    status, said, told = run(capsys, "probe", booth.path, "--seconds", 2)
+    assert status == 1
+    assert "listening to 6 devices for 2 s" in told
+    assert "use them now: scanner, gone" in told
+    by_device = {text.split(":")[0]: text for text in said.replace("\n  ", "|").splitlines()}
+    assert by_device["portal"].startswith("portal: SPEAKS|Rapiscan / TSA")
+    assert "radiation_sample     kind=gamma channel=background counts=379/371/407/371" in by_device["portal"]
+    assert "GARBLED: bytes come" in by_device["wrong-rate"]
+    assert "perhaps another baud rate: try --baud-scan" in by_device["wrong-rate"]
+    assert "write `bytesize: 7, parity: odd` into its link" in by_device["parity"]
+    assert "SILENT: connected, and not a byte comes" in by_device["mute"]
+    assert "→ check its power, the cable (crossed?) and the baud rate" in by_device["mute"]
+    assert "SILENT: connected; it speaks only when it is used" in by_device["scanner"]
+    assert "NO CONNECTION: /dev/serial/by-id/usb-gone cannot be opened: there is no such port" in by_device["gone"]
+
+
+def test_probe_of_one_that_speaks(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    booth.at("far", "rapiscan_vm250", "socket://127.0.0.1:9")
+    status, said, _ = run(capsys, "probe", booth.path, "portal", "--seconds", 1, "--json")
+    assert status == 0
+    [found] = map(json.loads, said.splitlines())
+    assert (found["device"], found["verdict"], found["malformed"]) == ("portal", "speaks", 0)
+    assert [latest["type"] for latest in found["latest"]] == ["presence", "radiation_sample"]
+    assert run(capsys, "probe", booth.path, "far", "--seconds", 0.5)[0] == 1
+
+
+def test_a_baud_scan_finds_the_rate(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND, Uart(4800))
+    status, said, told = run(capsys, "probe", booth.path, "--seconds", 1.5, "--baud-scan")
+    assert status == 1, "it does not speak with the file as it is"
+    assert "portal: at  19200 Bd garbled" in told
+    assert "portal: at   4800 Bd speaks" in told
+    assert "→ it speaks at 4800 Bd: write `baud: 4800` into its link" in said
+    booth.rows.clear()
+    booth.at("portal", "rapiscan_vm250", str(booth.folder / "portal"), baud=4800)
+    assert run(capsys, "probe", booth.path, "--seconds", 1)[0] == 0
+
+
+def test_a_baud_scan_that_finds_none(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250")
+    status, said, told = run(capsys, "probe", booth.path, "--seconds", 0.2, "--baud-scan")
+    assert status == 1
+    assert told.count(" Bd silent") == 7
+    assert "it speaks at none of the common rates" in said
+
+
+def test_a_device_that_is_not_there_is_named(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    status, _, told = run(capsys, "probe", booth.path, "portl")
+    assert (status, "there is no device 'portl'" in told, "its devices are: portal" in told) == (2, True, True)
+
+
+# --- one owner ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("probe",), ("monitor", "portal"), ("capture", "portal", "--out", "x")])
+def test_a_running_agents_devices_are_left_alone(
+    booth: Booth, command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(booth.folder)
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    (booth.folder / "ledger").mkdir()
+    lock = "import fcntl,sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('locked', flush=True); "
+    assert running_agent(read_config(booth.path)) is None
+    with another_program(lock + "sys.stdin.read()", str(booth.folder / "ledger" / LOCK_FILE)) as agent:
+        status, said, told = run(capsys, command[0], booth.path, *command[1:])
+        assert (status, said) == (2, "")
+        assert "the agent of this booth is running and holds its devices: " in told
+        assert f"(process {agent.pid})" in told
+        assert f"whose agent runs: {holder_name(agent.pid)}" in run(capsys, "list", booth.path)[1]
+    assert running_agent(read_config(booth.path)) is None
+    assert not (booth.folder / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["monitor", "capture"])
+def test_a_port_that_another_program_holds(booth: Booth, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    hold = "import os,sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print('held', flush=True); sys.stdin.read()"
+    more = ["--out", booth.folder / "x"] if command == "capture" else []
+    with another_program(hold, str(booth.folder / "portal")) as holder:
+        status, said, told = run(capsys, command, booth.path, "portal", *more)
+    assert (status, said) == (2, "")
+    assert f"portal: {booth.folder}/portal is held by " in told
+    assert f"(process {holder.pid})" in told
+
+
+# --- monitor and capture ----------------------------------------------------------------------------------------------
+
+
+def test_monitor_prints_what_is_said_as_it_is_said(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("scanner", "barcode_scanner", b"]C0HQ0012345\r")
+    status, said, _ = run(capsys, "monitor", booth.path, "scanner", "--seconds", 1)
+    lines = said.splitlines()
+    assert status == 0
+    assert "device_status        state=waiting detail=connected" in lines[0]
+    assert "device_status        state=online" in lines[1]
+    assert lines[2].endswith("seal_read            number=HQ0012345 symbology=Code 128  ]C0HQ0012345")
+    since = [float(line.split()[0]) for line in lines]
+    assert since == sorted(since)
+    assert 0 < since[-1] < 2
+    status, said, _ = run(capsys, "monitor", booth.path, "scanner", "--seconds", 0.5, "--json")
+    assert "seal_read" in {json.loads(line)["type"] for line in said.splitlines()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_monitor_ends_well_on_ctrl_c(booth: Booth, number: int) -> None:
+    booth.add("scanner", "barcode_scanner", b"]C0HQ0012345\r")
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_agent", "devices", "monitor", booth.path, "scanner"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as monitor:
+        assert monitor.stdout
+        while "seal_read" not in monitor.stdout.readline():
+            pass
+        monitor.send_signal(number)
+        _, told = monitor.communicate(timeout=PATIENCE_S)
+    assert (monitor.returncode, told) == (0, "")
+
+
+def test_a_capture_is_replayed_as_it_was_heard(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    booth.add("scanner", "barcode_scanner", b"]C0HQ0012345\r]C0HQ")
+    file = booth.folder / "capture"
+    status, said, told = run(capsys, "capture", booth.path, "scanner", "--out", file, "--seconds", 1.5)
+    assert status == 0
+    assert f"recording scanner at {booth.folder}/scanner for at most 1.5 s" in told
+    assert f"look at it with: edge-agent replay {file}" in said
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines[0]["capture"] == 1
+    assert lines[0]["link"]["baud"] == 9600
+    assert lines[1]["opened"] is True
+    assert lines[-1]["end"] == "1.5 s are over"
+    raw = b"".join(bytes.fromhex(line["rx"]) for line in lines if "rx" in line)
+    assert f"{file}: {len(raw)} bytes, " in said
+    assert main(["replay", str(file), "--json"]) == 0
+    replayed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "".join(o["raw"] for o in replayed) == raw.decode()
+    assert {"seal_read", "malformed"} <= {o["type"] for o in replayed}
+    assert all(lines[0]["started"][:19] <= o["at"] for o in replayed)
+
+
+def test_a_capture_stops_at_its_size_and_says_when_nothing_came(
+    booth: Booth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    booth.add("portal", "rapiscan_vm250", BACKGROUND)
+    booth.add("mute", "rapiscan_vm250")
+    status, said, _ = run(capsys, "capture", booth.path, "portal", "--out", booth.folder / "a", "--bytes", 100)
+    assert (status, "100 bytes are recorded" in said) == (0, True)
+    status, _, told = run(capsys, "capture", booth.path, "mute", "--out", booth.folder / "b", "--seconds", 0.5)
+    assert (status, "no byte came: the device is waiting: connected" in told) == (1, True)
+    status, _, told = run(capsys, "capture", booth.path, "portal", "--out", booth.folder / "a")
+    assert (status, "exists already" in told) == (2, True)
+
+
+def test_a_capture_of_a_connection_that_is_lost(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    def hang_up_once(server: socket.socket) -> None:
+        for _ in range(2):
+            client, _ = server.accept()
+            with client:
+                client.sendall(BACKGROUND)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up_once, args=(server,), daemon=True)
+        thread.start()
+        booth.at("portal", "rapiscan_vm250", f"socket://127.0.0.1:{server.getsockname()[1]}")
+        file = booth.folder / "capture"
+        size = 2 * len(BACKGROUND)
+        status, _, _ = run(capsys, "capture", booth.path, "portal", "--out", file, "--bytes", size, "--seconds", 20)
+        thread.join(PATIENCE_S)
+    assert status == 0
+    kinds = [next(k for k in json.loads(line) if k != "t") for line in file.read_text().splitlines()[1:]]
+    assert kinds == ["opened", "rx", "lost", "opened", "rx", "end"]
+
+
+# --- words --------------------------------------------------------------------------------------------
+
+
+def test_the_line_of_a_link_in_words() -> None:
+    from edge_agent.devices_command.booth import line_of
+
+    device: Any = SimpleNamespace(driver=None)
+    seven = LinkSettings(url="/dev/ttyUSB0", baud=4800, bytesize=7, parity="even", stopbits=2)
+    assert line_of(device, seven) == "/dev/ttyUSB0 at 4800 7E2"
+    assert line_of(device, LinkSettings(url="socket://192.0.2.1:1")) == "socket://192.0.2.1:1"
