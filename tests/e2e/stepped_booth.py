@@ -1,0 +1,196 @@
+"""A lane and its booth in one process on one stepped clock: devices over links in memory, the real line, a real ledger.
+
+PortSim ──memory links──► Line ──► recorder ══ ledger on disk ──► every envelope verified ──► score ◄── truth.jsonl
+   └────── what cameras would show ──► an eye (an oracle, or a recogniser on rendered frames)
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_agent.config import CameraConfig, read_config
+from edge_agent.devices.link import LinkSettings
+from edge_agent.devices.source import Emit
+from edge_agent.domain.clock import Clock, SystemClock
+from edge_agent.domain.event import Draft
+from edge_agent.domain.identifiers import check_digit_ok, normalise_plate
+from edge_agent.domain.observation import (
+    Box,
+    CharacterRead,
+    ContainerCodeRead,
+    DeviceState,
+    DeviceStatus,
+    PlateRead,
+    Reading,
+)
+from edge_agent.ledger.outbox import LedgerReader
+from edge_agent.ledger.recorder import open_ledger
+from edge_agent.ledger.signer import open_signer
+from edge_agent.line import Line
+from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import Role, SpiffeId, certificate_key, create_identity, key_id, load_certificate
+from edge_agent.wire.verify import Chain, verify_next
+from hardware_sim.links.memory import MemoryEnd
+from hardware_sim.run import PortSim
+from hardware_sim.scenario import Scenario
+from hardware_sim.score.judge import Score, judge
+from hardware_sim.score.received import parse_received
+from hardware_sim.score.truth import read_truth
+from hardware_sim.stepped import SteppedClock, SteppedLoop
+from hardware_sim.world.lane import Lane
+from hardware_sim.world.truck import Truck
+from port_gateway.describe import event_json
+
+# Where the front of a truck is while a camera has it well in view, metres past the portal; looks a second.
+IN_VIEW = {"plate": (1.0, 6.0), "container": (3.0, 12.0)}
+LOOKS_PER_S = 2.0
+SETTLES_S = 30.0  # after the last truck: what a lane waits for
+
+# What a camera sees: given the lane, the role and the moment; None: nothing is there.
+Eye = Callable[[Lane, str, float], Iterator[Reading]]
+
+
+@dataclass(frozen=True)
+class Day:
+    """What came of a run."""
+
+    score: Score
+    events: int
+    envelopes: int
+    simulated_s: float
+
+
+def oracle(lane: Lane, role: str, at: float) -> Iterator[Reading]:
+    """In the recogniser's place: what is true of the truck in view, with no reading error."""
+    near, far = IN_VIEW[role]
+    for passage in lane.seen(at):
+        if near <= passage.position(at) <= far:
+            for text in _texts(passage.truck, role):
+                characters = tuple(CharacterRead(c, 0.99) for c in text)
+                box = Box(0, 0, 100, 30)
+                if role == "plate":
+                    yield Reading(PlateRead(text, 0.99, characters, box, text), at)
+                else:
+                    yield Reading(ContainerCodeRead(text, 0.99, characters, box, check_digit_ok(text)), at)
+
+
+def _texts(truck: Truck, role: str) -> list[str]:
+    if role == "plate":
+        return [normalise_plate(truck.plate.text)] if truck.plate else []
+    return [truck.container_code]
+
+
+def run_day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye = oracle) -> Day:
+    """Play the scenario to its end through a booth with the devices of `booth` (as under `lanes` in a settings file;
+    a device's link is put in). Everything is kept in `folder`."""
+    with asyncio.Runner(loop_factory=SteppedLoop) as runner:
+        return runner.run(_day(scenario, booth, folder, eye))
+
+
+async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye) -> Day:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteppedLoop)
+    clock = SteppedClock(loop)
+    started = loop.time()
+    sim = PortSim(scenario, scenario.seed, folder / "sim", clock, in_memory=True)
+    setup = read_config(_settings(booth, folder))
+
+    def open_link(settings: LinkSettings, baud: int, clock: Clock) -> AbstractAsyncContextManager[MemoryEnd]:
+        return links[settings.url].attach()
+
+    def watch(camera: CameraConfig, emit: Emit, presence: Callable[[], bool]) -> Coroutine[Any, Any, None]:
+        return _look(sim.lanes[camera.id.partition("-")[0]].lane, camera.role, eye, emit, clock)
+
+    signer = open_signer(f"file:{setup.key}")
+    opening = open_ledger(setup.ledger, str(setup.booth), signer, clock, "0", lambda *_: None)
+    with loop.working():
+        ledger = await opening.__aenter__()
+    epoch = ledger.recorder.head.epoch
+
+    async def record(draft: Draft) -> None:
+        with loop.working():  # the recorder's thread
+            await ledger.recorder.record(draft)
+
+    try:
+        await sim.open()
+        links = {link.url: link for link in sim.memory_links.values()}
+        lines = [Line(lane, record, clock, watch, open_link) for lane in setup.lanes]
+        async with asyncio.TaskGroup() as group:
+            booths = [group.create_task(_keep(line)) for line in lines]
+            await sim.run()
+            await asyncio.sleep(SETTLES_S)
+            for line in lines:
+                await line.stop()
+            for task in booths:
+                task.cancel()
+    finally:
+        with loop.working():
+            await sim.close()
+            await opening.__aexit__(None, None, None)
+    simulated = loop.time() - started
+    events = _verified(setup.ledger, Head(str(setup.booth), epoch), setup.certificate)
+    truth = read_truth(sim.truth_path)
+    inbox = parse_received(iter(json.dumps(event).encode() for event in events), "the ledger")
+    return Day(judge(truth, inbox), sum("inspection_closed" in e for e in events), len(events), simulated)
+
+
+async def _keep(line: Line) -> None:
+    async with asyncio.TaskGroup() as group:
+        line.start(group)
+
+
+async def _look(lane: Lane, role: str, eye: Eye, emit: Emit, clock: Clock) -> None:
+    await emit(Reading(DeviceStatus(DeviceState.ONLINE, "looks"), clock.monotonic()))
+    while True:
+        await asyncio.sleep(1 / LOOKS_PER_S)
+        for reading in eye(lane, role, clock.monotonic()):
+            await emit(reading)
+
+
+def _settings(booth: dict[str, Any], folder: Path) -> Path:
+    keys = folder / "keys"
+    now = SystemClock().now().utc
+    create_identity(keys, "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
+    create_identity(keys, "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("localhost",))
+    settings = {
+        "identity": {"key": "keys/booth.key", "certificate": "keys/booth.crt"},
+        "ledger": {"directory": "ledger"},
+        "uplink": {"gateway": "localhost:7443", "gateway_certificate": "keys/gateway.crt"},
+        "lanes": [
+            {
+                "id": lane_id,
+                **{key: value for key, value in lane.items() if key != "devices"},
+                "devices": [{**d, "link": {"url": f"/memory/{d['id']}"}} for d in lane["devices"]],
+                "cameras": [
+                    {"id": f"{lane_id}-{role}", "source": "http://localhost/", "role": role} for role in IN_VIEW
+                ],
+            }
+            for lane_id, lane in booth.items()
+        ],
+    }
+    path = folder / "booth.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def _verified(ledger: Path, begin: Head, certificate: Path) -> list[dict[str, Any]]:
+    """Every event of the ledger, each envelope verified as a back-office would."""
+    key = certificate_key(load_certificate(certificate))
+    chain = Chain(begin, {key_id(key): key})
+    reader = LedgerReader(ledger)
+    try:
+        events: list[dict[str, Any]] = []
+        while envelopes := reader.after(len(events), 256, 4 * 1024 * 1024):
+            for envelope in envelopes:
+                verified = verify_next(chain, envelope)
+                chain = verified.chain
+                events.append(event_json(verified.event))
+        return events
+    finally:
+        reader.close()
