@@ -10,6 +10,7 @@ that it is given.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_agent.domain.clock import Clock
 from hardware_sim.device import Simulated
@@ -35,12 +36,20 @@ class Departed:
     said: dict[str, dict[str, object]]
 
 
+class Disturbing(Protocol):
+    """What goes wrong in a run, on the world's clock: stepped with the devices, before what they say then."""
+
+    def next_due(self) -> float | None: ...
+    def step(self, now: float) -> None: ...
+
+
 class Player:
     """Steps one lane from one moment at which something happens to the next."""
 
-    def __init__(self, lane: Lane, devices: Sequence[Simulated]) -> None:
+    def __init__(self, lane: Lane, devices: Sequence[Simulated], faults: Disturbing | None = None) -> None:
         self.lane = lane
         self.devices = tuple(devices)
+        self.faults = faults
         self._departed = 0
         self._head: tuple[int, float] | None = None  # the truck that departs next, and when
 
@@ -55,7 +64,8 @@ class Player:
         for device in self.devices:
             if (at := device.next_wake()) is not None and (due is None or at < due):
                 due = at
-        for moment in (self.lane.next_arrival(), self._next_departure()):
+        disturbed = self.faults.next_due() if self.faults is not None else None
+        for moment in (disturbed, self.lane.next_arrival(), self._next_departure()):
             if moment is not None and (due is None or moment < due):
                 due = moment
         return due
@@ -64,6 +74,8 @@ class Player:
         """What happens up to `now`, in order of time; devices of the same moment in the scenario's order."""
         while not self.finished and (due := self.next_due()) is not None and due <= now:
             self.lane.advance(due)
+            if self.faults is not None:
+                self.faults.step(due)
             for device in self.devices:
                 if (wake := device.next_wake()) is not None and wake <= due and (data := device.woke(due)):
                     yield Said(due, device.name, data)

@@ -8,7 +8,7 @@ PortSim ──► lane ──► Player ──► devices ──► links ◄═
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,9 @@ from hardware_sim.cameras.serve import Camera
 from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service, Simulated, Site, WiredSettings
 from hardware_sim.devices.catalogue import DEVICES, SERVICES
+from hardware_sim.fault_run import FaultRun
+from hardware_sim.faults import PORT
+from hardware_sim.links.faults import inner_of
 from hardware_sim.links.lines import HasLines
 from hardware_sim.links.link import Link, build_link
 from hardware_sim.links.memory import MemoryLink
@@ -47,17 +50,22 @@ class LaneRun:
         return self.player.lane
 
 
-def build_lane_run(settings: LaneSettings, site: Site) -> LaneRun:
-    """A lane with what stands in it, without links and cameras."""
+OwnClock = Callable[[str, Callable[[float], datetime]], Callable[[float], datetime]]
+
+
+def build_lane_run(settings: LaneSettings, site: Site, own_clock: OwnClock = lambda _, utc: utc) -> LaneRun:
+    """A lane with what stands in it, without links and cameras. `own_clock` gives each device, by name, the clock of
+    its own in the place of the lane's."""
     devices: dict[str, Device] = {}
     services: dict[str, Service] = {}
     everything: list[Simulated] = []
     for name, device in settings.devices.items():
+        place = replace(site, utc=own_clock(name, site.utc))
         if device.kind in DEVICES:
-            devices[name] = DEVICES[device.kind].build(name, device, site)
+            devices[name] = DEVICES[device.kind].build(name, device, place)
             everything.append(devices[name])
         else:
-            services[name] = SERVICES[device.kind].build(name, device, site)
+            services[name] = SERVICES[device.kind].build(name, device, place)
             everything.append(services[name])
     return LaneRun(settings, Player(site.lane, everything), devices, services)
 
@@ -96,15 +104,24 @@ class PortSim:
         self._in_memory = in_memory
         self._truth: TruthFile | None = None
         self._subscribers: list[Callable[[Record], None]] = []
+        self._runs_faults(scenario)
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
         for id, lane in scenario.build_lanes(seed).items():
-            run = build_lane_run(scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out, self._utc))
+            run = build_lane_run(
+                scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out, self._utc), self.faults.own_clock
+            )
             self.lanes[id] = run
+            run.player.faults = self.faults.faults
+            self.faults.add_lane(id, run, run.settings.cameras)
             for name, device in run.devices.items():
                 self.links[name] = self._build_links(run, device)
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
                 run.cameras[name] = Camera(name, settings, view, noise(), self.clock.monotonic)
+
+    def _runs_faults(self, scenario: Scenario) -> None:
+        self.faults = FaultRun(self.seed, scenario.fault_targets, self.clock, self.out / "faults.jsonl", scenario.port)
+        self.faults.faults.plan(scenario.faults)
 
     def _utc(self, at: float) -> datetime:
         """Wall time at a moment of the world's."""
@@ -123,7 +140,8 @@ class PortSim:
     @property
     def memory_links(self) -> dict[str, MemoryLink]:
         """By device, when the devices are reached in this process."""
-        return {n: link for n, links in self.links.items() for link in links if isinstance(link, MemoryLink)}
+        ends = ((name, inner_of(link)) for name, links in self.links.items() for link in links)
+        return {name: link for name, link in ends if isinstance(link, MemoryLink)}
 
     def _view(self, name: str, settings: CameraSettings, run: LaneRun, photos: Path | None) -> View:
         rendered: View = PlateView(run.lane) if settings.view == "plate" else ContainerView(run.lane)
@@ -144,17 +162,29 @@ class PortSim:
             return answer
 
         if self._in_memory:
-            return [MemoryLink(device.name, self.clock, device.connected, received)]
+            return [self.faults.link(
+                device.name, lambda hello, heard: MemoryLink(device.name, self.clock, hello, heard),
+                device.connected, received,
+            )]  # fmt: skip
         settings = run.settings.devices[device.name]
         if not isinstance(settings, WiredSettings):  # a row of DEVICES has no other
             raise TypeError(f"{device.name} has no links")
         lines = device.control_lines if isinstance(device, HasLines) else None
-        return [build_link(link, self.out, device.connected, received, lines) for link in settings.links]
+        return [
+            self.faults.link(
+                device.name,
+                lambda hello, heard, link=link: build_link(link, self.out, hello, heard, lines),  # type: ignore[misc]
+                device.connected,
+                received,
+            )
+            for link in settings.links
+        ]
 
     async def open(self) -> None:
         """Bring up every device and camera. What was brought up is closed again if one fails."""
         try:
             self._truth = TruthFile(self.truth_path)
+            await self.faults.open()
             for links in self.links.values():
                 for link in links:
                     await link.open()
@@ -176,6 +206,7 @@ class PortSim:
         for links in self.links.values():
             for link in links:
                 await link.close()
+        await self.faults.close()
         if self._truth is not None:
             self._truth.close()
 
@@ -190,6 +221,8 @@ class PortSim:
             for name, camera in run.cameras.items():
                 view = run.settings.cameras[name].view
                 places[name] = {"kind": camera.kind, "url": camera.url, "urls": [camera.url], "view": view, "lane": id}
+        if (proxy := self.faults.proxy) is not None:
+            places[PORT] = {"kind": "port_proxy", "url": proxy.address, "urls": [proxy.address], "lane": ""}
         return places
 
     def begin(self) -> None:
@@ -223,7 +256,10 @@ class PortSim:
     async def run(self, released: asyncio.Event | None = None) -> None:
         """Play until the last truck has left every lane. Traffic begins at once, or when `released` is set."""
         async with asyncio.TaskGroup() as tasks:
-            watchers = [tasks.create_task(self._release(released), name="release")]
+            watchers = [
+                tasks.create_task(self._release(released), name="release"),
+                tasks.create_task(self.faults.run(), name="faults"),
+            ]
             for name, links in self.links.items():
                 watchers += [tasks.create_task(link.watch(), name=f"link of {name}") for link in links]
             for run in self.lanes.values():

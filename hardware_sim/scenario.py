@@ -9,7 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_file import read_settings
 from hardware_sim.devices.catalogue import AnyDevice
+from hardware_sim.fault_targets import targets_of
+from hardware_sim.faults import MAX_FAULTS, PORT, FaultSettings, wrong_targets
 from hardware_sim.links.settings import PtyLink
+from hardware_sim.port_settings import PortSettings
 from hardware_sim.settings import Name, Port, SimSettings
 from hardware_sim.shipped import shipped
 from hardware_sim.world.lane import Lane
@@ -74,6 +77,8 @@ class Scenario(SimSettings):
     title: Annotated[str, Field(min_length=1, max_length=200)]
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
     lanes: Annotated[dict[LaneId, LaneSettings], BeforeValidator(_as_text), Field(min_length=1, max_length=64)]
+    faults: Annotated[tuple[FaultSettings, ...], Field(max_length=MAX_FAULTS)] = ()
+    port: PortSettings | None = None
 
     @model_validator(mode="after")
     def _one_name_each(self) -> "Scenario":
@@ -87,9 +92,21 @@ class Scenario(SimSettings):
         paths = [link.path for link in links if isinstance(link, PtyLink)]
         if twice := sorted({p for p in paths if paths.count(p) > 1}):
             wrong.append(f"two pseudo-terminals have the path {', '.join(twice)}: rename one")
+        wrong += wrong_targets(self.faults, self.fault_targets)
+        if self.port is None and any(f.target == PORT for f in self.faults):
+            wrong.append("a fault's target is port: say `port: {upstream: host:port}` where the gateway is")
+        if any(f.kind == "forget" for f in self.faults) and self.port and self.port.forgets_to is None:
+            wrong.append("`forget` needs a second gateway: say where under `port: {forgets_to: host:port}`")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    @property
+    def fault_targets(self) -> dict[str, frozenset[str]]:
+        """What can happen to what."""
+        devices = {name: d for lane in self.lanes.values() for name, d in lane.devices.items()}
+        cameras = {name: c for lane in self.lanes.values() for name, c in lane.cameras.items()}
+        return targets_of(devices, cameras, port=self.port is not None)
 
     def build_lanes(self, seed: int) -> dict[str, Lane]:
         """Each lane with its traffic of a seed, still closed."""

@@ -1,15 +1,21 @@
-"""What a link's faults do to a device's bytes: pure, on the world's clock.
+"""What faults do to a device's bytes on their way to its reader, and to the link itself.
 
-    device ──► said(data, now) ──► lost? changed? ──► line of (when, bytes) ──► due(now) ──► the link
+    device ──► FaultyLine: said(data, now) ──► lost? changed? ──► (when, bytes) … ──► due(now) ──► link ──► reader
+                                                              FaultyLink: delivers, unplugs, plugs in again
 
 Order is kept whatever happens: nothing overtakes what was said before it.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from math import floor
 
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.clock import WorldClock
 from hardware_sim.faults import (
+    UNPLUGGED,
     Delay,
     Drop,
     Fault,
@@ -23,10 +29,13 @@ from hardware_sim.faults import (
     WrongBaud,
     WrongChecksum,
 )
+from hardware_sim.links.link import Link
+from hardware_sim.links.uart import SerialFormat, as_heard
 
 # A reader would wait minutes for what is held back at this size; as on a real line, the rest is lost.
 _MAX_HELD_BYTES = 1024 * 1024
-_CHARACTER_BITS = 10  # 8N1: start, eight data bits with the lowest first, stop
+# A link that comes back finds its place taken for a moment: by a reader's outgoing connection, for instance.
+_TRIES, _TRY_EVERY_S = 50, 0.1
 
 # Turns one bit of a message's check value over; each device knows where its own stands.
 Spoil = Callable[[bytes], bytes]
@@ -83,7 +92,7 @@ class FaultyLine:
     def _changed(self, fault: Fault, at: float) -> None:
         if fault.settings.target != self._target:
             return
-        if fault.settings.kind in ("hang_up", "re_plug") and fault.state == "active":
+        if fault.settings.kind in UNPLUGGED and fault.state == "active":
             self.lost_bytes += self._held_bytes  # what was on its way is gone with the connection
             self._held.clear()
             self._held_bytes = 0
@@ -111,40 +120,116 @@ def _impaired(fault: Fault, data: bytes, at: float, spoil: Spoil) -> list[tuple[
         case WrongChecksum(share=share):
             return [(at, spoil(data) if random.random() < share else data)]
         case WrongBaud(sent_bd=sent, heard_bd=heard):
-            return [(at, heard_at_another_rate(data, sent, heard))]
+            return [(at, as_heard(data, SerialFormat(sent), SerialFormat(heard)))]
         case _:
             return [(at, data)]  # nothing that the line is concerned with
 
 
-def heard_at_another_rate(data: bytes, sent_bd: int, heard_bd: int) -> bytes:
-    """What a UART set to `heard_bd` makes of 8N1 characters that follow each other at `sent_bd`.
+def inner_of(link: Link) -> Link:
+    """The link itself, without what faults do to it."""
+    return link.inner if isinstance(link, FaultyLink) else link
 
-    It waits for the falling edge of a start bit and samples in the middle of each bit. A character without a stop
-    bit is a framing error, which Linux gives as a NUL byte (termios(3), neither IGNPAR nor PARMRK).
-    """
-    sent = [level for byte in data for level in (0, *((byte >> n) & 1 for n in range(8)), 1)]
-    rate = sent_bd / heard_bd  # sent bits in one bit of the hearer
 
-    def level(at: float) -> int:
-        return sent[int(at)] if at < len(sent) else 1  # at rest the line is high
+class FaultyLink:
+    """A link around another one, which faults reach. Without a fault bytes go straight through."""
 
-    heard = bytearray()
-    at = 0.0
-    while at < len(sent):
-        edge = next((i for i in range(int(at), len(sent)) if sent[i] == 0), None)
-        if edge is None:
-            break
-        start = max(at, float(edge))
-        if level(start + rate / 2) == 1:  # shorter than half a bit: no start bit, but a spike
-            at = start + rate / 2
-            continue
-        byte = sum(level(start + (n + 1.5) * rate) << n for n in range(8))
-        stop = start + (_CHARACTER_BITS - 0.5) * rate
-        if level(stop) == 1:
-            heard.append(byte)
-            at = stop
-            continue
-        heard.append(0)
-        # Out of step: it goes on at the next falling edge, so it must see the line high first.
-        at = next((float(i) for i in range(int(stop), len(sent)) if sent[i] == 1), float(len(sent)))
-    return bytes(heard)
+    def __init__(self, faults: Faults, target: str, clock: WorldClock, spoil: Spoil = spoil_last) -> None:
+        self._faults = faults
+        self._target = target
+        self._clock = clock
+        self._line = FaultyLine(faults, target, spoil)
+        self._nudged = asyncio.Event()
+        self._pulled = False
+        self._up = False
+        self._inner: Link | None = None
+        faults.on_change.append(self._changed)
+
+    def around(self, inner: Link) -> "FaultyLink":
+        """Takes `inner`, whose device's greeting and answers must come through `greeting` and `answer`."""
+        self._inner = inner
+        return self
+
+    def greeting(self, connected: Callable[[], bytes]) -> Callable[[], bytes]:
+        """What the device sends when a reader attaches, with what is wrong with the line."""
+        return lambda: self._through(connected())
+
+    def answer(self, received: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+        """What the device answers. With a wrong rate it hears what a port set wrongly makes of the question."""
+
+        def heard(data: bytes) -> bytes:
+            if (fault := self._faults.on(self._target, "wrong_baud")) and isinstance(fault.settings, WrongBaud):
+                data = as_heard(data, SerialFormat(fault.settings.heard_bd), SerialFormat(fault.settings.sent_bd))
+            return self._through(received(data))
+
+        return heard
+
+    @property
+    def inner(self) -> Link:
+        if self._inner is None:
+            raise RuntimeError("a faulty link was not put around a link")
+        return self._inner
+
+    @property
+    def url(self) -> str:
+        return self.inner.url
+
+    @property
+    def lost_bytes(self) -> int:
+        return self._line.lost_bytes
+
+    async def open(self) -> None:
+        await self.inner.open()
+        self._up = True
+
+    def write(self, data: bytes) -> None:
+        if out := self._through(data):
+            self.inner.write(out)
+
+    def hang_up(self) -> None:
+        self.inner.hang_up()
+
+    async def watch(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.inner.watch(), name=f"watch {self._target}")
+            while True:
+                await self._plug()
+                now = self._clock.monotonic()
+                for data in self._line.due(now):
+                    self.inner.write(data)
+                due = self._line.next_due()
+                await self._clock.wait(None if due is None else max(0.0, due - now), self._nudged)
+
+    async def close(self) -> None:
+        self._up = False
+        await self.inner.close()
+
+    def _through(self, data: bytes) -> bytes:
+        """What goes out at once; the rest is delivered by `watch`."""
+        now = self._clock.monotonic()
+        self._line.said(data, now)
+        out = b"".join(self._line.due(now))
+        if self._line.next_due() is not None:
+            self._nudged.set()
+        return out
+
+    async def _plug(self) -> None:
+        if self._pulled and self._up:
+            await self.inner.close()
+            self._up = False
+        self._pulled = False
+        if not self._faults.unplugged(self._target) and not self._up:
+            for _ in range(_TRIES):
+                with suppress(SettingsInvalid):
+                    await self.inner.open()
+                    self._up = True
+                    return
+                await asyncio.sleep(_TRY_EVERY_S)
+            await self.inner.open()  # raises what is wrong
+            self._up = True
+
+    def _changed(self, fault: Fault, at: float) -> None:
+        if fault.settings.target != self._target:
+            return
+        if fault.settings.kind in UNPLUGGED and fault.state == "active":
+            self._pulled = True
+        self._nudged.set()
