@@ -24,9 +24,10 @@ from hardware_sim.fault_run import FaultRun
 from hardware_sim.faults import PORT
 from hardware_sim.links.faults import inner_of
 from hardware_sim.links.lines import HasLines
-from hardware_sim.links.link import Link, build_link
+from hardware_sim.links.link import Connected, Link, Received, build_link
 from hardware_sim.links.memory import MemoryLink
 from hardware_sim.player import Departed, Player, Said, play
+from hardware_sim.record import Recorder
 from hardware_sim.scenario import CameraSettings, LaneSettings, Scenario
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.settings import TruckSettings, build_truck
@@ -50,6 +51,7 @@ class LaneRun:
         return self.player.lane
 
 
+Build = Callable[[Connected, Received], Link]
 OwnClock = Callable[[str, Callable[[float], datetime]], Callable[[float], datetime]]
 
 
@@ -92,9 +94,11 @@ class PortSim:
         *,
         speed: float = 1.0,
         in_memory: bool = False,
+        record: Path | None = None,
     ) -> None:
         """`speed`: how much faster than `clock` the world runs. `in_memory`: devices that speak in bytes are reached in
-        this process, by `memory_links`. Raises SettingsInvalid for a folder of photos that cannot be used."""
+        this process, by `memory_links`. `record`: a file for every byte that goes over a line. Raises
+        SettingsInvalid for a folder of photos, or a file to record, that cannot be used."""
         self.clock = WorldClock(clock, speed)
         self.scenario = scenario
         self.seed = seed
@@ -104,6 +108,7 @@ class PortSim:
         self._in_memory = in_memory
         self._truth: TruthFile | None = None
         self._subscribers: list[Callable[[Record], None]] = []
+        self._recorder = Recorder(record, self.clock) if record is not None else None
         self._runs_faults(scenario)
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
         for id, lane in scenario.build_lanes(seed).items():
@@ -162,28 +167,53 @@ class PortSim:
             return answer
 
         if self._in_memory:
-            return [self.faults.link(
-                device.name, lambda hello, heard: MemoryLink(device.name, self.clock, hello, heard),
-                device.connected, received,
-            )]  # fmt: skip
+            return [
+                self._disturbed(
+                    device, 0, lambda hello, heard: MemoryLink(device.name, self.clock, hello, heard), received
+                )
+            ]
         settings = run.settings.devices[device.name]
         if not isinstance(settings, WiredSettings):  # a row of DEVICES has no other
             raise TypeError(f"{device.name} has no links")
         lines = device.control_lines if isinstance(device, HasLines) else None
         return [
-            self.faults.link(
-                device.name,
+            self._disturbed(
+                device,
+                number,
                 lambda hello, heard, link=link: build_link(link, self.out, hello, heard, lines),  # type: ignore[misc]
-                device.connected,
                 received,
             )
-            for link in settings.links
+            for number, link in enumerate(settings.links)
         ]
+
+    def _disturbed(self, device: Device, number: int, build: Build, received: Received) -> Link:
+        """The link that `build` makes; faults reach it, and what then goes over the line is recorded."""
+        recorder = self._recorder
+        if recorder is None:
+            return self.faults.link(device.name, build, device.connected, received)
+        return self.faults.link(
+            device.name,
+            lambda hello, heard: recorder.link(device.name, number, build, hello, heard),
+            device.connected,
+            received,
+        )
+
+    def _begin_record(self) -> None:
+        devices = {
+            name: {"kind": device.kind, "lane": id, "links": [
+                link.model_dump(mode="json") for link in getattr(run.settings.devices[name], "links", ())
+            ]}
+            for id, run in self.lanes.items()
+            for name, device in (run.devices | run.services).items()
+        }  # fmt: skip
+        if self._recorder is not None:
+            self._recorder.begin({"title": self.scenario.title, "seed": self.seed, "devices": devices})
 
     async def open(self) -> None:
         """Bring up every device and camera. What was brought up is closed again if one fails."""
         try:
             self._truth = TruthFile(self.truth_path)
+            self._begin_record()
             await self.faults.open()
             for links in self.links.values():
                 for link in links:
@@ -207,6 +237,8 @@ class PortSim:
             for link in links:
                 await link.close()
         await self.faults.close()
+        if self._recorder is not None:
+            self._recorder.close()
         if self._truth is not None:
             self._truth.close()
 
@@ -286,6 +318,8 @@ class PortSim:
         if isinstance(what, Said):
             for link in self.links.get(what.device, ()):
                 link.write(what.data)
+            if what.device in run.services and self._recorder is not None:
+                self._recorder.note(what.device, -1, "payload", what.data)
             return
         record = self._truth_of(run, what)
         if self._truth is not None:

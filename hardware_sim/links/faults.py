@@ -126,8 +126,10 @@ def _impaired(fault: Fault, data: bytes, at: float, spoil: Spoil) -> list[tuple[
 
 
 def inner_of(link: Link) -> Link:
-    """The link itself, without what faults do to it."""
-    return link.inner if isinstance(link, FaultyLink) else link
+    """The link itself, without what was put around it."""
+    while (inner := getattr(link, "inner", None)) is not None:
+        link = inner
+    return link
 
 
 class FaultyLink:
