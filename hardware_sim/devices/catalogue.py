@@ -11,12 +11,14 @@ from pydantic import Field
 
 from hardware_sim.device import Device, DeviceSettings, Service, Site, WiredSettings
 from hardware_sim.devices import (
+    aspect_modbus,
     barcode_scanner,
     modem_lines,
     mt_sics,
     nci_scp01,
     rapiscan_vm250,
     rice_lake_iq355,
+    spectroscopic_n42,
     sti_vs6400,
     toledo_continuous,
     uhfreader,
@@ -46,21 +48,26 @@ DEVICES: dict[str, DeviceRow] = {
     "nci_scp01": DeviceRow(nci_scp01.Settings, nci_scp01.NciScp01),
     "rapiscan_vm250": DeviceRow(rapiscan_vm250.Settings, rapiscan_vm250.RapiscanVm250),
     "rice_lake_iq355": DeviceRow(rice_lake_iq355.Settings, rice_lake_iq355.RiceLakeIq355),
+    "spectroscopic_n42": DeviceRow(spectroscopic_n42.Settings, spectroscopic_n42.SpectroscopicN42),
     "sti_vs6400": DeviceRow(sti_vs6400.Settings, sti_vs6400.StiVs6400),
     "toledo_continuous": DeviceRow(toledo_continuous.Settings, toledo_continuous.ToledoContinuous),
     "uhfreader18": DeviceRow(uhfreader.Settings18, uhfreader.UhfReader),
     "uhfreader288": DeviceRow(uhfreader.Settings288, uhfreader.UhfReader),
 }
-SERVICES: dict[str, ServiceRow] = {}
+SERVICES: dict[str, ServiceRow] = {
+    "aspect_modbus": ServiceRow(aspect_modbus.Settings, aspect_modbus.AspectModbus),
+}
 
 # The same once more as a type: what may stand under `devices:` in a scenario.
 AnyDevice = Annotated[
-    barcode_scanner.Settings
+    aspect_modbus.Settings
+    | barcode_scanner.Settings
     | modem_lines.Settings
     | mt_sics.Settings
     | nci_scp01.Settings
     | rapiscan_vm250.Settings
     | rice_lake_iq355.Settings
+    | spectroscopic_n42.Settings
     | sti_vs6400.Settings
     | toledo_continuous.Settings
     | uhfreader.Settings18

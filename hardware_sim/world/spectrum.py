@@ -6,7 +6,7 @@ energy, a photofraction that falls with energy, Compton edges by the kinematics.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,7 @@ def _deposited(kev: float, scatter: float) -> Spectrum:
     return deposited
 
 
+@lru_cache(maxsize=64)
 def nuclide_shape(name: str, shielding: float) -> Spectrum:
     """How the counts of a nuclide are spread over the channels; adds up to 1. `shielding` (0..1) is the share that is
     held back at 662 keV: it takes lower energies more, and scatters the more."""
