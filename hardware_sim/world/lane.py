@@ -15,15 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from math import inf
 
-from hardware_sim.world.passage import Layout, Passage
+from hardware_sim.world.arrivals import Arrival
+from hardware_sim.world.passage import Layout, Passage, least_distance
 from hardware_sim.world.truck import Truck
 
 # A port's traffic of a year; each truck is remembered.
 MAX_TRUCKS = 1_000_000
+# From a truck's rear to the front of the one that follows.
+_DISTANCE_M = 0.5
 # Trucks that may wait to be let in at once.
 MAX_WAITING = 10_000
 
-Gaps = Callable[[], Iterator[float]]
+# When each scripted truck comes, afresh from the first one.
+Plan = Callable[[], Iterator[Arrival]]
 
 
 class LaneFull(ValueError):
@@ -37,16 +41,14 @@ class Lane:
         self,
         trucks: Sequence[Truck],
         layout: Layout,
-        gaps: Gaps = lambda: repeat(8.0),
-        first: float = 5.0,
+        plan: Plan = lambda: repeat(Arrival(8.0)),
         *,
         id: str = "1",
         on_demand: bool = False,
         least_gap: float = 0.0,
     ) -> None:
-        """`gaps` gives the seconds from each scripted truck's rear at the origin to the next one's front there; `first`
-        those from the beginning of traffic. `least_gap` holds for trucks that are sent. With `on_demand` the lane is
-        never over, since more may be sent."""
+        """`plan` says when each scripted truck comes; `least_gap` holds for trucks that are sent. With `on_demand` the
+        lane is never over, since more may be sent."""
         self.id = id
         self.layout = layout
         self.on_demand = on_demand
@@ -55,14 +57,13 @@ class Lane:
         self._trucks = list(trucks)
         self._scripted = deque(trucks)
         self._sent: deque[tuple[Truck, float]] = deque()
-        self._gaps = gaps
-        self._first = first
+        self._plan = plan
         self._least_gap = least_gap
         self._arrivals: list[float] = []
         self._latest_departure: list[float] = []
         self._next: Passage | None = None
         self._next_is_sent = False
-        self._scripted_gap = 0.0
+        self._arrival = Arrival(0.0)
 
     @property
     def trucks(self) -> tuple[Truck, ...]:
@@ -83,11 +84,10 @@ class Lane:
         return self.is_open and not self.on_demand and self._next is None
 
     def open(self, at: float) -> None:
-        """Let traffic begin at `at`: the first truck is at the origin the lane's lead time later, and each following
-        one a gap after the truck before has left it."""
+        """Let traffic begin at `at`."""
         self.began = at
-        self._gap = self._gaps()
-        self._scripted_gap = self._first
+        self._planned = self._plan()
+        self._arrival = next(self._planned)
         self._settle_next(at)
 
     def send(self, truck: Truck, at: float) -> None:
@@ -117,7 +117,7 @@ class Lane:
                 self._sent.popleft()
             else:
                 self._scripted.popleft()
-                self._scripted_gap = next(self._gap)
+                self._arrival = next(self._planned)
             self._settle_next(self.began)
 
     def _settle_next(self, began: float) -> None:
@@ -126,7 +126,8 @@ class Lane:
         free = began if before is None else before.clears
         scripted = sent = None
         if self._scripted:
-            scripted = self._after(before, Passage(self._scripted[0], self.layout, free + self._scripted_gap))
+            enters = max(free + self._arrival.gap, began + self._arrival.not_before)
+            scripted = self._after(before, Passage(self._scripted[0], self.layout, enters))
         if self._sent:
             truck, at = self._sent[0]
             sent = Passage.arriving(truck, self.layout, max(at, began))
@@ -138,7 +139,16 @@ class Lane:
 
     @staticmethod
     def _after(before: Passage | None, passage: Passage) -> Passage:
-        """The passage, later if it would run into the truck before."""
+        """The passage, later if it would come nearer to the truck before than drivers do."""
+        if before is None:
+            return passage
+        if before.truck.turns_back_m is not None:  # it needs the whole lane
+            return passage.delayed(max(0.0, before.departs + 1.0 - passage.arrives))
+        while passage.arrives < before.departs:
+            distance, at = least_distance(before, passage)
+            if distance >= _DISTANCE_M:
+                return passage
+            passage = passage.delayed(0.1 + (_DISTANCE_M - distance) / max(1.0, abs(passage.speed(at))))
         return passage
 
     def last_within(self, at: float) -> Truck | None:
