@@ -14,6 +14,7 @@ from edge_agent.devices.source import Emit
 from edge_agent.devices.talk import OpenLink, talk
 from edge_agent.domain.clock import Clock, at_monotonic
 from edge_agent.domain.errors import LinkDown, SettingsInvalid
+from edge_agent.domain.inspection import Expected
 from edge_agent.domain.observation import DeviceStatus, Reading
 from edge_agent.ledger.store import LOCK_FILE
 
@@ -67,10 +68,10 @@ def refuse_running(setup: Setup) -> None:
 
 def refuse_held(device: Device) -> None:
     """Raises LinkDown if another program holds the device's local port."""
-    link = device.config.link
-    if link is not None and not link.on_network and (others := strangers(link.url)):
+    url = device.config.link.url if device.config.link else str(device.config.settings.get("url", ""))
+    if url.startswith("/") and (others := strangers(url)):
         raise LinkDown(
-            f"{device.config.id}: {link.url} is held by {', '.join(map(str, others))}",
+            f"{device.config.id}: {url} is held by {', '.join(map(str, others))}",
             "stop that program first: two readers would each get some of the bytes",
         )
 
@@ -84,8 +85,8 @@ def line_of(device: Device, link: LinkSettings) -> str:
 
 
 def takes_over(device: Device) -> bool:
-    """What it says is given away once, as a file that is moved: only the agent may take that over."""
-    return isinstance(device.driver, SourceDriver) and device.driver.pushes
+    """What it says is given away once, as a scanner's file is: only the agent may take that over."""
+    return isinstance(device.driver, SourceDriver) and Expected.SCAN in device.driver.gives
 
 
 async def listen(
@@ -93,7 +94,7 @@ async def listen(
 ) -> None:
     """Lets the device speak to `emit` for `seconds`; returns sooner if its driver fails.
 
-    Of a device that pushes, the first message is shown, and never acknowledged: it stays with its sender.
+    Of a scanner the first scan is shown, and never acknowledged: it stays with its sender.
     """
 
     async def shown(reading: Reading) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.cli import main
+from edge_agent.config import _shared
+from edge_agent.devices.catalogue import drivers
+from edge_agent.settings_file import Place
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 
 HEAD = """\
@@ -47,8 +50,8 @@ def said_of(folder: Path, first: str, second: str, capsys: pytest.CaptureFixture
 def test_one_port_for_two(tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, said = said_of(tmp_path, first, second, capsys)
     assert status == 2
-    assert f"booth.yaml:12: lanes.1.devices.0.link.url: {second} is the port of 'a' already" in said
-    assert "→ a port has one owner: give each device its own" in said
+    assert f"booth.yaml:12: lanes.1.devices.0.link.url: {second} is of 'a' already" in said
+    assert "→ a port or folder has one owner: give each device its own" in said
 
 
 def test_one_port_under_two_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +61,7 @@ def test_one_port_under_two_names(tmp_path: Path, capsys: pytest.CaptureFixture[
             (tmp_path / name).symlink_to(os.ttyname(slave))
         status, said = said_of(tmp_path, f"{tmp_path}/usb-scanner", f"{tmp_path}/usb-portal", capsys)
         assert status == 2
-        assert f"usb-portal is the port of 'a' already: both are {os.ttyname(slave)}" in said
+        assert f"usb-portal is of 'a' already: both are {os.ttyname(slave)}" in said
     finally:
         os.close(master)
         os.close(slave)
@@ -74,6 +77,31 @@ def test_one_port_under_two_names(tmp_path: Path, capsys: pytest.CaptureFixture[
 )
 def test_ports_of_their_own(tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said_of(tmp_path, first, second, capsys) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("driver", "first", "second", "said"),
+    [
+        ("aspect_modbus", {"host": "192.0.2.1"}, {"host": "192.0.2.1", "port": 502}, "port: 192.0.2.1:502 is of 'a'"),
+        ("aspect_modbus", {"host": "192.0.2.1"}, {"host": "192.0.2.1", "unit": 2}, ""),
+        ("llrp", {"host": "reader"}, {"host": "Reader"}, "port: Reader:5084 is of 'a'"),
+        ("llrp", {"host": "::1"}, {"host": "::2"}, ""),
+        ("modem_lines", {"url": "/dev/x"}, {"url": "/dev/../dev/x"}, "url: /dev/../dev/x is of 'a'"),
+    ],
+)
+def test_devices_behind_a_library(
+    tmp_path: Path, driver: str, first: dict[str, object], second: dict[str, object], said: str
+) -> None:
+    row = drivers()[driver]
+    devices: list[tuple[Place, dict[str, object]]] = [
+        (("devices", index), {"id": name, "driver": driver, "settings": settings})
+        for index, (name, settings) in enumerate((("a", first), ("b", second)))
+    ]
+    assert {*row.settings.model_fields} > {*first}
+    found = [(".".join(map(str, m.place)), m.wrong) for m in _shared(devices, tmp_path)]
+    assert len(found) == bool(said)
+    if said:
+        assert f"{found[0][0]}: {found[0][1]}".startswith(f"devices.1.settings.{said}")
 
 
 def test_what_is_no_url_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
