@@ -27,7 +27,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
-from edge_agent.devices.link import LinkSettings, port_of
+from edge_agent.devices.link import LinkSettings
+from edge_agent.devices.owners import held_places
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
@@ -231,7 +232,7 @@ def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
     yield from _twice(
         [at for place, lane in lanes for key in ("devices", "cameras") for at in _items(lane, place, key)]
     )
-    yield from _shared([at for place, lane in lanes for at in _items(lane, place, "devices")])
+    yield from _shared([at for place, lane in lanes for at in _items(lane, place, "devices")], folder)
     for place, lane in lanes:
         yield from _lane_mistakes(place, lane)
 
@@ -321,22 +322,17 @@ def _twice(items: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
         seen.add(identifier)
 
 
-def _shared(devices: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
+def _shared(devices: list[tuple[Place, dict[str, object]]], folder: Path) -> Iterator[Mistake]:
     """A port has one owner: two readers would each get some of its bytes."""
-    owners: dict[str, object] = {}
+    known, owners = drivers(), dict[str, object]()
     for place, device in devices:
-        for section in ("link", "settings"):
-            url = _mapping(device, section).get("url")
-            try:
-                port = port_of(url) if isinstance(url, str) else ""
-            except ValueError:
-                continue  # no URL, which the setting itself says
-            if port in owners:
-                wrong = f"{url} is the port of {str(owners[port])!r} already"
-                wrong += "" if port in str(url) else f": both are {port}"
-                yield Mistake((*place, section, "url"), wrong, "a port has one owner: give each device its own")
-            elif port:
-                owners[port] = device.get("id", "another device")
+        driver = known.get(str(device.get("driver")))
+        for setting, said, held in held_places(driver, device, folder) if driver else ():
+            if held in owners:
+                wrong = f"{said} is of {str(owners[held])!r} already" + (f": both are {held}" if held != said else "")
+                yield Mistake((*place, *setting), wrong, "a port or folder has one owner: give each device its own")
+            else:
+                owners[held] = device.get("id", "another device")
 
 
 def _mapping(values: object, key: str) -> dict[str, object]:
