@@ -16,17 +16,32 @@ class WorldClock:
         self.speed = speed
         self._clock = clock
         self._start = clock.now()
+        self._since = self._start.monotonic
+        self._waiting: set[asyncio.Event] = set()
 
     def monotonic(self) -> float:
         start = self._start.monotonic
-        return start + (self._clock.monotonic() - start) * self.speed
+        return start + (self._clock.monotonic() - self._since) * self.speed
+
+    def run_at(self, speed: float) -> None:
+        """Run so fast from now on; whoever waits looks again. Raises ValueError for a speed that is not positive."""
+        if not speed > 0:
+            raise ValueError("time runs forwards: a speed is greater than 0")
+        self._start, self._since = self.now(), self._clock.monotonic()
+        self.speed = speed
+        for event in self._waiting:
+            event.set()
 
     def now(self) -> Instant:
         return self._start.shifted(self.monotonic() - self._start.monotonic)
 
     async def wait(self, seconds: float | None, nudged: asyncio.Event) -> None:
         """Wait for so many of the world's seconds, or until `nudged`, which is cleared."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None if seconds is None else seconds / self.speed):
-                await nudged.wait()
+        self._waiting.add(nudged)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if seconds is None else seconds / self.speed):
+                    await nudged.wait()
+        finally:
+            self._waiting.discard(nudged)
         nudged.clear()

@@ -64,6 +64,8 @@ class Lane:
         self._next: Passage | None = None
         self._next_is_sent = False
         self._arrival = Arrival(0.0)
+        self.paused = False
+        self._not_before = -inf
 
     @property
     def trucks(self) -> tuple[Truck, ...]:
@@ -102,11 +104,23 @@ class Lane:
 
     def next_arrival(self) -> float | None:
         """When the next truck comes into the lane, by what is known now."""
-        return None if self._next is None else self._next.arrives
+        return None if self._next is None or self.paused else self._next.arrives
+
+    def pause(self) -> None:
+        """No truck comes into the lane until `resume`; those in it drive on."""
+        self.paused = True
+
+    def resume(self, at: float) -> None:
+        """Trucks come again: the next one at `at` at the earliest, and so on after it."""
+        if self.paused:
+            self.paused = False
+            self._not_before = at
+            if self.began is not None:
+                self._settle_next(self.began)
 
     def advance(self, until: float) -> None:
         """Let in every truck that arrives up to `until`."""
-        while self.began is not None and self._next is not None and self._next.arrives <= until:
+        while self.began is not None and self._next is not None and not self.paused and self._next.arrives <= until:
             passage = self._next
             self.passages.append(passage)
             self._arrivals.append(passage.arrives)
@@ -135,7 +149,10 @@ class Lane:
                 sent = Passage(truck, self.layout, free + self._least_gap)
             sent = self._after(before, sent)
         self._next_is_sent = sent is not None and (scripted is None or sent.enters < scripted.enters)
-        self._next = sent if self._next_is_sent else scripted
+        chosen = sent if self._next_is_sent else scripted
+        if chosen is not None and chosen.arrives < self._not_before:
+            chosen = chosen.delayed(self._not_before - chosen.arrives)
+        self._next = chosen
 
     @staticmethod
     def _after(before: Passage | None, passage: Passage) -> Passage:
