@@ -117,9 +117,14 @@ class Which(_Settings):
             raise ValueError("say which tags: epc_prefix or text_prefix ('' is every tag)")
         return self
 
-    def matches(self, epc: bytes) -> bool:
-        by_hex = self.epc_prefix is not None and epc.hex().upper().startswith(self.epc_prefix)
-        return by_hex or (self.text_prefix is not None and epc.startswith(self.text_prefix.encode()))
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The beginnings in hexadecimal."""
+        text = None if self.text_prefix is None else self.text_prefix.encode().hex().upper()
+        return tuple(prefix for prefix in (self.epc_prefix, text) if prefix is not None)
+
+    def matches(self, epc_hex: str) -> bool:
+        return epc_hex.startswith(self.prefixes)
 
 
 class Seals(Which):
@@ -129,11 +134,15 @@ class Seals(Which):
     number_again: Number | None = Field(default=None, description="a second place that must hold the same number")
     tamper: Tamper | None = Field(default=None, description="unset: a seal that answers counts as present")
 
-    def places(self, epc: bytes) -> tuple[Place, ...]:
-        """What has to be read of this seal's memory; each place once."""
+    @property
+    def all_places(self) -> tuple[Place, ...]:
+        """Where a seal says something, each place once."""
         wanted = [written.place for written in (self.number, self.number_again) if written]
-        wanted += [self.tamper.place] if self.tamper else []
-        return tuple(place for place in dict.fromkeys(wanted) if place.within_epc(epc) is None)
+        return tuple(dict.fromkeys([*wanted, self.tamper.place] if self.tamper else wanted))
+
+    def places(self, epc: bytes) -> tuple[Place, ...]:
+        """What of it has to be read, because the EPC does not hold it."""
+        return tuple(place for place in self.all_places if place.within_epc(epc) is None)
 
     def state(self, epc: bytes, memory: dict[Place, bytes]) -> SealState:
         """What the seal says. `memory` holds all its `places`."""
@@ -267,13 +276,13 @@ class TagWatch:
         place = self._memory_of(epc)
         wanted = {place: self._rules.repeat_s} if place else {}
         seals = self._rules.seals
-        if seals and seals.matches(epc):
+        if seals and seals.matches(epc.hex().upper()):
             wanted |= dict.fromkeys(seals.places(epc), SEAL_REREAD_S)
         return wanted
 
     def _memory_of(self, epc: bytes) -> Place | None:
         memory = self._rules.memory
-        return memory.place if memory and memory.matches(epc) else None
+        return memory.place if memory and memory.matches(epc.hex().upper()) else None
 
     def _with_memory(self, epc: bytes, tag: _Tag) -> TagRead:
         place = self._memory_of(epc)
@@ -282,7 +291,9 @@ class TagWatch:
     def _seal(self, epc: bytes, tag: _Tag) -> list[Body]:
         """The seal's state, if this is a seal, all of it is known, and it is news."""
         seals = self._rules.seals
-        if not seals or not seals.matches(epc) or any(place not in tag.memory for place in seals.places(epc)):
+        if not seals or not seals.matches(epc.hex().upper()):
+            return []
+        if any(place not in tag.memory for place in seals.places(epc)):
             return []
         state = seals.state(epc, tag.memory)
         if state == tag.state:
@@ -295,3 +306,17 @@ def as_text(data: bytes) -> str:
     """Printable ASCII, without the zeros that fill it up; '' if it is anything else."""
     filled = data.rstrip(b"\0")
     return filled.decode() if filled and _PRINTABLE.issuperset(filled) else ""
+
+
+def access_plan(rules: TagRules) -> list[tuple[str, tuple[Place, ...]]]:
+    """What a reader that is told beforehand is to read: beginnings of EPCs in hex, longest first, each with its places.
+
+    For each tag it carries out the first that matches only.
+    """
+    prefixes = {prefix for which in (rules.seals, rules.memory) if which for prefix in which.prefixes}
+    plan = []
+    for prefix in sorted(prefixes, key=lambda prefix: (-len(prefix), prefix)):
+        places = rules.seals.all_places if rules.seals and rules.seals.matches(prefix) else ()
+        own = (rules.memory.place,) if rules.memory and rules.memory.matches(prefix) else ()
+        plan.append((prefix, tuple(dict.fromkeys(places + own))))
+    return [(prefix, places) for prefix, places in plan if places]
