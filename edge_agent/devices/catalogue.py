@@ -8,8 +8,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from edge_agent.devices.dialogue import Dialogue
-from edge_agent.devices.drivers import barcode_scanner, rapiscan_vm250, spectroscopic_n42
+from edge_agent.devices.drivers import (
+    barcode_scanner,
+    mt_sics,
+    nci_scp01,
+    rapiscan_vm250,
+    rice_lake_iq355,
+    spectroscopic_n42,
+    sti_vs6400,
+    toledo_continuous,
+    uhfreader18,
+)
 from edge_agent.devices.source import Source
+from edge_agent.devices.sources import aspect_modbus, llrp, modem_lines
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.domain.inspection import Expected
@@ -104,9 +115,101 @@ CATALOGUE: dict[str, Driver] = {
         silence_s=None,  # most speak once a vehicle
         buffer_limit=spectroscopic_n42.NOISE_LIMIT + 1 + spectroscopic_n42.LARGEST_LIMIT,
     ),
+    "uhfreader18": Driver(
+        name="uhfreader18",
+        device="UHF tag reader, UHFReader18 and UHFReader288 protocol",
+        provides="tags, seals and their condition",
+        gives=frozenset({Expected.TAG, Expected.SEAL}),
+        settings=uhfreader18.Settings,
+        dialogue=uhfreader18.UhfReader18,
+        baud=57600,
+        silence_s=30.0,  # it answers within its inventory time, of 25.5 s at most
+        buffer_limit=uhfreader18.BUFFER_LIMIT,
+    ),
+    "toledo_continuous": Driver(
+        name="toledo_continuous",
+        device="scale terminal with Toledo continuous output",
+        provides="weights, gross or net, and when they are settled; out of range, not zeroed",
+        gives=frozenset({Expected.WEIGHT}),
+        settings=toledo_continuous.Settings,
+        dialogue=toledo_continuous.ToledoContinuous,
+        baud=9600,
+        silence_s=10.0,  # seven frames a second
+        buffer_limit=toledo_continuous.BUFFER_LIMIT,
+    ),
+    "rice_lake_iq355": Driver(
+        name="rice_lake_iq355",
+        device="scale terminal that streams the Rice Lake IQ355 format",
+        provides="weights, gross or net, and when they are settled; out of range, invalid",
+        gives=frozenset({Expected.WEIGHT}),
+        settings=rice_lake_iq355.Settings,
+        dialogue=rice_lake_iq355.RiceLakeIq355,
+        baud=9600,
+        silence_s=10.0,  # several frames a second
+        buffer_limit=rice_lake_iq355.BUFFER_LIMIT,
+    ),
+    "nci_scp01": Driver(
+        name="nci_scp01",
+        device="scale that is asked by the NCI protocol SCP-01",
+        provides="weights and when they are settled; out of range, errors of the scale",
+        gives=frozenset({Expected.WEIGHT}),
+        settings=nci_scp01.Settings,
+        dialogue=nci_scp01.NciScp01,
+        baud=9600,
+        silence_s=15.0,  # asked every 5 s at least
+        buffer_limit=nci_scp01.BUFFER_LIMIT,
+    ),
+    "mt_sics": Driver(
+        name="mt_sics",
+        device="scale that is asked by MT-SICS",
+        provides="weights and when they are settled; out of range, errors; what scale it is",
+        gives=frozenset({Expected.WEIGHT}),
+        settings=mt_sics.Settings,
+        dialogue=mt_sics.MtSics,
+        baud=9600,
+        silence_s=15.0,  # asked every 5 s at least
+        buffer_limit=mt_sics.BUFFER_LIMIT,
+    ),
+    "sti_vs6400": Driver(
+        name="sti_vs6400",
+        device="STI VS6400 vehicle separator, ASCII QLIST reports",
+        provides="presence; beams that are stuck",
+        gives=frozenset(),
+        settings=sti_vs6400.Settings,
+        dialogue=sti_vs6400.StiVs6400,
+        baud=9600,
+        silence_s=None,  # it may be set up to report changes only
+        buffer_limit=sti_vs6400.BUFFER_LIMIT,
+    ),
 }
 
-SOURCES: dict[str, SourceDriver] = {}
+SOURCES: dict[str, SourceDriver] = {
+    "llrp": SourceDriver(
+        name="llrp",
+        device="UHF tag reader that speaks LLRP",
+        provides="tags, seals and their condition",
+        gives=frozenset({Expected.TAG, Expected.SEAL}),
+        settings=llrp.Settings,
+        source=llrp.Llrp,
+    ),
+    "aspect_modbus": SourceDriver(
+        name="aspect_modbus",
+        device="Aspect radiation portal monitor, Modbus TCP",
+        provides="gamma and neutron counts, alarms, occupancies, presence with direction, faults",
+        gives=frozenset({Expected.RADIATION}),
+        settings=aspect_modbus.Settings,
+        source=aspect_modbus.AspectModbus,
+    ),
+    "modem_lines": SourceDriver(
+        name="modem_lines",
+        device="loops, light barriers and other contacts on a serial port's modem-control lines",
+        provides="presence, and direction by two contacts",
+        gives=frozenset(),
+        settings=modem_lines.Settings,
+        source=modem_lines.ModemLines,
+        pushes=True,
+    ),
+}
 
 
 def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, AnyDriver]:

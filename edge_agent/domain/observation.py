@@ -254,6 +254,7 @@ class FaultKind(StrEnum):
     OUT_OF_RANGE = "out_of_range"  # what is measured lies outside what the device can measure
     STUCK = "stuck"  # says the same for longer than can be
     INTERNAL = "internal"  # the device's own error; `detail` has its code
+    MISSED = "missed"  # it counted vehicles that the booth did not see
 
 
 @dataclass(frozen=True, slots=True)

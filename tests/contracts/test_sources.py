@@ -12,11 +12,12 @@ import pytest
 
 from edge_agent.devices.catalogue import SOURCES
 from edge_agent.domain.errors import LinkDown, StoreFailed
-from edge_agent.domain.observation import DeviceState, DeviceStatus, Malformed, Reading
+from edge_agent.domain.observation import DeviceState, DeviceStatus, Reading
+from tests.contracts import source_aspect_modbus, source_llrp
 from tests.contracts.source_cases import Peer, Run, SourceCase, never, running, until
 
 # Every source's cases, one module each: tests/contracts/source_<name>.py
-CASES: tuple[SourceCase, ...] = ()
+CASES: tuple[SourceCase, ...] = (*source_aspect_modbus.CASES, *source_llrp.CASES)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -161,12 +162,13 @@ async def test_a_ledger_that_refuses_is_told_upwards_and_nothing_is_acknowledged
     case: SourceCase, tmp_path: Path
 ) -> None:
     async def refusing(reading: Reading) -> None:
-        if not isinstance(reading.body, DeviceStatus | Malformed):
+        if case.good(reading):
             raise StoreFailed("the disk said no")
 
     async with case.peer(tmp_path) as peer, asyncio.TaskGroup() as group:
         async with running(case, peer, refusing) as run:
-            await connected(run)
+            # A device that shows its state as soon as it is connected meets the refusal then.
+            await until(lambda: run.up or run.over, "says that it is connected")
             said = group.create_task(_said(peer), name="peer says")
             await until(lambda: run.over, "ends with the ledger's error")
             assert isinstance(run.ended, StoreFailed), repr(run.ended)
