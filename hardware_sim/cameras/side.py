@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from hardware_sim.cameras.front import shade
 from hardware_sim.cameras.lettering import lettering
-from hardware_sim.world.truck import Truck
+from hardware_sim.world.truck import Container, Truck
 
 PX_PER_M = 170
 HEIGHT_M = 4.3
@@ -46,8 +46,7 @@ def draw_side(truck: Truck) -> Side:
         draw_mask.rounded_rectangle(place, radius, fill=255)
 
     paint = truck.paint
-    begin = truck.container_from_m
-    end = begin + truck.container_m
+    end = truck.container_from_m + truck.container_m
     # Chassis and wheels.
     solid(box(truck.length_m - 0.1, 0.85, 0.9, 1.15), (44, 45, 48))
     for axle in (0.9, 3.1, 3.9, end - 1.9, end - 0.7):
@@ -69,20 +68,22 @@ def draw_side(truck: Truck) -> Side:
     solid(box(3.0, 0.45, 1.7, 0.95), (168, 170, 173), 24)
     solid(box(4.15, 1.0, 4.03, 3.7), (150, 152, 156), 8)
 
-    wall = _container_wall(truck)
-    image.paste(wall, box(end, _FLOOR_M, begin, _FLOOR_M + _HEIGHT[truck.size_type])[:2])
-    place = box(end, _FLOOR_M, begin, _FLOOR_M + _HEIGHT[truck.size_type])
-    draw_mask.rectangle((place[0], place[1], place[0] + wall.width - 1, place[1] + wall.height - 1), fill=255)
+    for container, behind in truck.placed:
+        wall = _container_wall(container)
+        high = _FLOOR_M + _HEIGHT[container.size_type]
+        place = box(behind + container.length_m, _FLOOR_M, behind, high)
+        image.paste(wall, place[:2])
+        draw_mask.rectangle((place[0], place[1], place[0] + wall.width - 1, place[1] + wall.height - 1), fill=255)
     return Side(image, mask)
 
 
-def _container_wall(truck: Truck) -> Image.Image:
+def _container_wall(container: Container) -> Image.Image:
     px = PX_PER_M
-    random = Random(f"side/{truck.container_code}")
-    colour = truck.container_paint
-    width, height = round(truck.container_m * px), round(_HEIGHT[truck.size_type] * px)
+    random = Random(f"side/{container.code}")
+    colour = container.paint
+    width, height = round(container.length_m * px), round(_HEIGHT[container.size_type] * px)
     wall = Image.new("RGB", (width, height), colour)
-    code = truck.container_code
+    code = container.code
     # Light lettering on dark paint and dark on light, as owners do.
     ink = (238, 238, 232) if sum(colour) < 480 else (20, 22, 26)
     letters = round(_LETTER_M * px)
@@ -101,7 +102,7 @@ def _container_wall(truck: Truck) -> Image.Image:
         outline=ink,
         width=line,
     )
-    size = lettering(truck.size_type, letters, stroke=0.03, squeeze=0.92, gap=0.10)
+    size = lettering(container.size_type, letters, stroke=0.03, squeeze=0.92, gap=0.10)
     wall.paste(ink, (left + total - size.width - letters // 4, y + round(letters * 1.7)), size)
     # Rust and dirt, then the light on the corrugation over everything, lettering too.
     draw = ImageDraw.Draw(wall)

@@ -3,6 +3,7 @@
 It sends `[prefix] [AIM identifier] data [suffix]` when the trigger is pulled; `]C0` is Code 128 (ISO/IEC 15424).
 """
 
+from collections import deque
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -12,6 +13,8 @@ from hardware_sim.settings import Metres
 from hardware_sim.world.passage import Passage
 
 CODE_128 = "]C0"
+# From one label to the next of the same truck.
+_NEXT_LABEL_S = 1.5
 SUFFIXES = {"crlf": "\r\n", "cr": "\r", "lf": "\n", "none": ""}
 
 
@@ -39,10 +42,11 @@ class BarcodeScanner:
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         self.name = name
-        self.reports: dict[int, str] = {}
         self._settings = settings
         self._lane = site.lane
-        self._done = 0
+        self._known = 0
+        self._due: deque[tuple[float, int, str]] = deque()
+        self._reports: dict[int, list[str]] = {}
 
     def connected(self) -> bytes:
         """A scanner says nothing until its trigger is pulled."""
@@ -53,28 +57,32 @@ class BarcodeScanner:
         return b""
 
     def next_wake(self) -> float | None:
+        if not self._due:
+            self._look_ahead()
+        return self._due[0][0] if self._due else None
+
+    def _look_ahead(self) -> None:
+        """The labels of the next truck that has any."""
         passages = self._lane.passages
-        while self._done < len(passages):
-            if passages[self._done].truck.seal is not None:
-                return passages[self._done].scanned(self._settings.at_m)
-            self._done += 1  # a truck without a seal: nothing to scan
-        return None
+        while self._known < len(passages) and not self._due:
+            passage = passages[self._known]
+            self._known += 1
+            if (at := passage.scanned(self._settings.at_m)) is not None:
+                seals = enumerate(passage.truck.seals)
+                self._due.extend((at + n * _NEXT_LABEL_S, passage.truck.index, seal.number) for n, seal in seals)
 
     def woke(self, now: float) -> bytes:
         """The label of the seal that is scanned now."""
-        truck = self._lane.passages[self._done].truck
-        self._done += 1
-        if truck.seal is None:
-            return b""
-        self.reports[truck.index] = truck.seal
+        _, index, number = self._due.popleft()
+        self._reports.setdefault(index, []).append(number)
         s = self._settings
-        label = f"{s.prefix}{CODE_128 if s.aim else ''}{truck.seal}{SUFFIXES[s.suffix]}"
-        return label.encode("ascii")
+        return f"{s.prefix}{CODE_128 if s.aim else ''}{number}{SUFFIXES[s.suffix]}".encode("ascii")
 
     def done_with(self, passage: Passage) -> float:
-        return passage.scanned(self._settings.at_m)
+        at = passage.scanned(self._settings.at_m)
+        return passage.departs if at is None else at + len(passage.truck.seals) * _NEXT_LABEL_S
 
     def said_of(self, passage: Passage) -> dict[str, object] | None:
-        """The seal number that was scanned on a truck."""
-        number = self.reports.get(passage.truck.index)
-        return {"seal": number} if number is not None else None
+        """The seal numbers that were scanned on a truck."""
+        numbers = self._reports.pop(passage.truck.index, None)
+        return {"seal": numbers[0], "seals": numbers} if numbers else None

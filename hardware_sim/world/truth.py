@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.world.passage import Passage
+from hardware_sim.world.truck import Container, Truck
 
 Record = dict[str, object]
 Said = Mapping[str, Mapping[str, object]]
@@ -19,7 +20,7 @@ def truth_of(
     utc: Callable[[float], datetime],
     said: Said,
     photos: Mapping[str, str] = MappingProxyType({}),
-    unknown: Container[str] = (),
+    unknown: Collection[str] = (),
 ) -> Record:
     """Everything that was so about one truck. `said` holds what each device said of it, by the device's name;
     `photos` the file that a camera showed in the truck's place. What is on a photo the world does not know: views
@@ -39,14 +40,20 @@ def truth_of(
         "plate": plate.text if plate else None,
         "plate_painted": plate.painted if plate else None,
         "region": plate.region if plate else None,
+        "trailer_plate": truck.trailer_plate.text if truck.trailer_plate else None,
         "container_code": truck.container_code if container_known else None,
         "size_type": truck.size_type if container_known else None,
+        "containers": [_container(c) for c in truck.containers] if container_known else [],
         "seal": truck.seal,
+        "seals": [seal.number for seal in truck.seals],
         "seal_opened": truck.seal_opened,
+        "tag": truck.tag,
         "gross_kg": truck.gross_kg,
         "length_m": truck.length_m,
         "speed_kmh": round(passage.speed_at_portal() * 3.6, 2),
         "night": truck.night,
+        "rain": truck.rain,
+        "declared": _declared(truck),
         "radiation": {
             "source": cargo.kind.value,
             "gamma_cps": cargo.gamma_cps,
@@ -59,6 +66,34 @@ def truth_of(
         "devices": {name: dict(values) for name, values in said.items()},
         "photos": dict(photos),
     }
+
+
+def _container(container: Container) -> Record:
+    seal = container.seal
+    return {
+        "code": container.code,
+        "size_type": container.size_type,
+        "seal": {"number": seal.number, "opened": seal.opened} if seal else None,
+    }
+
+
+def _declared(truck: Truck) -> Record:
+    """What the port was told beforehand, and in what it differs from what came."""
+    real: Record = {
+        "plate": truck.plate.text if truck.plate else None,
+        "container_codes": [c.code for c in truck.containers],
+        "seals": [seal.number for seal in truck.seals],
+        "gross_kg": truck.gross_kg,
+    }
+    told = truck.declared
+    stated: Record = {
+        "plate": told.plate,
+        "container_codes": None if told.container_codes is None else list(told.container_codes),
+        "seals": None if told.seals is None else list(told.seals),
+        "gross_kg": told.gross_kg,
+    }
+    declared = {name: real[name] if value is None else value for name, value in stated.items()}
+    return {**declared, "differs": [name for name, value in declared.items() if value != real[name]]}
 
 
 class TruthFile:

@@ -13,7 +13,7 @@ from hardware_sim.player import Departed, Said, play
 from hardware_sim.run import build_players
 from hardware_sim.scenario import Scenario, load_scenario
 from hardware_sim.world.passage import Passage
-from hardware_sim.world.plates import REGIONS
+from hardware_sim.world.plates import USUAL
 from hardware_sim.world.truth import TruthFile, truth_of
 from tests.unit.hardware_sim.conftest import Played
 
@@ -48,7 +48,7 @@ def test_an_occupancys_bytes_do_not_depend_on_how_long_traffic_was_held(scenario
 def test_trucks_of_a_seed_are_varied_and_their_codes_hold(scenario: Make) -> None:
     trucks = scenario("traffic: {count: 300}").build_lanes(1)["1"].trucks
     assert len({t.container_code for t in trucks}) == 300
-    assert {t.plate.region for t in trucks if t.plate} == set(REGIONS)
+    assert {t.plate.region for t in trucks if t.plate} == set(USUAL)
     assert {t.night for t in trucks} == {True, False}
     assert all(iso6346.is_valid(t.container_code) for t in trucks)
     assert all(12 <= t.length_m + 0.5 <= 20.5 for t in trucks)
@@ -93,6 +93,7 @@ def test_a_truck_that_stops_stands_and_is_scanned_meanwhile() -> None:
     lane.advance(60.0)
     passage: Passage = lane.passages[0]
     scanned = passage.scanned(-3.0)
+    assert scanned is not None
     assert passage.position(scanned) == pytest.approx(passage.position(scanned + 0.5))
     assert passage.position(scanned) == pytest.approx(5.0, abs=0.01)
     assert passage.position(scanned + 4.0) > 5.1
