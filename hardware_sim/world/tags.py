@@ -1,6 +1,6 @@
 """The UHF tags on a truck, and how strongly an antenna beside the lane hears each.
 
-A truck may carry a tag behind its windscreen, and an electronic seal on the rear doors of its container (EPC Gen2, ISO
+A truck may carry a tag behind its windscreen, and an electronic seal on the rear doors of a container (EPC Gen2, ISO
 18000-63). The seal reports whether its bolt is intact in a bit of its user memory, since the air interface itself
 knows no tamper.
 """
@@ -27,11 +27,8 @@ _SIDE_M = 2.2  # from the antenna to the middle of the lane
 
 
 class TagSettings(SimSettings):
-    """Which tags trucks carry, and what is in them."""
+    """What is in the tags that trucks and seals carry."""
 
-    truck_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{0,8}$")] | None = Field(
-        default="ANAM", description="what a truck's own tag begins with; null: trucks carry none"
-    )
     seal: bool = Field(default=True, description="a seal is an electronic one, with a tag that carries its number")
     pad: Literal["space", "nul"] = Field(default="space", description="what fills a number up to whole words")
     tamper_word: Annotated[int, Field(ge=0, le=15)] = Field(
@@ -69,13 +66,13 @@ class Tag:
 def tags_of(truck: Truck, settings: TagSettings) -> list[Tag]:
     """The truck's tags, from its front to its rear."""
     tags: list[Tag] = []
-    if settings.truck_prefix is not None:
-        number = crc32(f"tag/{truck.container_code}/{truck.index}".encode())
-        text = f"{settings.truck_prefix}{number % 10**8:08d}"
-        tags.append(_tag(text, 1.6, settings, opened=None))
-    if settings.seal and truck.seal is not None:
-        behind = truck.container_from_m + truck.container_m
-        tags.append(_tag(truck.seal, behind, settings, opened=truck.seal_opened))
+    if truck.tag is not None:
+        tags.append(_tag(truck.tag, 1.6, settings, opened=None))
+    for container, behind in truck.placed:
+        if settings.seal and container.seal is not None:
+            tags.append(
+                _tag(container.seal.number, behind + container.length_m, settings, opened=container.seal.opened)
+            )
     return tags
 
 
