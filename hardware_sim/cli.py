@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
+from hardware_sim.ctl import CONTROL_FILE, TOKEN_VARIABLE, add_ctl, run_ctl
+from hardware_sim.score.command import add_score, run_score
 from hardware_sim.shipped import titles
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _OK, _FAILED, _USAGE = 0, 1, 2
 _INTERRUPTED = 130
+# Faster than this the operating system's own pauses are seconds of the world; such runs are stepped.
+_MOST_SPEED = 1000.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +33,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.command == "scenarios":
             return _list_scenarios(as_json=arguments.json)
+        if arguments.command == "ctl":
+            return run_ctl(arguments)
+        if arguments.command == "score":
+            return run_score(arguments)
+        if arguments.command == "replay":
+            return asyncio.run(_replay(arguments))
+        if arguments.command == "schema":
+            return _print_schema()
         return asyncio.run(_run(arguments))
     except EdgeAgentError as error:
         print(error, file=sys.stderr)
@@ -40,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(str(error) for error in _flat(ours)), file=sys.stderr)
         return _FAILED
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in {"PIL", "aiohttp", "numpy"}:
+        if (error.name or "").split(".")[0] not in {"PIL", "aiohttp", "matplotlib", "numpy", "serial"}:
             raise
         print(f"hardware-sim: {error.name} is not installed\n  → pip install 'edge-agent[sim]'", file=sys.stderr)
         return _USAGE
@@ -83,9 +95,51 @@ def _parser() -> argparse.ArgumentParser:
         help="devices come up at once, but the first truck only after a line is read from standard input",
     )  # fmt: skip
     run.add_argument("--json", action="store_true", help="one JSON object a line: first what is where, then each truck")
+    run.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N", help="run the world N times as fast as real time"
+    )
+    commands.add_parser("schema", help="print the JSON schema of scenario files, for editors")
+    run.add_argument("--speed", type=float, default=1.0, metavar="N", help="let time run N times as fast (default: 1)")
+    run.add_argument(
+        "--control", nargs="?", const="127.0.0.1:0", metavar="HOST:PORT",
+        help="offer the control API, by which `hardware-sim ctl` and other programs drive the run; its address stands in "
+        f"{CONTROL_FILE} in the output folder (default: a free port of this machine; elsewhere needs {TOKEN_VARIABLE})",
+    )  # fmt: skip
+    run.add_argument("--record", type=Path, metavar="FILE", help="write every byte that goes over a line, for `replay`")
+    replay = commands.add_parser(
+        "replay",
+        help="serve a recorded session again, byte for byte",
+        description="Serves the links of a session that `run --record` wrote, with the same bytes at the same times, and "
+        "ends with it.",
+    )
+    replay.add_argument("session", type=Path, metavar="FILE", help="what `run --record` wrote")
+    replay.add_argument("--out", type=Path, default=Path("sim-run"), metavar="DIR", help="folder for terminals' links")
+    replay.add_argument("--speed", type=float, default=1.0, metavar="N", help="N times as fast (default: 1)")
+    replay.add_argument(
+        "--hold",
+        action="store_true",
+        help="links come up at once, but the first byte only after a line on standard input",
+    )
+    replay.add_argument("--json", action="store_true", help="one JSON object that says what is where")
+    add_score(commands)
+    add_ctl(commands)
     listing = commands.add_parser("scenarios", help="list the shipped scenarios")
     listing.add_argument("--json", action="store_true", help="one JSON object: name and title")
     return parser
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 < speed <= _MOST_SPEED:
+        raise argparse.ArgumentTypeError(f"a speed is more than 0 and at most {_MOST_SPEED:g}")
+    return speed
+
+
+def _print_schema() -> int:
+    from hardware_sim.scenario import scenario_schema
+
+    print(json.dumps(scenario_schema(), indent=2, ensure_ascii=False))
+    return _OK
 
 
 def _list_scenarios(*, as_json: bool) -> int:
@@ -107,7 +161,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     if seed < 0:
         print("--seed: a seed is 0 or more", file=sys.stderr)
         return _USAGE
-    sim = PortSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos)
+    sim = PortSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos, speed=arguments.speed)
     stopped = asyncio.Event()
     nobody = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -152,7 +206,7 @@ def _release_by_line(loop: asyncio.AbstractEventLoop, nobody: asyncio.Event, sto
     return released
 
 
-def _say_ready(sim: "PortSim", seed: int, arguments: argparse.Namespace) -> None:
+def _say_ready(sim: "PortSim", seed: int, arguments: argparse.Namespace, control: str | None) -> None:
     places = sim.places()
     if arguments.json:
         ready = {
@@ -163,14 +217,21 @@ def _say_ready(sim: "PortSim", seed: int, arguments: argparse.Namespace) -> None
             "held": arguments.hold,
             "devices": places,
             "truth": str(sim.truth_path),
+            "control": control,
         }
         print(json.dumps(ready), flush=True)
         return
-    for name, place in places.items():
-        print(f"{name:18} {place['kind']:16} {'  '.join(str(u) for u in _urls(place))}")
+    _say_places(places)
     print(f"{'truth':18} {'':16} {sim.truth_path}")
+    if control is not None:
+        print(f"{'control':18} {'':16} {control}")
     waiting = "press Enter to let traffic begin" if arguments.hold else "traffic begins"
     print(f"{sim.truck_count} trucks, seed {seed}: {waiting}", flush=True)
+
+
+def _say_places(places: dict[str, dict[str, object]]) -> None:
+    for name, place in places.items():
+        print(f"{name:18} {place['kind']:16} {'  '.join(str(u) for u in _urls(place))}")
 
 
 def _urls(place: dict[str, object]) -> list[object]:

@@ -13,7 +13,9 @@ from math import inf
 from random import Random
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from hardware_sim.settings import OneOrTwo
 
 # The target that stands for the connection to the port gateway (scenario: `port:`).
 PORT = "port"
@@ -68,12 +70,7 @@ class Delay(_Fault):
     """Every byte comes later by a time within `delay_s` (a number or a range); order is kept."""
 
     kind: Literal["delay"]
-    delay_s: tuple[_Span, _Span] = (1.0, 1.0)
-
-    @field_validator("delay_s", mode="before")
-    @classmethod
-    def _range(cls, value: Any) -> Any:
-        return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    delay_s: Annotated[tuple[_Span, _Span], OneOrTwo()] = (1.0, 1.0)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Delay":

@@ -113,6 +113,11 @@ class Scenario(SimSettings):
         return {id: build_lane(id, lane.drive, lane.traffic, seed) for id, lane in self.lanes.items()}
 
 
+def scenario_schema() -> dict[str, Any]:
+    """The JSON schema of a scenario file, for editors; what only pydantic checks is not in it."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
+
+
 def load_scenario(name_or_path: str) -> Scenario:
     """A shipped scenario by its name, or a YAML file by its path.
 

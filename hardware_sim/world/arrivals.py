@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from hardware_sim.settings import Seconds, SimSettings, as_range
+from hardware_sim.settings import Seconds, SecondsRange, SimSettings
 
 PerHour = Annotated[float, Field(gt=0, le=2000)]
 _HOUR_S = 3600.0
@@ -31,9 +31,7 @@ class ConvoySettings(SimSettings):
     """Trucks come in groups of `size`, those of a group `gap_s` apart."""
 
     size: Annotated[int, Field(ge=2, le=100)]
-    gap_s: tuple[Seconds, Seconds]
-
-    _ranges = field_validator("gap_s", mode="before")(as_range)
+    gap_s: SecondsRange
 
 
 class ArrivalSettings(SimSettings):
@@ -41,11 +39,9 @@ class ArrivalSettings(SimSettings):
     holds. `per_hour`: trucks come by chance at this rate, and queue when that is more than the lane takes."""
 
     first_truck_s: Seconds = 5.5
-    gap_s: tuple[Seconds, Seconds] = (6.0, 12.0)
+    gap_s: SecondsRange = (6.0, 12.0)
     per_hour: PerHour | tuple[RateSettings, ...] | None = None
     convoy: ConvoySettings | None = None
-
-    _ranges = field_validator("gap_s", mode="before")(as_range)
 
     @model_validator(mode="after")
     def _ordered(self) -> "ArrivalSettings":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from edge_agent.domain.identifiers import check_digit_ok, is_container_code, is_seal_number
-from hardware_sim.settings import Metres, SimSettings, as_range
+from hardware_sim.settings import Metres, OneOrTwo, SimSettings
 from hardware_sim.world.arrivals import ArrivalSettings
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.passage import Layout
@@ -48,6 +48,7 @@ def _seal_number(number: str) -> str:
 ContainerCode = Annotated[str, AfterValidator(_code)]
 SealNumber = Annotated[str, AfterValidator(_seal_number)]
 SizeType = Literal["22G1", "42G1", "45G1", "L5G1"]
+Speed = Annotated[float, Field(ge=0.5, le=15)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # Those of which a spectroscopic portal knows the spectrum (world/spectrum.py).
 NuclideName = Literal[
@@ -60,7 +61,7 @@ MAX_SCRIPTED = 5000
 class DriveSettings(SimSettings):
     """How trucks drive. Metres along the lane, the origin at 0; the truck's front where nothing else is said."""
 
-    speed_mps: tuple[Annotated[float, Field(ge=0.5, le=15)], Annotated[float, Field(ge=0.5, le=15)]] = (2.2, 2.8)
+    speed_mps: Annotated[tuple[Speed, Speed], OneOrTwo()] = (2.2, 2.8)
     slow_from_m: Metres = 1.5
     slow_to_m: Metres = 5.0
     slow_mps: Annotated[float, Field(ge=0.3, le=10)] = 1.6
@@ -68,8 +69,6 @@ class DriveSettings(SimSettings):
     clears_m: Annotated[float, Field(ge=1, le=100)] = 6.0
 
     approach_m: Annotated[float, Field(ge=5, le=100)] = 14.0
-
-    _ranges = field_validator("speed_mps", mode="before")(as_range)
 
     @model_validator(mode="after")
     def _ordered(self) -> "DriveSettings":
@@ -174,7 +173,7 @@ class TruckSettings(SimSettings):
     )
     gross_kg: Annotated[int, Field(ge=5_000, le=80_000)] | None = None
     length_m: Annotated[float, Field(ge=6, le=40)] | None = None
-    speed_mps: Annotated[float, Field(ge=0.5, le=15)] | None = None
+    speed_mps: Speed | None = None
     night: bool | None = None
     rain: bool | None = None
     cargo: CargoSettings | None = None
