@@ -20,7 +20,7 @@ from edge_agent.devices.drivers import (
     uhfreader18,
 )
 from edge_agent.devices.source import Source
-from edge_agent.devices.sources import aspect_modbus, llrp, modem_lines
+from edge_agent.devices.sources import aspect_modbus, dicom_store, http_push, llrp, modem_lines, watched_folder
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.domain.inspection import Expected
@@ -207,6 +207,33 @@ SOURCES: dict[str, SourceDriver] = {
         gives=frozenset(),
         settings=modem_lines.Settings,
         source=modem_lines.ModemLines,
+        pushes=True,
+    ),
+    "watched_folder": SourceDriver(
+        name="watched_folder",
+        device="imaging scanner whose software writes files into a folder",
+        provides="scans with a quick look",
+        gives=frozenset({Expected.SCAN}),
+        settings=watched_folder.Settings,
+        source=watched_folder.WatchedFolder,
+        pushes=True,
+    ),
+    "dicom_store": SourceDriver(
+        name="dicom_store",
+        device="imaging scanner that sends by DICOM C-STORE, DICOS too",
+        provides="scans with a quick look",
+        gives=frozenset({Expected.SCAN}),
+        settings=dicom_store.Settings,
+        source=dicom_store.DicomStore,
+        pushes=True,
+    ),
+    "http_push": SourceDriver(
+        name="http_push",
+        device="imaging scanner that pushes files by HTTP",
+        provides="scans with a quick look",
+        gives=frozenset({Expected.SCAN}),
+        settings=http_push.Settings,
+        source=http_push.HttpPush,
         pushes=True,
     ),
 }

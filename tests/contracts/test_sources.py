@@ -13,11 +13,15 @@ import pytest
 from edge_agent.devices.catalogue import SOURCES
 from edge_agent.domain.errors import LinkDown, StoreFailed
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Reading
-from tests.contracts import source_aspect_modbus, source_llrp
+from tests.contracts import source_aspect_modbus, source_imaging, source_llrp
 from tests.contracts.source_cases import Peer, Run, SourceCase, never, running, until
 
 # Every source's cases, one module each: tests/contracts/source_<name>.py
-CASES: tuple[SourceCase, ...] = (*source_aspect_modbus.CASES, *source_llrp.CASES)
+CASES: tuple[SourceCase, ...] = (
+    *source_aspect_modbus.CASES,
+    *source_imaging.CASES,
+    *source_llrp.CASES,
+)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 

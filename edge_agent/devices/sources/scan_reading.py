@@ -43,8 +43,11 @@ class _Seen:
     note: str = ""
 
 
-def scan_reading(files: Sequence[File], stated: Stated, settings: FileSettings, at: float, note: str = "") -> Reading:
-    """One scan. `stated` goes before what the files state; without any id of its own a scan has its file's name.
+def scan_reading(
+    files: Sequence[File], stated: Stated, settings: FileSettings, at: float, note: str = "", raw: bytes = b""
+) -> Reading:
+    """One scan. `raw` is what came beside its files. `stated` goes before what the files state; without any id of its
+    own a scan has its file's name.
 
     Decodes pictures: not for the event loop. Never raises for what is in a file.
     """
@@ -66,7 +69,7 @@ def scan_reading(files: Sequence[File], stated: Stated, settings: FileSettings, 
         height=first.height,
         note=clean("; ".join([note, *notes] if note else notes), NOTE_MAX),
     )
-    return Reading(body, at, evidence=tuple(evidence), device_time=stated.taken)
+    return Reading(body, at, raw, evidence=tuple(evidence), device_time=stated.taken)
 
 
 def _look_at(file: File, settings: FileSettings) -> _Seen:
