@@ -75,12 +75,15 @@ class Settings(TagRules):
     access_password: Hex = Field(default="00000000", min_length=8, max_length=8, description="for reading memory")
 
 
+_NOWHERE = Place(bank="user", word=0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Command:
     code: int
     data: bytes = b""
     epc: bytes = b""
-    place: Place | None = None
+    place: Place = _NOWHERE  # of a read
     antenna: int | None = None
 
 
@@ -264,21 +267,23 @@ class UhfReader18:
             return self._inventory(status, data, now)
         if code == REALTIME and status == DONE and self._settings.model == 288:
             return self._tags(data[:1] + b"\x01" + data[1:], now)
-        if awaited is None or code not in (awaited.code, UNKNOWN_COMMAND):
-            return [Opaque("unasked", (f"{code:#04x}", words(status, data), data.hex().upper()))]
         if code == INFORMATION:
             bodies = self._information(status, data)
+        elif awaited is None or code not in (awaited.code, UNKNOWN_COMMAND):
+            return [Opaque("unasked", (f"{code:#04x}", words(status, data), data.hex().upper()))]
         elif code == UNKNOWN_COMMAND:
             self._informed = True
             bodies = self._fault(awaited.antenna, f"command {awaited.code:#04x}: {words(status)}")
-        elif awaited.place is None:
-            bodies = []
-        elif status == DONE:
-            bodies = self._watch.read(awaited.epc, awaited.place, data)
         else:
-            bodies = self._watch.unread(awaited.epc, awaited.place, words(status, data))
-        self._answered(now)
+            bodies = self._memory(awaited.epc, awaited.place, status, data)
+        if awaited and code in (awaited.code, UNKNOWN_COMMAND):
+            self._answered(now)
         return bodies
+
+    def _memory(self, epc: bytes, place: Place, status: int, data: bytes) -> list[Body]:
+        if status == DONE:
+            return self._watch.read(epc, place, data)
+        return self._watch.unread(epc, place, words(status, data))
 
     def _information(self, status: int, data: bytes) -> list[Body]:
         self._informed = True
