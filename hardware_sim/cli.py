@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
@@ -29,7 +30,7 @@ _MOST_SPEED = 1000.0
 
 def main(argv: list[str] | None = None) -> int:
     """Run `hardware-sim`; returns the exit status: 0 done, 1 failed, 2 wrong usage or scenario, 130 interrupted."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(argv)
     try:
         if arguments.command == "scenarios":
             return _list_scenarios(as_json=arguments.json)
@@ -58,6 +59,17 @@ def main(argv: list[str] | None = None) -> int:
         return _USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _parsed(argv: list[str] | None) -> argparse.Namespace:
+    """argparse takes no NAME=VALUE after an option, where `ctl fault portal garble --for 20 share=0.5` has one."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and (not hasattr(arguments, "parameters") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.parameters += rest
+    return arguments
 
 
 def _flat(group: BaseExceptionGroup[EdgeAgentError]) -> list[BaseException]:
@@ -99,27 +111,26 @@ def _parser() -> argparse.ArgumentParser:
         "--speed", type=_speed, default=1.0, metavar="N", help="run the world N times as fast as real time"
     )
     commands.add_parser("schema", help="print the JSON schema of scenario files, for editors")
-    run.add_argument("--speed", type=float, default=1.0, metavar="N", help="let time run N times as fast (default: 1)")
     run.add_argument(
         "--control", nargs="?", const="127.0.0.1:0", metavar="HOST:PORT",
-        help="offer the control API, by which `hardware-sim ctl` and other programs drive the run; its address stands in "
-        f"{CONTROL_FILE} in the output folder (default: a free port of this machine; elsewhere needs {TOKEN_VARIABLE})",
+        help="offer the control API, by which `hardware-sim ctl` and other programs drive the run; its address stands "
+        f"in {CONTROL_FILE} in the output folder (default: a free port of this machine; elsewhere it needs a token in "
+        f"{TOKEN_VARIABLE})",
     )  # fmt: skip
     run.add_argument("--record", type=Path, metavar="FILE", help="write every byte that goes over a line, for `replay`")
     replay = commands.add_parser(
         "replay",
         help="serve a recorded session again, byte for byte",
-        description="Serves the links of a session that `run --record` wrote, with the same bytes at the same times, and "
-        "ends with it.",
+        description="Serves the links of a session that `run --record` wrote, with the same bytes at the same times, "
+        "and ends with it.",
     )
     replay.add_argument("session", type=Path, metavar="FILE", help="what `run --record` wrote")
     replay.add_argument("--out", type=Path, default=Path("sim-run"), metavar="DIR", help="folder for terminals' links")
-    replay.add_argument("--speed", type=float, default=1.0, metavar="N", help="N times as fast (default: 1)")
+    replay.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="N times as fast (default: 1)")
     replay.add_argument(
-        "--hold",
-        action="store_true",
-        help="links come up at once, but the first byte only after a line on standard input",
-    )
+        "--hold", action="store_true",
+        help="links come up at once, but the first byte comes only after a line on standard input",
+    )  # fmt: skip
     replay.add_argument("--json", action="store_true", help="one JSON object that says what is where")
     add_score(commands)
     add_ctl(commands)
@@ -161,31 +172,82 @@ async def _run(arguments: argparse.Namespace) -> int:
     if seed < 0:
         print("--seed: a seed is 0 or more", file=sys.stderr)
         return _USAGE
-    sim = PortSim(scenario, seed, arguments.out.absolute(), SystemClock(), arguments.photos, speed=arguments.speed)
+    out = arguments.out.absolute()
+    sim = PortSim(
+        scenario, seed, out, SystemClock(), arguments.photos, speed=arguments.speed, record=arguments.record
+    )  # fmt: skip
+
+    def on_truck(record: "Record") -> None:
+        print(json.dumps(record) if arguments.json else _in_words(record), flush=True)
+
+    sim.subscribe(on_truck)
     stopped = asyncio.Event()
+    control = None
+    if arguments.control is not None:
+        from hardware_sim.control import Control
+
+        control = Control(sim, stopped.set, arguments.control, os.environ.get(TOKEN_VARIABLE, "").strip())
+
+    async def ready() -> None:
+        if control is not None:
+            await control.open()
+        _say_ready(sim, seed, arguments, control.url if control else None)
+
+    try:
+        return await _play(sim, ready, stopped, hold=arguments.hold, driven=control is not None)
+    finally:
+        if control is not None:
+            await control.close()
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    from hardware_sim.record import Session
+    from hardware_sim.replay import Replay
+
+    session = Session(arguments.session)
+    replay = Replay(session, arguments.out.absolute(), SystemClock(), arguments.speed)
+
+    async def ready() -> None:
+        places = replay.places()
+        if arguments.json:
+            said = {"ready": True, "session": str(arguments.session), "seconds": session.lasts_s, "devices": places}
+            print(json.dumps(said | {"held": arguments.hold}), flush=True)
+            return
+        _say_places(places)
+        waiting = ": press Enter to let it begin" if arguments.hold else ""
+        print(f"{session.lasts_s:.1f} s of {session.header.title or arguments.session}{waiting}", flush=True)
+
+    return await _play(replay, ready, asyncio.Event(), hold=arguments.hold, driven=False)
+
+
+class _Playable(Protocol):
+    async def open(self) -> None: ...
+    async def run(self, released: asyncio.Event | None = None) -> None: ...
+    async def close(self) -> None: ...
+
+
+async def _play(
+    what: _Playable, ready: Callable[[], Awaitable[None]], stopped: asyncio.Event, *, hold: bool, driven: bool
+) -> int:
+    """Open, run until its end or a signal, and close. `driven`: somebody beside standard input can let it begin."""
     nobody = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    await sim.open()
+    await what.open()
     try:
-        released = _release_by_line(loop, nobody, stopped) if arguments.hold else None
-        _say_ready(sim, seed, arguments)
-
-        def on_truck(record: "Record") -> None:
-            print(json.dumps(record) if arguments.json else _in_words(record), flush=True)
-
-        sim.subscribe(on_truck)
+        released = _release_by_line(loop, nobody, asyncio.Event() if driven else stopped) if hold else None
+        await ready()
         async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(sim.run(released), name="port")
+            playing = tasks.create_task(what.run(released), name="run")
             stopping = tasks.create_task(stopped.wait(), name="stop")
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             playing.cancel()
             stopping.cancel()
     finally:
-        await sim.close()
-    if nobody.is_set():
-        print("standard input ended before a line let traffic begin: nothing was sent", file=sys.stderr)
+        await what.close()
+    if nobody.is_set() and not driven:
+        print("standard input ended before a line let it begin: nothing was sent", file=sys.stderr)
         return _FAILED
     return _OK
 

@@ -264,6 +264,19 @@ class PortSim:
                 run.lane.open(self.clock.monotonic())
                 run.nudged.set()
 
+    def traffic(self, lane: str | None, *, paused: bool) -> None:
+        """Let no further truck into a lane (all of them without `lane`), or let trucks come: traffic begins, or goes on
+        after a pause. Raises KeyError for a lane that there is not."""
+        for run in self.lanes.values() if lane is None else (self.lanes[lane],):
+            if paused:
+                run.lane.pause()
+            elif run.lane.is_open:
+                run.lane.resume(self.clock.monotonic())
+            else:
+                run.lane.paused = False
+                run.lane.open(self.clock.monotonic())
+            run.nudged.set()
+
     def send(self, lane: str, stated: TruckSettings | None = None) -> str:
         """Let one more truck come, of which `stated` is true and the rest is drawn; the truck's id, as in the truth.
 
