@@ -13,6 +13,10 @@ from hardware_sim.device import Device, DeviceSettings, Service, Site, WiredSett
 from hardware_sim.devices import (
     aspect_modbus,
     barcode_scanner,
+    imaging_dicom,
+    imaging_folder,
+    imaging_http,
+    llrp_reader,
     modem_lines,
     mt_sics,
     nci_scp01,
@@ -56,12 +60,20 @@ DEVICES: dict[str, DeviceRow] = {
 }
 SERVICES: dict[str, ServiceRow] = {
     "aspect_modbus": ServiceRow(aspect_modbus.Settings, aspect_modbus.AspectModbus),
+    "imaging_dicom": ServiceRow(imaging_dicom.Settings, imaging_dicom.ImagingDicom),
+    "imaging_folder": ServiceRow(imaging_folder.Settings, imaging_folder.ImagingFolder),
+    "imaging_http": ServiceRow(imaging_http.Settings, imaging_http.ImagingHttp),
+    "llrp_reader": ServiceRow(llrp_reader.Settings, llrp_reader.LlrpReader),
 }
 
 # The same once more as a type: what may stand under `devices:` in a scenario.
 AnyDevice = Annotated[
     aspect_modbus.Settings
     | barcode_scanner.Settings
+    | imaging_dicom.Settings
+    | imaging_folder.Settings
+    | imaging_http.Settings
+    | llrp_reader.Settings
     | modem_lines.Settings
     | mt_sics.Settings
     | nci_scp01.Settings

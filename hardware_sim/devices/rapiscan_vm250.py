@@ -127,6 +127,7 @@ class RapiscanVm250:
         self._background_sum = 0
         self._neutron_milli = 0
         self._next_truck = 0
+        self._occupancies = 0
         self._occupancy: _Occupancy | None = None
         self._unsaid: list[str] = []  # tampering that is not reported yet
         self._woke = site.started
@@ -165,9 +166,15 @@ class RapiscanVm250:
             return self._woke
         if self._occupancy is not None:
             return self._occupancy.next_tick
-        if self._next_truck < len(self._lane.passages):
-            return min(self._next_background, self._lane.passages[self._next_truck].reaches(self._at_m))
-        return self._next_background
+        coming = self._coming()
+        return self._next_background if coming is None else min(self._next_background, coming.reaches(self._at_m))
+
+    def _coming(self) -> Passage | None:
+        """The truck that is in the portal next; one that turns back before is none."""
+        passages = self._lane.passages
+        while self._next_truck < len(passages) and not passages[self._next_truck].covers(self._at_m):
+            self._next_truck += 1
+        return passages[self._next_truck] if self._next_truck < len(passages) else None
 
     def woke(self, now: float) -> bytes:
         """What the portal says at the moment for which it asked to be woken."""
@@ -178,11 +185,9 @@ class RapiscanVm250:
             return said
         if self._occupancy is not None:
             return self._tick(self._occupancy)
-        if (
-            self._next_truck < len(self._lane.passages)
-            and self._lane.passages[self._next_truck].reaches(self._at_m) <= now + _EPSILON
-        ):
-            return self._occupied(self._lane.passages[self._next_truck])
+        coming = self._coming()
+        if coming is not None and coming.reaches(self._at_m) <= now + _EPSILON:
+            return self._occupied(coming)
         return self._background_lines()
 
     def _background_lines(self) -> bytes:
@@ -206,7 +211,8 @@ class RapiscanVm250:
         self._neutron_milli = round(float(neutron.sum()) * 1000)
 
     def _occupied(self, passage: Passage) -> bytes:
-        number = self._settings.first_occupancy + self._next_truck
+        number = self._settings.first_occupancy + self._occupancies
+        self._occupancies += 1
         random = np.random.default_rng(self._site.random_key(self.name, 1 + self._next_truck))
         if self._background_sum == 0:  # switched on with a truck already in: it has nothing to compare with yet
             self._take_background(*self._average_background(random))

@@ -84,6 +84,8 @@ class SpectroscopicN42:
 
     def next_wake(self) -> float | None:
         passages = self._site.lane.passages
+        while self._next < len(passages) and not passages[self._next].covers(self._settings.at_m):
+            self._next += 1  # a truck that turns back before
         return self._said_at(passages[self._next]) if self._next < len(passages) else None
 
     def woke(self, now: float) -> bytes:

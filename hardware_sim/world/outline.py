@@ -26,7 +26,7 @@ def axles_of(truck: Truck) -> tuple[float, ...]:
 
 def blocked_at(truck: Truck, behind_front: float) -> list[Span]:
     """The heights that the truck takes up there, lowest first, none touching another; none before and behind it."""
-    x, end = behind_front, truck.container_from_m + truck.container_m
+    x = behind_front
     if not 0 <= x <= truck.length_m:
         return []
     spans: list[Span] = []
@@ -41,8 +41,9 @@ def blocked_at(truck: Truck, behind_front: float) -> list[Span]:
         spans.append((0.75, 3.3))
     if 1.7 <= x <= 3.0:
         spans.append((0.45, 0.95))  # the tank
-    if truck.container_from_m <= x <= end:
-        spans.append((FLOOR_M, FLOOR_M + CONTAINER_HEIGHT_M[truck.size_type]))
+    for container, begin in truck.placed:
+        if begin <= x <= begin + container.length_m:
+            spans.append((FLOOR_M, FLOOR_M + CONTAINER_HEIGHT_M[container.size_type]))
     return _joined(spans)
 
 

@@ -9,8 +9,11 @@ from hardware_sim.world.passage import Passage
 
 class _Stay(NamedTuple):
     passage: Passage
-    comes: float
-    leaves: float
+    spans: list[tuple[float, float]]  # from when to when; several for a truck that goes back
+
+    @property
+    def leaves(self) -> float:
+        return self.spans[-1][1]
 
 
 class Stretch:
@@ -24,29 +27,47 @@ class Stretch:
         self._stays: deque[_Stay] = deque()
         self._known = 0  # so many of the lane's passages were taken over into `_stays`
 
-    def comes(self, passage: Passage) -> float:
-        """When the truck's front reaches the stretch."""
-        return passage.reaches(self._from)
+    def spans(self, passage: Passage) -> list[tuple[float, float]]:
+        """From when to when some part of the truck is in it."""
+        length = passage.truck.length_m
+        start = passage.position(passage.arrives)
+        changes = [(c.at, c.forward) for c in passage.crossings(self._from)]
+        changes += [(c.at, not c.forward) for c in passage.crossings(self._to + length)]
+        since = passage.arrives if self._from < start < self._to + length else None
+        found: list[tuple[float, float]] = []
+        for at, there in sorted(changes):
+            if there and since is None:
+                since = at
+            elif not there and since is not None:
+                found.append((since, at))
+                since = None
+        if since is not None:
+            found.append((since, passage.departs))
+        return found
 
     def leaves(self, passage: Passage) -> float:
-        """When the truck's rear has left it."""
-        return passage.leaves(self._to)
+        """When the truck has left it for good; as it leaves the lane, if it never is there."""
+        spans = self.spans(passage)
+        return spans[-1][1] if spans else passage.departs
 
     def touched_by(self, at: float) -> list[Passage]:
-        """The trucks that are in it, even in part, or left it less than `memory_s` ago; the foremost first."""
-        return [s.passage for s in self._near(at) if s.comes <= at <= s.leaves + self._memory]
+        """The trucks that are in it, even in part, or were less than `memory_s` ago; the foremost first."""
+        memory = self._memory
+        return [s.passage for s in self._near(at) if any(a <= at <= b + memory for a, b in s.spans)]
 
     def touched_from(self, at: float) -> float | None:
         """When a truck next is in it (or was, `memory_s` ago), from `at` on: `at` itself if one is; None: as far as is
         known, never."""
-        return next((max(s.comes, at) for s in self._near(at) if s.leaves + self._memory > at), None)
+        moments = (max(a, at) for s in self._near(at) for a, b in s.spans if b + self._memory > at)
+        return min(moments, default=None)
 
     def _near(self, at: float) -> deque[_Stay]:
         passages = self._lane.passages
         while self._known < len(passages):
             passage = passages[self._known]
             self._known += 1
-            self._stays.append(_Stay(passage, self.comes(passage), self.leaves(passage)))
+            if spans := self.spans(passage):
+                self._stays.append(_Stay(passage, spans))
         while self._stays and self._stays[0].leaves + self._memory < at:
             self._stays.popleft()
         return self._stays

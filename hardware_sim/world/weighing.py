@@ -170,17 +170,22 @@ class Platform:
                 if step.at < at:
                     kg += step.kg * self._response(at - step.at)
                     on += step.kg
-            speed = (passage.position(at) - passage.position(at - 0.05)) / 0.05
-            kg += 0.006 * on * speed * self._unrest(3 * at)  # a rolling truck pitches: it never weighs the same
+            kg += (
+                0.006 * on * passage.speed(at) * self._unrest(3 * at)
+            )  # a rolling truck pitches: it never weighs the same
         return kg
 
     def _steps_of(self, passage: Passage) -> tuple[_Step, ...]:
         s, truck = self._settings, passage.truck
         steps = []
+        start = passage.position(passage.arrives)
         for axle, kg in zip(axles_of(truck), axle_loads(truck), strict=True):
-            steps.append(_Step(passage.reaches(s.at_m + axle), kg))
-            steps.append(_Step(passage.reaches(s.at_m + s.length_m + axle), -kg))
-        return tuple(steps)
+            begin, end = s.at_m + axle, s.at_m + s.length_m + axle
+            if begin < start < end:
+                steps.append(_Step(passage.arrives, kg))
+            steps += [_Step(c.at, kg if c.forward else -kg) for c in passage.crossings(begin)]
+            steps += [_Step(c.at, -kg if c.forward else kg) for c in passage.crossings(end)]
+        return tuple(sorted(steps, key=lambda step: step.at))
 
     def _response(self, after: float) -> float:
         """Step response of a damped oscillator, 0 to 1 with overshoot."""

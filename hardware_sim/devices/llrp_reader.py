@@ -1,0 +1,104 @@
+"""A UHF reader that speaks LLRP (EPCglobal Low Level Reader Protocol 1.1), by llrpkit's emulator.
+
+The tags in its field are those of the trucks that pass. What the emulator says and when is its own business: reports
+come as reads do, at about `reads_per_s`, and are dated on this machine's clock.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.device import DeviceSettings, Site
+from hardware_sim.settings import Metres, Port
+from hardware_sim.world.passage import Passage
+from hardware_sim.world.tags import Antennas, Heard, TagSettings
+
+_LOOK_EVERY_S = 0.1
+
+
+class Settings(DeviceSettings):
+    """A UHF reader over LLRP."""
+
+    kind: Literal["llrp_reader"]
+    at_m: Metres = -2.0
+    host: str = "127.0.0.1"
+    port: Port = 0
+    antennas: Annotated[int, Field(ge=1, le=4)] = 2
+    spacing_m: Annotated[float, Field(ge=0.1, le=20)] = Field(default=2.0, description="from antenna to antenna")
+    reach_m: Annotated[float, Field(ge=0.5, le=15)] = Field(default=3.0, description="along the lane, to either side")
+    reads_per_s: Annotated[float, Field(ge=1, le=500)] = 40.0
+    tags: TagSettings = TagSettings()
+
+
+class LlrpReader:
+    """The reader: the world decides which tags are there, the emulator speaks of them."""
+
+    kind = "llrp_reader"
+
+    def __init__(self, name: str, settings: Settings, site: Site) -> None:
+        self.name = name
+        self._settings = settings
+        self._seed = site.seed
+        self._antennas = Antennas(
+            site.lane, settings.at_m, settings.antennas, settings.spacing_m, settings.reach_m, settings.tags
+        )
+        self._woke = site.started
+        self._heard: list[Heard] = []
+        self._emulator: Any = None
+        self._port = settings.port
+
+    def next_wake(self) -> float | None:
+        if self._heard:
+            return self._woke + _LOOK_EVERY_S
+        return self._antennas.touched_from(self._woke + _LOOK_EVERY_S)
+
+    def woke(self, now: float) -> bytes:
+        """Looks which tags are in the field; returns their numbers, one a line, when they are others than before."""
+        self._woke = now
+        before = {(h.tag.epc, h.antenna) for h in self._heard}
+        self._heard = self._antennas.heard(now)
+        self._place()
+        if before == {(h.tag.epc, h.antenna) for h in self._heard}:
+            return b""
+        return b"".join(f"{h.antenna} {h.tag.epc.hex().upper()}\n".encode() for h in self._heard)
+
+    def done_with(self, passage: Passage) -> float:
+        return self._antennas.leaves(passage) + _LOOK_EVERY_S
+
+    def said_of(self, passage: Passage) -> dict[str, object] | None:
+        """The truck's tags: those that a reader can have heard."""
+        return self._antennas.expected(passage)
+
+    # --- the service ---------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return f"llrp://{self._settings.host}:{self._port}"
+
+    async def open(self) -> None:
+        from hardware_sim.devices.llrp_emulator import Emulator
+
+        s = self._settings
+        emulator = Emulator(s.host, self._port, s.antennas, s.reads_per_s, self._seed)
+        try:
+            await emulator.start()
+        except OSError as error:
+            raise SettingsInvalid(
+                f"{self.url} cannot be served: {error.strerror}",
+                "choose another port in the scenario, or 0 for a free one",
+            ) from None
+        self._emulator, self._port = emulator, emulator.port
+        self._place()
+
+    def _place(self) -> None:
+        if self._emulator is not None:
+            self._emulator.place(self._heard)
+
+    async def run(self) -> None:
+        """The emulator serves by itself."""
+
+    async def close(self) -> None:
+        if self._emulator is not None:
+            await self._emulator.stop()
+            self._emulator = None
