@@ -39,7 +39,7 @@ from edge_agent.wire.verify import Chain, verify_next
 from hardware_sim.links.memory import MemoryEnd
 from hardware_sim.run import PortSim
 from hardware_sim.scenario import Scenario
-from hardware_sim.score.judge import Score, judge
+from hardware_sim.score.judge import Check, Score, judge
 from hardware_sim.score.received import parse_received
 from hardware_sim.score.truth import read_truth
 from hardware_sim.stepped import SteppedClock, SteppedLoop
@@ -56,6 +56,10 @@ SETTLES_S = 30.0  # after the last truck: what a lane waits for
 Eye = Callable[[Lane, str, float], Iterator[Reading]]
 
 
+# What no device of this lane looks at.
+UNSEEN = {"trailer plate", "tag"}
+
+
 @dataclass(frozen=True)
 class Day:
     """What came of a run."""
@@ -64,6 +68,11 @@ class Day:
     events: int
     envelopes: int
     simulated_s: float
+
+    @property
+    def misses(self) -> list[tuple[str, Check]]:
+        """By truck: what differs between truth and ledger."""
+        return [(v.joined.truck.id, m) for v in self.score.vehicles for m in v.misses if m.what not in UNSEEN]
 
 
 def oracle(lane: Lane, role: str, at: float) -> Iterator[Reading]:
@@ -83,7 +92,7 @@ def oracle(lane: Lane, role: str, at: float) -> Iterator[Reading]:
 def _texts(truck: Truck, role: str) -> list[str]:
     if role == "plate":
         return [normalise_plate(truck.plate.text)] if truck.plate else []
-    return [truck.container_code]
+    return [container.code for container in truck.containers]
 
 
 def run_day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye = oracle) -> Day:
