@@ -38,9 +38,10 @@ class Framer:
             length = self._measure(window) if window.startswith(self._start) else 0
             if length is None:
                 return
+            if length and self._between:
+                yield self._take(self._between), False
+                continue  # measured anew: what lay before may have changed what a frame is
             if length:
-                if self._between:
-                    yield self._take(self._between), False
                 yield self._take(length), True
                 continue
             found = self._buffer.find(self._start, self._between + 1)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from edge_agent.devices.catalogue import CATALOGUE
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.domain.observation import Malformed, Reading
-from tests.contracts.cases import CASES, Case, noise
+from tests.contracts.case import Case, noise
+from tests.contracts.cases import CASES
 
 NOW = 1000.0
 

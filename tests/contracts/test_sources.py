@@ -13,7 +13,7 @@ import pytest
 from edge_agent.devices.catalogue import SOURCES
 from edge_agent.domain.errors import LinkDown, StoreFailed
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Reading
-from tests.contracts import source_aspect_modbus, source_imaging, source_llrp
+from tests.contracts import source_aspect_modbus, source_imaging, source_llrp, source_modem_lines
 from tests.contracts.source_cases import Peer, Run, SourceCase, never, running, until
 
 # Every source's cases, one module each: tests/contracts/source_<name>.py
@@ -21,6 +21,7 @@ CASES: tuple[SourceCase, ...] = (
     *source_aspect_modbus.CASES,
     *source_imaging.CASES,
     *source_llrp.CASES,
+    *source_modem_lines.CASES,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
