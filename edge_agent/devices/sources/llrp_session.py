@@ -79,10 +79,12 @@ class Session:
             # Said, not awaited: the reader frees itself for the next client at once, and not after its own time-out.
             self._write(messages.CLOSE_CONNECTION())
             self._writer.close()
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._writer.wait_closed()
-            self._writer.transport.abort()
+            try:
+                with suppress(OSError):  # TimeoutError too
+                    async with asyncio.timeout(CLOSE_S):
+                        await self._writer.wait_closed()
+            finally:
+                self._writer.transport.abort()
 
     def _down(self, wrong: str) -> LinkDown:
         return LinkDown(
@@ -105,8 +107,7 @@ class Session:
                 length = int.from_bytes(had[2:6], "big")
                 if not wrong and (had[0] >> 5 or not HEADER <= length <= FRAME_LIMIT):
                     wrong = "does not speak LLRP"
-                if not wrong:
-                    wrong = await self._fill(had, length)
+                wrong = wrong or await self._fill(had, length)
         except TimeoutError:
             wrong = f"has said nothing for {within:g} s"
         except OSError as error:
