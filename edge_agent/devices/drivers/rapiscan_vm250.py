@@ -9,14 +9,13 @@ One record a line, CRLF: a tag, then fields. Counts are six digits, zero-padded,
     SP             seconds per foot, mph, km/h
     GX             end of occupancy: its number, neutron background in thousandths of a count per second
     TT / TC        tamper / tamper over
-    SG1            set-up; its fifth field is N sigma, the gamma alarm threshold
-    others         SG2 SG3 SN1 SN2, and the analysis lines RW AB1 AC AR AM AS AX AA NB1 NC NX NZ: kept as they are
+    SG1-3, SN1-2   set-up; of SG1 the third field is the intervals that are summed, the fifth N sigma
+    others         RW AB1 AC AR AM AS AX AA NB1 NC NX NZ, the analysis lines: kept as they are
 
 Recorded files append the recorder's time to each line ("stamped"): `,2016-05-31 09:30:00.974 -07`.
 """
 
 import math
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,10 +24,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_agent.devices import rapiscan_records as records
+from edge_agent.devices.held_faults import HeldFaults
+from edge_agent.devices.rapiscan_records import MOST_INTERVALS, NotARecordError
 from edge_agent.domain.observation import (
     Body,
     Channel,
-    DeviceFault,
+    DeviceSetup,
     FaultKind,
     Malformed,
     Opaque,
@@ -47,16 +49,11 @@ UNFINISHED_S = 5.0
 GAMMA_INTERVAL_S = 0.2
 NEUTRON_INTERVAL_S = 1.0
 BACKGROUND_INTERVAL_S = 1.0
-# The gross-count rule sums one second of samples over all panels.
+# The gross-count rule sums so many samples over all panels, one second of them, unless the portal says another number.
 WINDOW = 5
 DEFAULT_N_SIGMA = 5.0
-
-_COUNTS = re.compile(r"([0-9]{6}),([0-9]{6}),([0-9]{6}),([0-9]{6})")
-_SPEED = re.compile(r"[0-9]+\.[0-9]+,[0-9]+\.[0-9]+,([0-9]+\.[0-9]+),[0-9]+")
-_END = re.compile(r"([0-9]{6}),([0-9]{6}),[0-9]{6},[0-9]{6}")
-_SETUP = re.compile(r"[0-9]+,[0-9]+,[0-9]+,[0-9]+,([0-9]+\.[0-9]+),[A-Z]+")
-_RECORD = re.compile(r"([A-Z]{2}[0-9]?)(?:,([ -~]*))?")
-_STAMP = re.compile(r",([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9:]{8}\.[0-9]{3}) ([+-][0-9]{2})(:?[0-9]{2})?$")
+# Suppression is looked for in sums of one second, whatever the portal sums: shorter ones show their noise.
+SUPPRESSION_WINDOW = 5
 
 _GAMMA_FAULTS = {"GH": FaultKind.GAMMA_HIGH_BACKGROUND, "GL": FaultKind.GAMMA_LOW_BACKGROUND}
 _NEUTRON_FAULTS = {"NH": FaultKind.NEUTRON_HIGH_BACKGROUND}
@@ -76,8 +73,20 @@ class Settings(BaseModel):
         gt=0,
         description=f"threshold of the cross-check; unset: the portal's own (SG1), else {DEFAULT_N_SIGMA}",
     )
+    intervals: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_INTERVALS,
+        description=f"gamma lines that the cross-check sums; unset: the portal's own (SG1), else {WINDOW}",
+    )
     pretrigger_lines: int = Field(
         default=WINDOW, ge=0, le=50, description="gamma lines that come at once when an occupancy begins, 200 ms apart"
+    )
+    fault_hold_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="seconds for which a fault or tamper must be over before its end is told",
     )
 
 
@@ -91,15 +100,32 @@ class _Occupancy:
     beginning_seen: bool
     first_at: float
     background: tuple[int, ...] | None
+    intervals: int
     gamma_samples: int = 0
-    window: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=max(MOST_INTERVALS, SUPPRESSION_WINDOW)))
     sigma: float | None = None
+    suppression: float | None = None
     alarms: set[RadiationKind] = field(default_factory=set)
     speed_kmh: float | None = None
 
+    def count(self, counts: tuple[int, ...]) -> None:
+        """One more gamma sample of 200 ms."""
+        self.gamma_samples += 1
+        self.recent.append(sum(counts))
+        background = sum(self.background or ())
+        if not background:
+            return
+        if len(self.recent) >= self.intervals:
+            expected = background * self.intervals * GAMMA_INTERVAL_S
+            sigma = (self._last(self.intervals) - expected) / math.sqrt(expected)
+            self.sigma = sigma if self.sigma is None else max(sigma, self.sigma)
+        if len(self.recent) >= SUPPRESSION_WINDOW:
+            expected = background * SUPPRESSION_WINDOW * GAMMA_INTERVAL_S
+            depth = max(0.0, 1 - self._last(SUPPRESSION_WINDOW) / expected)
+            self.suppression = depth if self.suppression is None else max(depth, self.suppression)
 
-class _NotARecordError(Exception):
-    """A line that is no record; its message says why."""
+    def _last(self, samples: int) -> int:
+        return sum(list(self.recent)[-samples:])
 
 
 class RapiscanVm250:
@@ -118,23 +144,27 @@ class RapiscanVm250:
         self._occupancy: _Occupancy | None = None
         self._background: tuple[int, ...] | None = None
         self._n_sigma = settings.n_sigma or DEFAULT_N_SIGMA
-        self._faults: set[FaultKind] = set()
-        self._tamper: bool | None = None
+        self._intervals = settings.intervals or WINDOW
+        self._faults = HeldFaults(settings.fault_hold_s)
+        self._setups: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def opened(self, now: float) -> None:
         self._last_byte = self._when = now
 
     def next_wake(self) -> float | None:
-        return self._last_byte + UNFINISHED_S if self._buffer else None
+        unfinished = self._last_byte + UNFINISHED_S if self._buffer else None
+        return min((at for at in (unfinished, self._faults.next_due()) if at is not None), default=None)
 
     def to_send(self) -> bytes:
         return b""
 
     def woke(self, now: float) -> Iterable[Reading]:
-        """Gives up a line whose end does not come."""
-        if not self._buffer or (now < self._last_byte + UNFINISHED_S):
-            return ()
-        return (Reading(Malformed("a line without its end"), self._when, self._take()),)
+        """Gives up a line whose end does not come, and tells the ends of faults that have held."""
+        at = self._when if now == math.inf else now
+        readings = [Reading(fault, at) for fault in self._faults.due(now)]
+        if self._buffer and not now < self._last_byte + UNFINISHED_S:  # without a clock at the end
+            readings.append(Reading(Malformed("a line without its end"), self._when, self._take()))
+        return readings
 
     def received(self, data: bytes, now: float) -> Iterable[Reading]:
         self._last_byte = now
@@ -163,45 +193,32 @@ class RapiscanVm250:
 
     def _line(self, raw: bytes, now: float) -> Iterator[Reading]:
         stamp = ""
+        dated: list[_Dated]
         try:
-            record, stamp = self._unstamped(raw.decode("ascii").rstrip("\r\n"))
+            record, stamp = records.unstamped(
+                raw.decode("ascii").rstrip("\r\n"), stamped=self._settings.format == "stamped"
+            )
             if math.isnan(now) and stamp:
                 self._when = datetime.fromisoformat(stamp).timestamp()
+                yield from (Reading(fault, self._when) for fault in self._faults.due(self._when))
             dated = self._record(record, self._when)
         except UnicodeDecodeError:
             dated = [(Malformed("bytes that are not ASCII"), self._when)]
-        except _NotARecordError as error:
+        except NotARecordError as error:
             dated = [(Malformed(str(error)), self._when)]
         speaker = _speaker([body for body, _ in dated])
         for index, (body, at) in enumerate(dated):
             yield Reading(body, at, raw if index == speaker else b"", device_time=stamp)
 
-    def _unstamped(self, line: str) -> tuple[str, str]:
-        """The record, and its stamp as ISO 8601 text. The two forms are told apart by the settings, not guessed."""
-        found = _STAMP.search(line)
-        if self._settings.format == "wire":
-            if found:
-                raise _NotARecordError("ends with a time stamp: a recording is read with `format: stamped`")
-            return line, ""
-        if not found:
-            raise _NotARecordError("no time stamp at its end: lines as the portal sends them are `format: wire`")
-        date, time_of_day, hours, minutes = found.groups(default="")
-        try:
-            stamp = datetime.fromisoformat(f"{date}T{time_of_day}{hours}:{minutes.lstrip(':') or '00'}")
-        except ValueError:
-            raise _NotARecordError("its time stamp is no time") from None
-        return line[: found.start()], stamp.isoformat(timespec="milliseconds")
-
     # --- records: what each says, and when it happened ---------------------------------------------------------
 
     def _record(self, record: str, when: float) -> list[_Dated]:
-        found = _RECORD.fullmatch(record)
-        if not found:
-            raise _NotARecordError("not a record: a tag of two letters, then fields")
-        tag, text = found[1], found[2] or ""
+        tag, fields = records.record(record)
+        text = fields or ""
+        as_is = Opaque(tag, tuple(text.split(",")) if fields is not None else ())
         match tag:
             case "GB" | "GH" | "GL":
-                counts = _counts(tag, text)
+                counts = records.counts(tag, text)
                 if tag == "GB":
                     self._background = counts
                 return [
@@ -210,29 +227,35 @@ class RapiscanVm250:
                     (RadiationSample(RadiationKind.GAMMA, Channel.BACKGROUND, counts, BACKGROUND_INTERVAL_S), when),
                 ]
             case "NB" | "NH":
-                counts = _counts(tag, text)
+                counts = records.counts(tag, text)
                 return [
                     *self._empty(when),
                     *self._fault_changes(_NEUTRON_FAULTS, tag, text, when),
                     (RadiationSample(RadiationKind.NEUTRON, Channel.BACKGROUND, counts, BACKGROUND_INTERVAL_S), when),
                 ]
             case "GS" | "GA":
-                return self._gamma(_counts(tag, text), tag == "GA", when)
+                return self._gamma(records.counts(tag, text), tag == "GA", when)
             case "NS" | "NA":
-                return self._neutron(_counts(tag, text), tag == "NA", when)
+                return self._neutron(records.counts(tag, text), tag == "NA", when)
             case "GX":
                 return self._end(text, when)
-            case "TT" | "TC":
-                if self._tamper != (tag == "TT"):
-                    self._tamper = tag == "TT"
-                    return [(DeviceFault(FaultKind.TAMPER, self._tamper), when)]
+            case "TT":
+                return [(fault, when) for fault in self._faults.on(FaultKind.TAMPER)] or [(as_is, when)]
+            case "TC":
+                # Also the first one of a connection: it may have been lost in tamper.
+                over = self._faults.off(FaultKind.TAMPER, when, say_first=True)
+                return [(fault, when) for fault in over] or [(as_is, when)]
             case "SP":
-                self._speed(text)
-            case "SG1":
-                self._set_up(text)
+                if self._occupancy and self._occupancy.speed_kmh is None:
+                    # Later ones are often nonsense, up to the limit of 99.999 mph.
+                    self._occupancy.speed_kmh = records.kmh(text)
+            case "SG1" | "SG2" | "SG3" | "SN1" | "SN2":
+                values = records.setup(tag, text)
+                if values is not None and self._setups.get(tag) != values:
+                    return [(self._set_up(tag, values), when)]
             case _:
                 pass
-        return [(Opaque(tag, tuple(text.split(",")) if found[2] is not None else ()), when)]
+        return [(as_is, when)]
 
     def _gamma(self, counts: tuple[int, ...], in_alarm: bool, when: float) -> list[_Dated]:
         """One 200 ms sample, dated at its end."""
@@ -242,12 +265,7 @@ class RapiscanVm250:
             # The pre-trigger buffer comes out at once. Its last line is the newest; the others lie before it.
             at -= GAMMA_INTERVAL_S * max(0, self._settings.pretrigger_lines - 1 - occupancy.gamma_samples)
         occupancy.first_at = min(occupancy.first_at, at)
-        occupancy.gamma_samples += 1
-        occupancy.window.append(sum(counts))
-        background = sum(occupancy.background or ())
-        if background and len(occupancy.window) == WINDOW:
-            sigma = (sum(occupancy.window) - background) / math.sqrt(background)
-            occupancy.sigma = sigma if occupancy.sigma is None else max(sigma, occupancy.sigma)
+        occupancy.count(counts)
         sample = RadiationSample(RadiationKind.GAMMA, Channel.OCCUPIED, counts, GAMMA_INTERVAL_S, in_alarm)
         return [*entered, *self._alarm(occupancy, sample, at), (sample, at)]
 
@@ -266,18 +284,16 @@ class RapiscanVm250:
     def _enter(self, when: float) -> tuple[_Occupancy, list[_Dated]]:
         if self._occupancy:
             return self._occupancy, []
-        self._occupancy = _Occupancy(self._occupied is False, when, self._background)
+        self._occupancy = _Occupancy(self._occupied is False, when, self._background, self._intervals)
         self._occupied = True
         return self._occupancy, [(Presence(True), when)]
 
     def _end(self, text: str, when: float) -> list[_Dated]:
-        found = _END.fullmatch(text)
-        if not found:
-            raise _NotARecordError("GX has four numbers of six digits")
+        number, neutron_milli = records.end(text)
         if self._occupancy is None:
             # Connected within an occupancy's last moment: none of its samples was seen, so no verdict is known.
             return [(Opaque("GX", tuple(text.split(","))), when), *self._empty(when)]
-        return [*self._left(self._occupancy, int(found[1]), int(found[2]), when)]
+        return [*self._left(self._occupancy, number, neutron_milli, when)]
 
     def _empty(self, when: float) -> list[_Dated]:
         """The lane is empty: news after a connection, or when the end of an occupancy was lost."""
@@ -303,36 +319,33 @@ class RapiscanVm250:
             neutron_background_milli=neutron_milli,
             gamma_samples=occupancy.gamma_samples,
             speed_kmh=occupancy.speed_kmh,
+            suppression=occupancy.suppression,
         )
         return [(record, when), (Presence(False), when)]
 
     def _fault_changes(self, kinds: dict[str, FaultKind], tag: str, text: str, when: float) -> list[_Dated]:
         """A background line says which of its faults is on; every other one of them is over."""
-        now_on = {kinds[tag]} if tag in kinds else set()
-        was_on = self._faults & set(kinds.values())
-        self._faults = self._faults - was_on | now_on
-        return [
-            (DeviceFault(kind, kind in now_on, f"background {text} counts/s"), when) for kind in sorted(was_on ^ now_on)
+        changes = [
+            fault
+            for kind in sorted(kinds.values())
+            if kinds.get(tag) is not kind
+            for fault in self._faults.off(kind, when)
         ]
+        if tag in kinds:
+            changes += self._faults.on(kinds[tag], f"background {text} counts/s")
+        return [(fault, when) for fault in changes]
 
-    def _speed(self, text: str) -> None:
-        """The first of an occupancy is taken: later ones are often nonsense, up to the limit of 99.999 mph."""
-        found = _SPEED.fullmatch(text)
-        if found and self._occupancy and self._occupancy.speed_kmh is None:
-            self._occupancy.speed_kmh = float(found[1])
-
-    def _set_up(self, text: str) -> None:
-        found = _SETUP.fullmatch(text)
-        if found and self._settings.n_sigma is None and float(found[1]) > 0:
-            self._n_sigma = float(found[1])
-
-
-def _counts(tag: str, text: str) -> tuple[int, ...]:
-    # Exactly six digits: a lost or doubled digit would otherwise be another count, and nobody would know.
-    found = _COUNTS.fullmatch(text)
-    if not found:
-        raise _NotARecordError(f"{tag} has four counts of six digits")
-    return tuple(int(count) for count in found.groups())
+    def _set_up(self, tag: str, values: tuple[tuple[str, str], ...]) -> DeviceSetup:
+        """How the portal is set up, told when it is first said on this connection and when it has changed."""
+        before = dict(self._setups.get(tag, ()))
+        self._setups[tag] = values
+        told = dict(values)
+        if tag == "SG1":
+            n_sigma = records.number(told["gamma_n_sigma"], 0.1, 1000)
+            intervals = records.number(told["gamma_intervals"], 1, MOST_INTERVALS)
+            self._n_sigma = self._settings.n_sigma or n_sigma or self._n_sigma
+            self._intervals = self._settings.intervals or int(intervals or self._intervals)
+        return DeviceSetup(values, tuple(name for name, value in values if before and before[name] != value))
 
 
 def _speaker(bodies: list[Body]) -> int:

@@ -82,7 +82,9 @@ class AspectModbus:
             trace_packet=self._heard,
         )
         try:
-            if not await client.connect():
+            connected = await client.connect()
+            _stop_if_cancelled()
+            if not connected:
                 raise LinkDown(f"{self._where} cannot be connected", "check power, network, `host` and `port`")
             await emit(Reading(DeviceStatus(DeviceState.WAITING, "connected"), self._clock.monotonic()))
             due = self._clock.monotonic()
@@ -95,6 +97,7 @@ class AspectModbus:
 
     async def _poll(self, client: "AsyncModbusTcpClient", emit: Emit) -> None:
         why, registers = await self._ask(client)
+        _stop_if_cancelled()
         now = self._clock.monotonic()
         if registers is not None:
             try:
@@ -146,3 +149,10 @@ class AspectModbus:
         function, length = data[_FUNCTION], int.from_bytes(data[_LENGTH], "big")
         is_read = function == _READ and length == data[_BYTES] + 3
         return data if is_read or (function == _REFUSED and length == 3) else b""
+
+
+def _stop_if_cancelled() -> None:
+    """pymodbus waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that meets the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -23,6 +23,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_agent.devices.held_faults import HeldFaults
 from edge_agent.domain.observation import (
     Body,
     Channel,
@@ -67,6 +68,9 @@ class RegisterSettings(BaseModel):
     ready_bit: bool = Field(default=True, description="a channel without its ready bit is not measuring")
     background_every_s: float = Field(
         default=5.0, ge=0, le=600, description="how often an empty lane's counts are told"
+    )
+    fault_hold_s: float = Field(
+        default=30.0, ge=0, le=3600, description="seconds for which a fault must be over before its end is told"
     )
     n_sigma: float = Field(default=5.0, gt=0, description="threshold of the cross-check")
     spread: Literal["variance", "poisson"] = Field(
@@ -163,7 +167,8 @@ class Portal:
         self._settings = settings
         self._last: State | None = None
         self._occupancy: _Occupancy | None = None
-        self._faults: set[FaultKind] = set()
+        self._faults = HeldFaults(settings.fault_hold_s)
+        self._missing = False  # vehicles were reported as missed, and none was seen since
         self._background_told = -math.inf
         self._counted: int | None = None  # the object counter when it was last compared
         self._counter_since = math.inf
@@ -172,7 +177,7 @@ class Portal:
 
     def polled(self, state: State, at: float) -> list[Body]:
         """What follows from this poll, made at `at` seconds. Times must not run back."""
-        bodies = [*self._fault_changes(state)]
+        bodies: list[Body] = [*self._fault_changes(state, at)]
         is_first, is_new = self._last is None, self._last is None or _measured(state) != _measured(self._last)
         rose = [
             kind for kind in RadiationKind if _alarms(state, kind) and not (self._last and _alarms(self._last, kind))
@@ -252,7 +257,8 @@ class Portal:
             suppression=None if background is None or lowest is None else max(0.0, 1 - lowest / background),
             direction=occupancy.direction,
         )
-        news = [DeviceFault(FaultKind.MISSED, False)] if self._over(FaultKind.MISSED) else []
+        news = [DeviceFault(FaultKind.MISSED, False)] if self._missing else []
+        self._missing = False
         return [record, Presence(False), *news]
 
     def _missed(self, state: State, at: float) -> Iterator[Body]:
@@ -264,13 +270,8 @@ class Portal:
         missed = 0 if self._counted is None else (state.counter - self._counted) % 0x10000 - self._seen
         self._counted, self._seen = state.counter, 0
         if 0 < missed < 0x8000:  # the upper half: it ran back, or was set to zero
-            self._faults.add(FaultKind.MISSED)
+            self._missing = True
             yield DeviceFault(FaultKind.MISSED, True, f"{missed} counted by the portal and seen by no poll")
-
-    def _over(self, fault: FaultKind) -> bool:
-        was_on = fault in self._faults
-        self._faults.discard(fault)
-        return was_on
 
     def _samples(self, state: State, where: Channel) -> Iterator[Body]:
         for kind in RadiationKind:
@@ -287,7 +288,7 @@ class Portal:
     def _ready(self, channel: ChannelState) -> bool:
         return not self._settings.ready_bit or bool(channel.status & _READY)
 
-    def _fault_changes(self, state: State) -> Iterator[Body]:
+    def _fault_changes(self, state: State, at: float) -> Iterator[DeviceFault]:
         wrong = {
             FaultKind.POWER: (bool(state.inputs & _POWER), "power fail"),
             FaultKind.BATTERY: (bool(state.inputs & _BATTERY), "battery low"),
@@ -308,11 +309,7 @@ class Portal:
             FaultKind.INTERNAL: self._internal(state),
         }
         for fault, (on, detail) in wrong.items():
-            if on and fault not in self._faults:
-                self._faults.add(fault)
-                yield DeviceFault(fault, True, detail)
-            elif not on and self._over(fault):
-                yield DeviceFault(fault, False)
+            yield from self._faults.on(fault, detail) if on else self._faults.off(fault, at)
 
     def _internal(self, state: State) -> tuple[bool, str]:
         wrong = ["error input"] if state.inputs & _ERROR else []

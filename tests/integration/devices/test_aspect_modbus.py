@@ -172,6 +172,27 @@ async def test_a_portal_that_says_nothing_is_down() -> None:
     assert [type(reading.body) for reading in lane.readings] == [DeviceStatus]
 
 
+async def test_cancelled_at_the_moment_of_an_answer_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = AspectModbus._heard
+
+    def cancelling(source: AspectModbus, sending: bool, data: bytes) -> bytes:
+        if not sending:  # pymodbus is about to be given the answer
+            asyncio.get_running_loop().call_soon(task.cancel)
+        return heard(source, sending, data)
+
+    monkeypatch.setattr(AspectModbus, "_heard", cancelling)
+    server = AspectServer()
+    await server.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(Booth(server).run(), name="aspect")
+            await asyncio.wait({task}, timeout=20)
+            assert task.cancelled()
+            assert server.polls == 1, "went on after it was cancelled"
+    finally:
+        await server.stop()
+
+
 async def test_nobody_listens() -> None:
     lane = Booth(AspectServer())
     await lane.server.start()

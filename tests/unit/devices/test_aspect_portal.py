@@ -337,7 +337,7 @@ def test_the_background_is_the_one_before_the_vehicle() -> None:
 def test_a_fault_is_told_when_it_begins_and_when_it_ends(
     changes: dict[str, Any], fault: FaultKind, detail: str
 ) -> None:
-    polls = Polls()
+    polls = Polls(fault_hold_s=0)
     assert faults(polls.shows()) == []
 
     def shown(**now: Any) -> list[Body]:
@@ -348,6 +348,18 @@ def test_a_fault_is_told_when_it_begins_and_when_it_ends(
     assert shown() == []
     assert shown(**{name: getattr(QUIET, name) for name in changes}) == [DeviceFault(fault, False)]
     assert shown() == []
+
+
+def test_a_fault_that_comes_and_goes_is_one_fault() -> None:
+    polls = Polls()
+    polls.shows()
+    assert faults(polls.shows(inputs=1 << 10)) == [(FaultKind.TAMPER, True)]
+    for _ in range(50):
+        assert faults(polls.shows(inputs=0)) == []
+        assert faults(polls.shows(inputs=1 << 10)) == []
+    assert faults(polls.shows(inputs=0)) == []
+    assert faults(polls.shows(after=29.9)) == []
+    assert faults(polls.shows(after=0.2)) == [(FaultKind.TAMPER, False)]
 
 
 def test_a_portal_without_ready_bits() -> None:

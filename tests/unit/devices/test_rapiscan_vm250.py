@@ -9,6 +9,7 @@ from edge_agent.domain.observation import (
     Body,
     Channel,
     DeviceFault,
+    DeviceSetup,
     FaultKind,
     Malformed,
     Opaque,
@@ -97,6 +98,7 @@ def test_one_vehicle_without_alarm() -> None:
                 neutron_background_milli=6683,
                 gamma_samples=6,
                 speed_kmh=8.21,
+                suppression=0.0,
             ),
             portal.now,
             lines(end),
@@ -160,6 +162,34 @@ def test_no_cross_check_without_a_background(background: str) -> None:
     assert not left.disagreement
 
 
+@pytest.mark.parametrize(
+    ("setup", "settings", "sigma"),
+    [
+        ("SG1,002000,000068,05,10,05.0,P", Settings(), 6.5),
+        ("SG1,002000,000068,10,10,05.0,P", Settings(), (10 * 93 * 4 - 3200) / 3200**0.5),  # two seconds
+        ("SG1,002000,000068,01,10,05.0,P", Settings(), (93 * 4 - 320) / 320**0.5),
+        ("SG1,002000,000068,10,10,05.0,P", Settings(intervals=5), 6.5),  # the booth's wins
+        ("SG1,002000,000068,00,10,05.0,P", Settings(), 6.5),  # nonsense is not taken
+        ("SG1,002000,000068,51,10,05.0,P", Settings(), 6.5),
+        ("SG1,002000,000068,xx,10,0x.0,P", Settings(), 6.5),
+    ],
+)
+def test_the_cross_check_sums_as_many_lines_as_the_portal(setup: str, settings: Settings, sigma: float) -> None:
+    portal = empty_portal(settings, setup)
+    portal.says(*["GS,000093,000093,000093,000093"] * 10, *["GS,000080,000080,000080,000080"] * 10)
+    left = occupancy(portal.bodies("GX,000001,006683,000000,000000"))
+    assert left.cross_check_sigma == pytest.approx(sigma)
+
+
+def test_background_suppression_is_that_of_the_deepest_second() -> None:
+    portal = empty_portal()
+    dip = ["GS,000060,000060,000060,000060"] * 5  # 1,200 in a second where 1,600 are usual
+    portal.says(*["GS,000080,000080,000080,000080"] * 5, *dip, *["GS,000090,000090,000090,000090"] * 5)
+    assert occupancy(portal.bodies("GX,000001,006683,000000,000000")).suppression == pytest.approx(0.25)
+    portal.says(*["GS,000060,000060,000060,000060"] * 4)
+    assert occupancy(portal.bodies("GX,000002,006683,000000,000000")).suppression is None, "not a second"
+
+
 def test_no_cross_check_with_fewer_than_five_samples() -> None:
     portal = empty_portal()
     portal.says(*["GS,000999,000999,000999,000999"] * 4)
@@ -200,7 +230,7 @@ def test_an_occupancy_whose_end_was_lost_is_ended_by_a_background(background: st
 
 
 def test_faults_begin_once_and_end() -> None:
-    portal = empty_portal()
+    portal = empty_portal(Settings(fault_hold_s=0))
     high, low = "GH,002000,002000,002000,002000", "GL,000001,000001,000001,000001"
     neutron_high = "NH,000900,000900,000900,000900"
 
@@ -222,12 +252,99 @@ def test_faults_begin_once_and_end() -> None:
     assert Portal().bodies("TC") == [DeviceFault(FaultKind.TAMPER, False)], "after a connection lost in tamper"
 
 
+def test_a_fault_that_comes_and_goes_is_one_fault() -> None:
+    portal = empty_portal()
+
+    def said(*records: str, after: float = 0.0) -> list[tuple[FaultKind, bool]]:
+        bodies = portal.bodies(*records, after=after)
+        bodies += [r.body for r in portal.dialogue.woke(portal.now)]
+        return [(body.fault, body.active) for body in bodies if isinstance(body, DeviceFault)]
+
+    assert said("TT") == [(FaultKind.TAMPER, True)], "at once"
+    for _ in range(100):
+        assert said("TC", after=1) == []
+        assert said("TT", after=1) == []
+    assert said("TC", after=1) == []
+    assert portal.dialogue.next_wake() == portal.now + 30
+    assert said(after=29.9) == []
+    over = portal.now + 0.1
+    assert [(r.body, r.at, r.raw) for r in portal.dialogue.woke(over)] == [
+        (DeviceFault(FaultKind.TAMPER, False), over, b"")
+    ]
+    assert portal.dialogue.next_wake() is None
+    assert said("TC", after=1) == []
+    assert said("GH,002000,002000,002000,002000") == [(HIGH, True)]
+    assert said(BACKGROUND, after=5) == []
+    assert said(BACKGROUND, after=25) == []
+    assert said(BACKGROUND, after=5) == [(HIGH, False)], "30 s after the first line without it"
+
+
+def test_a_held_end_is_told_when_the_connection_ends() -> None:
+    portal = empty_portal()
+    portal.says("TT", "TC")
+    portal.dialogue.received(b"G", 101.0)
+    assert list(portal.dialogue.woke(math.inf)) == [
+        Reading(DeviceFault(FaultKind.TAMPER, False), 101.0),
+        Reading(Malformed("a line without its end"), 101.0, b"G"),
+    ]
+    assert list(portal.dialogue.woke(math.inf)) == []
+
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_set_up_is_told_when_it_is_first_said_and_when_it_changes() -> None:
+    portal = Portal()
+    first, again, changed, same = (
+        portal.says("SG1,002000,000068,05,10,05.0,P")[0],
+        portal.says("SG1,002000,000068,05,10,05.0,P")[0],
+        portal.says("SG1,002000,000068,05,12,09.9,P")[0],
+        portal.says("SG1,002000,000068,05,12,09.9,P")[0],
+    )
+    values = (
+        ("gamma_high_background_fault", "002000"),
+        ("gamma_low_background_fault", "000068"),
+        ("gamma_intervals", "05"),
+        ("occupancy_hold_in", "10"),
+        ("gamma_n_sigma", "05.0"),
+        ("gamma_pad", "P"),
+    )
+    assert first == Reading(DeviceSetup(values), 100.0, lines("SG1,002000,000068,05,10,05.0,P"))
+    assert again == Reading(
+        Opaque("SG1", ("002000", "000068", "05", "10", "05.0", "P")), 100.0, lines("SG1,002000,000068,05,10,05.0,P")
+    )
+    assert isinstance(changed.body, DeviceSetup)
+    assert changed.body.changed == ("occupancy_hold_in", "gamma_n_sigma")
+    assert dict(changed.body.values)["gamma_n_sigma"] == "09.9"
+    assert isinstance(same.body, Opaque)
+
+
+@pytest.mark.parametrize(
+    ("record", "some"),
+    [
+        ("SG2,1111,0.069,0.455,01,1010,A", {"detector_mask": "1111", "software_version": "A"}),
+        ("SG3,0.069,0.455,020,000,1.10.1", {"gamma_background_time": "020", "firmware_version": "1.10.1"}),
+        (
+            "SN1,000050,03,0004,1200,01,120",
+            {"neutron_high_background_fault": "000050", "neutron_background_time": "120"},
+        ),
+        ("SN2,0.504,5.040,0.504,5.040,PP", {"neutron_upper_level_discriminator": "5.040", "neutron_pad": "PP"}),
+    ],
+)
+def test_every_set_up_record_has_its_names(record: str, some: dict[str, str]) -> None:
+    (body,) = Portal().bodies(record)
+    assert isinstance(body, DeviceSetup)
+    assert some.items() <= dict(body.values).items()
+    assert len(body.values) == record.count(",")
+
+
 @pytest.mark.parametrize(
     ("record", "fields"),
     [
         ("AX,  0.2758, -0.1417", ("  0.2758", " -0.1417")),
         ("AB1,408.55001800,582.75006000", ("408.55001800", "582.75006000")),
-        ("SG2,1111,0.069,0.455,01,1010,A", ("1111", "0.069", "0.455", "01", "1010", "A")),
+        ("SG2,1111,0.069,0.455,01,1010", ("1111", "0.069", "0.455", "01", "1010")),  # one field is missing
+        ("SG4,1111", ("1111",)),
         ("SP,not,a,speed", ("not", "a", "speed")),
         ("SP,0.1336,05.103,008.21,000000", ("0.1336", "05.103", "008.21", "000000")),
         ("QQ", ()),
@@ -264,7 +381,7 @@ def test_bytes_without_an_end_are_given_up_by_length_and_by_time() -> None:
     (long,) = portal.dialogue.received(b"x" * (LINE_LIMIT + 3), 100.0)
     assert long == Reading(Malformed("256 bytes without the end of a line"), 100.0, b"x" * LINE_LIMIT)
     assert portal.dialogue.next_wake() == 100.0 + UNFINISHED_S
-    assert portal.dialogue.woke(100.0 + UNFINISHED_S - 0.1) == ()
+    assert list(portal.dialogue.woke(100.0 + UNFINISHED_S - 0.1)) == []
     assert list(portal.dialogue.woke(100.0 + UNFINISHED_S)) == [
         Reading(Malformed("a line without its end"), 100.0, b"xxx")
     ]
@@ -293,6 +410,31 @@ def test_a_recording_is_dated_by_its_stamps() -> None:
     assert [r.at for r in readings] == pytest.approx([10, 10, 20, 19.2, 19.401, 19.602, 19.803, 20.004, 29.25, 29.25])
     assert occupancy([r.body for r in readings]).duration_s == 10.05
     assert readings[-1].device_time == "1969-12-31T19:00:29.250-05:00"
+
+
+def test_in_a_recording_the_ends_of_faults_follow_its_stamps() -> None:
+    dialogue = RapiscanVm250(STAMPED)
+    dialogue.opened(math.nan)
+    readings = list(
+        dialogue.received(
+            lines(
+                "TT,1970-01-01 00:00:10.000 +00",
+                "TC,1970-01-01 00:00:20.000 +00",
+                "RW,1970-01-01 00:00:49.000 +00",
+                "RW,1970-01-01 00:00:51.000 +00",
+            ),
+            math.nan,
+        )
+    )
+    told = [(reading.body, reading.at) for reading in readings if isinstance(reading.body, DeviceFault)]
+    assert told == [(DeviceFault(FaultKind.TAMPER, True), 10), (DeviceFault(FaultKind.TAMPER, False), 51)]
+
+
+def test_without_stamps_a_recording_holds_no_fault() -> None:
+    dialogue = RapiscanVm250(Settings())
+    dialogue.opened(math.nan)
+    bodies = [reading.body for reading in dialogue.received(lines("TT", "TC"), math.nan)]
+    assert bodies == [DeviceFault(FaultKind.TAMPER, True), DeviceFault(FaultKind.TAMPER, False)]
 
 
 def test_without_stamps_a_recording_has_no_time() -> None:
