@@ -51,6 +51,8 @@ class Player:
         self.devices = tuple(devices)
         self.faults = faults
         self._departed = 0
+        self.due: float | None = None
+        self._wakes: list[float | None] = []
         self._head: tuple[int, float] | None = None  # the truck that departs next, and when
 
     @property
@@ -60,30 +62,43 @@ class Player:
 
     def next_due(self) -> float | None:
         """When something happens next; None when nothing ever will by what is known now."""
-        due: float | None = None
-        for device in self.devices:
-            if (at := device.next_wake()) is not None and (due is None or at < due):
-                due = at
-        disturbed = self.faults.next_due() if self.faults is not None else None
-        for moment in (disturbed, self.lane.next_arrival(), self._next_departure()):
-            if moment is not None and (due is None or moment < due):
-                due = moment
-        return due
+        self._look()
+        return self._earliest()
 
     def step(self, now: float) -> Iterator[Said | Departed]:
-        """What happens up to `now`, in order of time; devices of the same moment in the scenario's order."""
-        while not self.finished and (due := self.next_due()) is not None and due <= now:
+        """What happens up to `now`, in order of time; devices of the same moment in the scenario's order. Afterwards
+        `due` is when something happens next, for as long as nobody speaks to a device or sends a truck."""
+        self._look()
+        while not self.finished and (due := self._earliest()) is not None and due <= now:
+            arrives, disturbed = self.lane.next_arrival(), self.faults.next_due() if self.faults is not None else None
             self.lane.advance(due)
             if self.faults is not None:
                 self.faults.step(due)
-            for device in self.devices:
-                if (wake := device.next_wake()) is not None and wake <= due and (data := device.woke(due)):
-                    yield Said(due, device.name, data)
+            if (arrives is not None and arrives <= due) or (disturbed is not None and disturbed <= due):
+                self._look()  # what devices wait for may have changed
+            for number, device in enumerate(self.devices):
+                if (wake := self._wakes[number]) is not None and wake <= due:
+                    data = device.woke(due)
+                    self._wakes[number] = device.next_wake()
+                    if data:
+                        yield Said(due, device.name, data)
             departs = self._next_departure()
             if departs is not None and departs <= due:
                 passage = self.lane.passages[self._departed]
                 self._departed += 1
                 yield Departed(due, passage, self._said_of(passage))
+        self.due = None if self.finished else self._earliest()
+
+    def _look(self) -> None:
+        self._wakes = [device.next_wake() for device in self.devices]
+
+    def _earliest(self) -> float | None:
+        due: float | None = None
+        disturbed = self.faults.next_due() if self.faults is not None else None
+        for moment in (*self._wakes, disturbed, self.lane.next_arrival(), self._next_departure()):
+            if moment is not None and (due is None or moment < due):
+                due = moment
+        return due
 
     def _next_departure(self) -> float | None:
         if self._departed >= len(self.lane.passages):
@@ -112,7 +127,7 @@ async def play(
             on(happening)
         if player.finished:
             return
-        due = player.next_due()
+        due = player.due
         left = None if due is None else due - clock.monotonic()
         if left is None or left > 0:
             await wait(left)

@@ -125,6 +125,7 @@ class Passage:
         self.layout = layout
         self.stands_from: float | None = None
         self._crossings: dict[float, list[Crossing]] = {}
+        self._covers: dict[float, list[tuple[float, float]]] = {}
         self._legs = self._drive()
         offset = enters - self.crossings(0.0)[0].at
         self._legs = [_Leg(g.at + offset, g.position, g.speed, g.acceleration, g.lasts) for g in self._legs]
@@ -204,6 +205,8 @@ class Passage:
 
     def covers(self, position: float) -> list[tuple[float, float]]:
         """From when to when some part of the truck is at a place; several times for one that reverses over it."""
+        if position in self._covers:
+            return self._covers[position]
         start = self._legs[0].position
         begins = start - self.truck.length_m < position < start  # it is there as it comes into the lane
         changes = [(c.at, c.forward) for c in self.crossings(position)]
@@ -218,6 +221,7 @@ class Passage:
                 since = None
         if since is not None:
             spans.append((since, self.departs))
+        self._covers[position] = spans
         return spans
 
     def reaches(self, position: float) -> float:
