@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from edge_agent.domain.errors import EdgeAgentError, SettingsInvalid
+from hardware_sim.stated import written_out
 
 # As in control.py, which needs the extra [sim]; the client does not.
 CONTROL_FILE = "control.json"
@@ -92,22 +93,19 @@ def truck_of(pairs: Iterable[str]) -> dict[str, Any]:
         value: Any = None if text.lower() in ("none", "null") else text
         if text.startswith(("[", "{")):
             value = _yaml(pair, text)
-        if name in ("plate", "trailer_plate") and isinstance(value, str):
-            painted, _, region = value.partition("@")
-            value = {"text": painted, "region": region or "US-TX"}
-        elif name == "cargo" and isinstance(value, str):
-            value = {"kind": value}
         inside = stated
         *outer, last = name.split(".")
         for part in outer:
-            inside = inside.setdefault(part, {})
+            kind = inside.get(part)
+            inside[part] = {"kind": kind} if part == "cargo" and isinstance(kind, str) else inside.get(part, {})
+            inside = inside[part]
             if not isinstance(inside, dict):
                 raise SettingsInvalid(f"{pair}: {part} has no parts", "state it once")
         if isinstance(value, dict) and isinstance(inside.get(last), dict):
             inside[last] |= value
         else:
             inside[last] = value
-    return stated
+    return written_out(stated)
 
 
 def _yaml(pair: str, text: str) -> Any:

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -22,7 +21,6 @@ from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service
 from hardware_sim.faults import (
     UNPLUGGED,
-    ClockSkew,
     Fault,
     Faults,
     FaultSettings,
@@ -103,16 +101,6 @@ class FaultRun:
             self.cameras[name] = CameraTrouble()
         for name, service in lane.services.items():
             self._pulled[name] = (service, asyncio.Event())
-
-    def own_clock(self, name: str, utc: Callable[[float], datetime]) -> Callable[[float], datetime]:
-        """What a device's own clock shows: wall time, and what it is wrong by."""
-
-        def shown(at: float) -> datetime:
-            fault = self.faults.on(name, "clock_skew")
-            by_s = fault.settings.by_s if fault and isinstance(fault.settings, ClockSkew) else 0.0
-            return utc(at) + timedelta(seconds=by_s)
-
-        return shown
 
     def link(
         self, name: str, build: Callable[[Connected, Received], Link], connected: Connected, received: Received

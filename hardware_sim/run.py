@@ -8,7 +8,7 @@ PortSim ──► lane ──► Player ──► devices ──► links ◄═
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -52,22 +52,19 @@ class LaneRun:
 
 
 Build = Callable[[Connected, Received], Link]
-OwnClock = Callable[[str, Callable[[float], datetime]], Callable[[float], datetime]]
 
 
-def build_lane_run(settings: LaneSettings, site: Site, own_clock: OwnClock = lambda _, utc: utc) -> LaneRun:
-    """A lane with what stands in it, without links and cameras. `own_clock` gives each device, by name, the clock of
-    its own in the place of the lane's."""
+def build_lane_run(settings: LaneSettings, site: Site) -> LaneRun:
+    """A lane with what stands in it, without links and cameras."""
     devices: dict[str, Device] = {}
     services: dict[str, Service] = {}
     everything: list[Simulated] = []
     for name, device in settings.devices.items():
-        place = replace(site, utc=own_clock(name, site.utc))
         if device.kind in DEVICES:
-            devices[name] = DEVICES[device.kind].build(name, device, place)
+            devices[name] = DEVICES[device.kind].build(name, device, site)
             everything.append(devices[name])
         else:
-            services[name] = SERVICES[device.kind].build(name, device, place)
+            services[name] = SERVICES[device.kind].build(name, device, site)
             everything.append(services[name])
     return LaneRun(settings, Player(site.lane, everything), devices, services)
 
@@ -112,9 +109,7 @@ class PortSim:
         self._runs_faults(scenario)
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
         for id, lane in scenario.build_lanes(seed).items():
-            run = build_lane_run(
-                scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out, self._utc), self.faults.own_clock
-            )
+            run = build_lane_run(scenario.lanes[id], Site(lane, seed, self.clock.monotonic(), out, self._utc))
             self.lanes[id] = run
             run.player.faults = self.faults.faults
             self.faults.add_lane(id, run, run.settings.cameras)
@@ -344,4 +339,10 @@ class PortSim:
         photos: Mapping[str, str] = {n: view.shown(what.passage.truck).name for n, view in run.photo_views.items()}
         views = {run.settings.cameras[name].view for name in photos}
         now = self.clock.now()
-        return truth_of(what.passage, lambda at: now.shifted(at - now.monotonic).utc, what.said, photos, unknown=views)
+        record = truth_of(
+            what.passage, lambda at: now.shifted(at - now.monotonic).utc, what.said, photos, unknown=views
+        )
+        record["observed_by"] = {name: device.kind for name, device in run.settings.devices.items()} | {
+            name: f"{camera.view} camera" for name, camera in run.settings.cameras.items()
+        }
+        return record

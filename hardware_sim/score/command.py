@@ -3,10 +3,12 @@
 import argparse
 import json
 import sys
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
-from hardware_sim.score.judge import judge
+from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.score.judge import ROWS, judge
 from hardware_sim.score.received import read_received
 from hardware_sim.score.report import Requirement, json_of, text_of
 from hardware_sim.score.truth import read_truth
@@ -33,6 +35,11 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--require", action="append", default=[], metavar="WHAT",
         help="such as 'plate>=0.95', 'vehicles==1', 'missed==0', or 'all': nothing wrong at all; may be repeated",
     )  # fmt: skip
+    score.add_argument(
+        "--only",
+        metavar="ROWS",
+        help=f"judge these alone, with commas between: {', '.join(r.replace(' ', '_') for r in ROWS)}",
+    )
     score.add_argument("--undisturbed", action="store_true", help="count only vehicles that met no fault of a device")
     score.add_argument(
         "--weight-tolerance", type=float, default=1.0, metavar="PERCENT",
@@ -45,6 +52,16 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     score.add_argument("--json", action="store_true", help="one JSON object, with every vehicle and every check")
 
 
+def _rows(text: str | None) -> Collection[str]:
+    if text is None:
+        return ROWS
+    rows = [name.strip().replace("_", " ") for name in text.split(",")]
+    if unknown := [r for r in rows if r not in ROWS]:
+        known = ", ".join(r.replace(" ", "_") for r in ROWS)
+        raise SettingsInvalid(f"--only: there is no {', '.join(unknown)}", f"there are: {known}")
+    return rows
+
+
 def run_score(arguments: argparse.Namespace) -> int:
     """Score two files. Raises SettingsInvalid for files that cannot be read and requirements that are none."""
     requirements = [Requirement(text) for text in arguments.require]
@@ -55,6 +72,7 @@ def run_score(arguments: argparse.Namespace) -> int:
         weight_tolerance=arguments.weight_tolerance / 100,
         window=timedelta(seconds=arguments.window),
         undisturbed=arguments.undisturbed,
+        only=_rows(arguments.only),
     )
     unmet = [(r, why) for r in requirements if (why := r.unmet(score)) is not None]
     if arguments.picture is not None:

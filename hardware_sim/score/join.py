@@ -126,7 +126,7 @@ def equal_identifiers(truck: Truck, record: Received) -> int:
         "trailer plate": plates,
         "container": set(record.container_codes),
         "seal": {normalise_plate(s) for s in record.seals},
-        "tag": {t.upper() for t in record.tags},
+        "tag": {truck.tag_texts.get(t.upper(), t).upper() for t in record.tags},
         "scan": set(record.scans),
     }
     equal = 0

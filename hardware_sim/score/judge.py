@@ -1,6 +1,6 @@
 """The score: every identifier of every vehicle, right, wrong, missed or invented, with counts and their intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -158,14 +158,20 @@ class Score:
 
 
 def judge(
-    truth: Truth, inbox: Inbox, *, weight_tolerance: float = 0.01, window: timedelta = WINDOW, undisturbed: bool = False
+    truth: Truth,
+    inbox: Inbox,
+    *,
+    weight_tolerance: float = 0.01,
+    window: timedelta = WINDOW,
+    undisturbed: bool = False,
+    only: Collection[str] = ROWS,
 ) -> Score:
     """Join and compare. `weight_tolerance` is a share of the true weight. With `undisturbed` vehicles that met a fault
-    of a device are joined, so that they take nobody's record, and not counted."""
+    of a device are joined, so that they take nobody's record, and not counted. `only`: the rows that are judged."""
     joined, spurious = join(truth.trucks, inbox.vehicles, window)
     alarms, stray = _alarms(joined, inbox.alarms)
     vehicles = [
-        Judged(one, list(_checks(one, weight_tolerance)), alarms.get(n, []))
+        Judged(one, [c for c in _checks(one, weight_tolerance) if c.what in only], alarms.get(n, []))
         for n, one in enumerate(joined)
         if not (undisturbed and one.truck.disturbed)
     ]
@@ -220,7 +226,7 @@ def _checks(one: Joined, weight_tolerance: float) -> Iterator[Check]:
     truck, record = one.truck, one.record
     for what in IDENTIFIERS:
         if (there := truck.values.get(what)) is not None:
-            yield from _compare(what, there, _received(what, record))
+            yield from _compare(what, there, _received(what, record, truck.tag_texts))
     if truck.gross_kg is not None:
         yield _weight(truck.gross_kg, record, weight_tolerance)
     measured = record is not None and record.radiation_known
@@ -237,7 +243,7 @@ def _checks(one: Joined, weight_tolerance: float) -> Iterator[Check]:
             yield Check(what, words[true], words[bool(got)], Verdict.RIGHT if bool(got) == true else Verdict.WRONG)
 
 
-def _received(what: str, record: Received | None) -> list[str]:
+def _received(what: str, record: Received | None, tag_texts: Mapping[str, str]) -> list[str]:
     if record is None:
         return []
     match what:
@@ -250,9 +256,9 @@ def _received(what: str, record: Received | None) -> list[str]:
         case "seal":
             return record.seals
         case "seal state":
-            return record.seal_conditions[-1:]
+            return record.seal_conditions
         case "tag":
-            return record.tags
+            return [tag_texts.get(tag.upper(), tag) for tag in record.tags]
         case _:
             return record.scans
 
@@ -260,7 +266,8 @@ def _received(what: str, record: Received | None) -> list[str]:
 def _compare(what: str, there: Sequence[str], received: Sequence[str]) -> Iterator[Check]:
     """Each true value against its own; what is left of both is paired by likeness."""
     same = {w: normalise_plate(w) if what != "scan" else w for w in (*there, *received)}
-    left = list(dict.fromkeys(received))
+    # The same seal scanned twice is one; two seals in the same condition are two.
+    left = list(received) if what == "seal state" else list(dict.fromkeys(received))
     lost: list[str] = []
     for value in there:
         if (own := next((r for r in left if same[r] == same[value]), None)) is not None:

@@ -7,6 +7,7 @@ A program of one's own writes one object a vehicle; every field but `opened` and
      "seal_conditions": ["present"], "tags": ["E200…"], "weights_kg": [31000.0], "gamma_alarm": false,
      "neutron_alarm": false, "radiation_measured": true, "scans": ["S-17"]}
 
+`seal_conditions` has one for each seal: present, broken or other_number. `tags` are EPCs in hex, or the text in them.
 `radiation_measured` false: the portal was not heard; without it a stated alarm, true or false, says that it was.
 """
 
@@ -152,7 +153,8 @@ def _inspection(inspection: Mapping[str, Any], number: int) -> Received:
     """The project's own inspection, as protobuf's JSON with the names of event.proto. What is false, 0 or empty is
     left out there."""
     radiation, spectra = inspection.get("radiation", []), inspection.get("spectra", [])
-    conditions = [state.get("condition", "") for state in inspection.get("seal_states", [])]
+    # Each change stands there: the last of each seal is its condition.
+    states = {state.get("number", ""): state.get("condition", "") for state in inspection.get("seal_states", [])}
     plate = inspection.get("plate", {}).get("text") or None
     return Received(
         id=inspection.get("id", ""),
@@ -163,8 +165,8 @@ def _inspection(inspection: Mapping[str, Any], number: int) -> Received:
         trailer_plates=[p.get("text", "") for p in inspection.get("trailer_plates", [])],
         container_codes=[code.get("vote", {}).get("text", "") for code in inspection.get("container_codes", [])],
         seals=[seal.get("number", "") for seal in inspection.get("seals", [])],
-        seal_conditions=[c for c in conditions if c in _CONDITIONS],
-        tags=[tag.get("text") or tag.get("epc", "") for tag in inspection.get("tags", [])],
+        seal_conditions=[c for c in states.values() if c in _CONDITIONS],
+        tags=[tag.get("epc", "") for tag in inspection.get("tags", [])],
         weights_kg=[weight.get("kg", 0.0) for weight in inspection.get("weights", [])],
         gamma_alarm=any(o.get("gamma_alarm", False) for o in [*radiation, *spectra]),
         neutron_alarm=any(o.get("neutron_alarm", False) for o in [*radiation, *spectra]),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,15 @@ from edge_agent.domain.errors import SettingsInvalid
 
 Values = tuple[str, ...] | None
 # Identifiers in the order of every report; each may have several values, () for none, None for unknown.
+_LEARNS: Mapping[str, tuple[str, ...]] = {
+    "plate camera": ("plate",),
+    "rear camera": ("trailer plate",),
+    "container camera": ("container",),
+    "barcode_scanner": ("seal",),
+    "uhfreader": ("tag", "seal state"),
+    "llrp_reader": ("tag", "seal state"),
+    "imaging": ("scan",),
+}
 IDENTIFIERS = ("plate", "trailer plate", "container", "seal", "seal state", "tag", "scan")
 
 
@@ -48,6 +57,7 @@ class Truck:
     neutron_alarm: bool | None
     load_alarm: bool | None
     faults: tuple[FaultSpan, ...] = ()
+    tag_texts: Mapping[str, str] = field(default_factory=dict)  # EPC by what it says in ASCII
 
     @property
     def disturbed(self) -> bool:
@@ -129,6 +139,7 @@ def _truck(values: Mapping[str, Any], spans: Sequence[FaultSpan]) -> Truck:
         if verdicts
         else radiation.get("expected_neutron_alarm"),
         load_alarm=expected,
+        tag_texts={tag["text"].upper(): tag["epc"] for tag in _tags(said) if tag.get("text")},
         faults=tuple(s for s in spans if s.target != "port" and s.meets(arrived, departed)),
     )
 
@@ -143,18 +154,39 @@ def _identifiers(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str
         return (str(values[key]),) if values[key] is not None else ()
 
     containers = values.get("containers")
-    codes = tuple(c["code"] for c in containers if c.get("code")) if containers is not None else one("container_code")
-    return {
+    codes = tuple(c["code"] for c in containers if c.get("code")) if containers else one("container_code")
+    seals = tuple(values["seals"]) if "seals" in values else one("seal")
+    conditions = tuple("broken" if c["seal"].get("opened") else "present" for c in containers or () if c.get("seal"))
+    found: dict[str, Values] = {
         "plate": one("plate"),
         "trailer plate": one("trailer_plate"),
-        "container": None if containers is not None and photos and not codes else codes,
-        "seal": one("seal"),
-        "seal state": one("seal_state"),
-        "tag": one("tag"),
-        "scan": tuple(str(s["scan_id"]) for s in said.values() if s.get("scan_id")) or None,
+        "container": codes,
+        "seal": seals,
+        "seal state": conditions,
+        "tag": tuple(tag["epc"] for tag in _tags(said)),
+        "scan": tuple(str(s["scan_id"]) for s in said.values() if s.get("scan_id")),
+    }
+    learnt = _learnt(values["observed_by"]) if "observed_by" in values else set(found)
+    return {what: there if what in learnt else None for what, there in found.items()}
+
+
+def _learnt(observed_by: Mapping[str, str]) -> set[str]:
+    """What the devices of the lane can learn of a truck: what nobody looks at is not missed."""
+    return {
+        what
+        for kind in observed_by.values()
+        for prefix, of in _LEARNS.items()
+        if kind.startswith(prefix)
+        for what in of
     }
 
 
 def _scale_kg(said: Mapping[str, Any]) -> float | None:
     """What a scale of the lane settled on."""
-    return next((float(s["kg"]) for s in said.values() if isinstance(s.get("kg"), int | float)), None)
+    return next((float(s["gross_kg"]) for s in said.values() if isinstance(s.get("gross_kg"), int | float)), None)
+
+
+def _tags(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tags that the lane's readers can have heard, each once."""
+    tags = {tag["epc"]: tag for s in said.values() for tag in s.get("tags", ()) if isinstance(tag, dict)}
+    return list(tags.values())
