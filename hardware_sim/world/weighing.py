@@ -4,6 +4,8 @@ The load is a sum of steps, one for each axle that comes or leaves; deck and loa
 oscillator does, so the indication is a sum of step responses: a function of time alone, whoever asks, and how often.
 """
 
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, exp, pi, sin, sqrt
@@ -28,6 +30,7 @@ _OVER = 1 / 4000
 # Motion is judged over the last second, at the indicator's ten measurements a second.
 _LOOK_BACK_S = 1.0
 _MEASURED_EVERY_S = 0.1
+_LOOKS = range(1, round(_LOOK_BACK_S / _MEASURED_EVERY_S))
 
 
 class ScaleSettings(WiredSettings):
@@ -78,6 +81,7 @@ class Platform:
         self.tare = settings.tare
         self.stuck_motion = False  # a fault: it never settles
         self._settings = settings
+        self._unit_kg = KG_PER_LB if settings.unit == "lb" else 1.0
         self._omega = 2 * pi * settings.settle_hz
         # The oscillation's envelope falls to _OVER after this long.
         self.settles_s = 8.3 / (settings.damping * self._omega)
@@ -95,22 +99,28 @@ class Platform:
     def shown(self, at: float) -> Indication:
         """The indication at `at`."""
         now = self._kg(at)
+        here = self._stretch.touched_by(at)
         if self.stuck_motion:
             motion = True
-            self._unsettled |= {passage.truck.index for passage in self._stretch.touched_by(at)}
-        elif not self._stretch.touched_by(at):
-            motion = False
+            self._unsettled |= {passage.truck.index for passage in here}
         else:
-            looks = [self._kg(at - k * _MEASURED_EVERY_S) for k in range(1, round(_LOOK_BACK_S / _MEASURED_EVERY_S))]
-            band = self._settings.increment * (KG_PER_LB if self._settings.unit == "lb" else 1.0)
-            motion = max([now, *looks]) - min([now, *looks]) > band
-        gross = self._rounded(now)
+            motion = bool(here) and self._moves([now, *(self._kg(at - k * _MEASURED_EVERY_S) for k in _LOOKS)])
+        return self._indication(now, motion)
+
+    def _moves(self, kgs: Iterable[float]) -> bool:
+        """Whether the last second's measurements lie further apart than an increment."""
+        kgs = list(kgs)
+        return max(kgs) - min(kgs) > self._settings.increment * self._unit_kg
+
+    def _indication(self, kg: float, motion: bool) -> Indication:
+        step = self._settings.increment
+        gross = round((kg - self._zero_kg) / self._unit_kg / step) * step
         return Indication(
             value=gross - self.tare,
             gross=gross,
             motion=motion,
-            over=gross > self._settings.capacity + 9 * self._settings.increment,
-            under=gross < -5 * self._settings.increment,
+            over=gross > self._settings.capacity + 9 * step,
+            under=gross < -5 * step,
             at_zero=gross == 0,
         )
 
@@ -135,31 +145,29 @@ class Platform:
         return self._stretch.leaves(passage) + self.settles_s + _LOOK_BACK_S
 
     def settled_of(self, passage: Passage) -> dict[str, object]:
-        """What the indicator shows of a truck that has all axles on it: the last gross indication without motion, in
-        kilograms and as shown, and for how many seconds it showed one; None where it never came to rest."""
-        whole = passage.reaches(self._settings.at_m + axles_of(passage.truck)[-1])
-        off = passage.reaches(self._settings.at_m + self._settings.length_m + axles_of(passage.truck)[0])
-        alone = Platform(self._settings, _Alone(passage), self._seed)
-        at, settled, count = whole, None, 0
-        while at < off and passage.truck.index not in self._unsettled:
-            shown = alone.shown(at)
-            if not shown.motion:
-                settled, count = shown, count + 1
-            at += _MEASURED_EVERY_S
+        """What the indicator shows of a truck that has all axles on it: the gross indication without motion that it
+        shows longest, in kilograms and as shown, and for how many seconds it is without motion; None where it never
+        is.""" s = self._settings
+        axles = axles_of(passage.truck)
+        whole, off = passage.reaches(s.at_m + axles[-1]), passage.reaches(s.at_m + s.length_m + axles[0])
+        stuck = passage.truck.index in self._unsettled
         self._unsettled.discard(passage.truck.index)
-        s = self._settings
-        per_unit = KG_PER_LB if s.unit == "lb" else 1.0
+        alone = Platform(s, _Alone(passage), self._seed)
+        last: deque[float] = deque(maxlen=len(_LOOKS) + 1)
+        settled: Counter[int] = Counter()
+        for step in range(0 if stuck else int((off - whole) / _MEASURED_EVERY_S)):
+            last.append(alone._kg(whole + step * _MEASURED_EVERY_S))
+            if len(last) == last.maxlen and not self._moves(last):
+                settled[self._indication(last[-1], motion=False).gross] += 1
+        gross = settled.most_common(1)[0][0] if settled else None
+        over = gross is not None and gross > s.capacity + 9 * s.increment
         return {
-            "gross_kg": None if settled is None or settled.over else round(settled.gross * per_unit, 1),
-            "shown": None if settled is None else settled.gross,
+            "gross_kg": None if gross is None or over else round(gross * self._unit_kg, 1),
+            "shown": gross,
             "unit": s.unit,
-            "over": settled is not None and settled.over,
-            "settled_s": round(count * _MEASURED_EVERY_S, 1),
+            "over": over,
+            "settled_s": round(settled.total() * _MEASURED_EVERY_S, 1),
         }
-
-    def _rounded(self, kg: float) -> int:
-        in_unit = (kg - self._zero_kg) / (KG_PER_LB if self._settings.unit == "lb" else 1.0)
-        return round(in_unit / self._settings.increment) * self._settings.increment
 
     def _kg(self, at: float) -> float:
         """The load that the load cells report, before rounding."""
