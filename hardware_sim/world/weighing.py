@@ -147,7 +147,8 @@ class Platform:
     def settled_of(self, passage: Passage) -> dict[str, object]:
         """What the indicator shows of a truck that has all axles on it: the gross indication without motion that it
         shows longest, in kilograms and as shown, and for how many seconds it is without motion; None where it never
-        is.""" s = self._settings
+        is."""
+        s = self._settings
         axles = axles_of(passage.truck)
         whole, off = passage.reaches(s.at_m + axles[-1]), passage.reaches(s.at_m + s.length_m + axles[0])
         stuck = passage.truck.index in self._unsettled
