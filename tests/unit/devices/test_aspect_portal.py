@@ -174,7 +174,8 @@ def test_one_vehicle() -> None:
     polls = Polls()
     assert polls.shows() == [Presence(False), *sample(400, where=Channel.BACKGROUND)]
     assert polls.shows(410) == [], "an empty lane's counts are told every 5 s"
-    assert polls.shows(405, after=4.9) == sample(405, where=Channel.BACKGROUND)
+    assert polls.shows(after=6.0, time=polls.state.time) == [], "the same measurement, however long after"
+    assert polls.shows(405) == sample(405, where=Channel.BACKGROUND)
     assert polls.shows(380, inputs=0x1) == [Presence(True), *sample(380)]
     assert polls.shows(300, inputs=0x43) == [Presence(True, Direction.FORWARD), *sample(300)]
     assert polls.shows(410, inputs=0x42) == sample(410)
@@ -238,6 +239,7 @@ def test_the_speed_is_the_last_one_that_is_not_zero() -> None:
     polls.shows()
     polls.shows(inputs=1, speed=50)
     polls.shows(inputs=1, speed=83)
+    polls.shows(inputs=1, speed=0)
     assert polls.passes(400, speed=0).speed_kmh == 8.3
     assert polls.passes(400).speed_kmh is None
 
@@ -410,6 +412,7 @@ def test_a_counter_that_starts_over_misses_nobody() -> None:
     polls.passes(400, counter=0)
     assert settled(polls) == [], "it ran over"
     polls.passes(400)
+    assert settled(polls) == []
     assert settled(polls, counter=0) == [], "it was set back"
 
 

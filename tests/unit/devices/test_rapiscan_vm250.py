@@ -186,6 +186,8 @@ def test_background_suppression_is_that_of_the_deepest_second() -> None:
     dip = ["GS,000060,000060,000060,000060"] * 5  # 1,200 in a second where 1,600 are usual
     portal.says(*["GS,000080,000080,000080,000080"] * 5, *dip, *["GS,000090,000090,000090,000090"] * 5)
     assert occupancy(portal.bodies("GX,000001,006683,000000,000000")).suppression == pytest.approx(0.25)
+    portal.says(*["GS,000090,000090,000090,000090"] * 6)
+    assert occupancy(portal.bodies("GX,000002,006683,000000,000000")).suppression == 0.0, "a source hides it"
     portal.says(*["GS,000060,000060,000060,000060"] * 4)
     assert occupancy(portal.bodies("GX,000002,006683,000000,000000")).suppression is None, "not a second"
 
