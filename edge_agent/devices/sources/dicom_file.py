@@ -12,7 +12,7 @@ from typing import Any
 from edge_agent.devices.sources.scan_file import FileSettings, Stated
 
 # Elements before the pixels have some 10 kB; large values are passed over and do not count.
-HEADER_MAX = 4 * 1024 * 1024
+HEADER_MAX = 2 * 1024 * 1024
 VALUE_MAX = 64 * 1024
 
 # PS3.6 annex A.
@@ -92,7 +92,7 @@ class _Elements:
     def __init__(self, data: bytes) -> None:
         from pydicom.filereader import read_dataset
 
-        self.pixels_tag, self.pixels_at = 0, 0
+        self.pixels_tag, self.pixels_at, self.pixels_vr = 0, 0, ""
         fp = _Bounded(data)
         fp.seek(132)
         meta = _raws(read_dataset(fp, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2))
@@ -106,7 +106,7 @@ class _Elements:
         def at_pixels(tag: int, vr: str | None, length: int) -> bool:
             if not _FIRST_PIXEL_TAG <= tag < 0xFFFE0000:
                 return False
-            self.pixels_tag, self.pixels_at = int(tag), fp.tell()
+            self.pixels_tag, self.pixels_at, self.pixels_vr = int(tag), fp.tell(), vr or ""
             return True
 
         found = read_dataset(
@@ -191,6 +191,8 @@ def _pixels(elements: _Elements, data: bytes, width: int, height: int) -> Pixels
     if elements.syntax in _NATIVE:
         if meaning.startswith("YBR"):
             raise ValueError(f"{meaning} is not drawn")
+        if order == ">" and bits == 8 and elements.pixels_vr == "OW":  # two pixels a word, in their wrong order
+            raise ValueError("bytes in big-endian words are not drawn")
         frame = width * height * samples * (bits // 8)
         at += (frames // 2) * frame
         end = at + frame

@@ -49,7 +49,7 @@ class FolderFiles:
         if mount is not None and not os.path.ismount(mount):
             raise LinkDown(f"{mount} is not mounted", "mount the scanner's share; the agent goes on by itself")
         with _folder_faults(directory):
-            self._device = os.stat(directory).st_dev
+            self._device = os.stat(os.path.join(directory, ".")).st_dev  # of a file this is an error
         if self._after == "move":
             self._prepare_done()
         if self._after == "delete":

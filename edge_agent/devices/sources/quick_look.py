@@ -51,19 +51,23 @@ def of_picture(data: bytes) -> QuickLook:
 
 def of_pixels(data: bytes, pixels: Pixels) -> QuickLook:
     """Of one frame of a DICOM file. Raises NotDrawn."""
+    picture = frame(data, pixels)
+    return _look(np.invert(picture) if pixels.inverted else picture)
+
+
+def frame(data: bytes, pixels: Pixels) -> Picture:
+    """Its values as they are stored, rows first; colours blue, green, red. Raises NotDrawn."""
     _bearable(pixels.width, pixels.height)
     content = memoryview(data)[pixels.at : pixels.end]
     if pixels.coding == "raw":
-        picture = _arranged(np.frombuffer(content, _kind(pixels, pixels.order)), pixels)
-    elif pixels.coding == "rle":
-        picture = _arranged(_run_lengths(bytes(content), pixels), replace(pixels, planar=True))
-    else:
-        coded = bytes(content)
-        stated = _jpeg_2000_size(coded) if pixels.coding == "jpeg2000" else _stated(coded)
-        if stated != (pixels.width, pixels.height):
-            raise NotDrawn(f"its pixels are {stated[0]} × {stated[1]}, not the {pixels.width} × {pixels.height} stated")
-        picture = _decode(coded)
-    return _look(np.invert(picture) if pixels.inverted and picture.dtype != np.float32 else picture)
+        return _arranged(np.frombuffer(content, _kind(pixels, pixels.order)), pixels)
+    if pixels.coding == "rle":
+        return _arranged(_run_lengths(bytes(content), pixels), replace(pixels, planar=True))
+    coded = bytes(content)
+    stated = _jpeg_2000_size(coded) if pixels.coding == "jpeg2000" else _stated(coded)
+    if stated != (pixels.width, pixels.height):
+        raise NotDrawn(f"its pixels are {stated[0]} × {stated[1]}, not the {pixels.width} × {pixels.height} stated")
+    return _decode(coded)
 
 
 def _bearable(width: int, height: int) -> None:

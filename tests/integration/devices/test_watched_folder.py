@@ -1,0 +1,557 @@
+"""Real files in a real folder: each scan is taken over once, and put away once it is durable. What else lies there."""
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from edge_agent.devices.sources import folder_files, threads, watched_folder
+from edge_agent.devices.sources.folder_files import FolderFiles, NotAsListed
+from edge_agent.devices.sources.gathering import Entry
+from edge_agent.devices.sources.watched_folder import Settings, WatchedFolder
+from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import LinkDown, StoreFailed
+from edge_agent.domain.observation import DeviceFault, DeviceStatus, Malformed, Reading, ScanImage
+from tests.integration.devices.conftest import until
+from tests.scanner import dicom_file, dicos, png
+
+
+def settings(directory: Path, **changes: Any) -> Settings:
+    return Settings(**{"directory": directory, "settle_s": 0.1, "poll_s": 0.05, "min_free_mb": 0, **changes})
+
+
+class Heard:
+    """What was emitted; `then` is called after each scan, before it is durable."""
+
+    def __init__(self, then: Callable[[Reading], Awaitable[None]] | None = None) -> None:
+        self.readings: list[Reading] = []
+        self._then = then
+
+    async def emit(self, reading: Reading) -> None:
+        if isinstance(reading.body, ScanImage) and self._then:
+            await self._then(reading)
+        self.readings.append(reading)
+
+    @property
+    def scans(self) -> list[ScanImage]:
+        return [reading.body for reading in self.readings if isinstance(reading.body, ScanImage)]
+
+    @property
+    def files(self) -> list[bytes]:
+        return [reading.evidence[0].data for reading in self.readings if isinstance(reading.body, ScanImage)]
+
+    @property
+    def wrong(self) -> list[str]:
+        return [reading.body.why for reading in self.readings if isinstance(reading.body, Malformed)]
+
+    @property
+    def faults(self) -> list[bool]:
+        return [reading.body.active for reading in self.readings if isinstance(reading.body, DeviceFault)]
+
+
+@asynccontextmanager
+async def watching(given: Settings, heard: Heard | None = None) -> AsyncIterator[Heard]:
+    heard = heard or Heard()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(WatchedFolder(given, SystemClock()).run(heard.emit))
+        await until(lambda: any(isinstance(r.body, DeviceStatus) for r in heard.readings) or task.done())
+        try:
+            yield heard
+        finally:
+            task.cancel()
+
+
+async def looks(heard: Heard, directory: Path, count: int = 4) -> None:
+    """Returns when the folder was surely looked at again: a scan put there now has been taken over."""
+    name = f"later-{os.urandom(4).hex()}"
+    (directory / f"{name}.uff").write_bytes(name.encode())
+    await until(lambda: any(scan.scan_id == name for scan in heard.scans))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "scans"
+    made.mkdir()
+    return made
+
+
+def in_folder(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir() if path.is_file() and not path.name.startswith("later")}
+
+
+# --- whole, and once ----------------------------------------------------------------------------------------------
+
+
+async def test_a_scan_with_its_sidecar_and_marker_is_taken_over_and_moved(folder: Path) -> None:
+    given = settings(
+        folder,
+        done_suffix=".done",
+        sidecar={"vehicle": "cargo.number"},
+        name_pattern=r"^(?P<taken>\d{8})-(?P<scan>\w+)",
+    )
+    sidecar = b'{"cargo": {"number": "MSKU0383250"}}'
+    (folder / "20261122-S1.png").write_bytes(png(30, 40))
+    (folder / "20261122-S1.uff").write_bytes(b"opaque")
+    (folder / "20261122-S1.json").write_bytes(sidecar)
+    async with watching(given) as heard:
+        await asyncio.sleep(0.3)
+        assert not heard.scans, "it has no marker"
+        (folder / "20261122-S1.done").touch()
+        await until(lambda: (folder / "done" / "20261122-S1.done").exists())
+        assert in_folder(folder) == set()
+    [reading] = [reading for reading in heard.readings if isinstance(reading.body, ScanImage)]
+    assert reading.body == ScanImage("S1", "uff", "MSKU0383250")
+    assert reading.device_time == "20261122"
+    assert reading.raw == sidecar
+    assert [evidence.data for evidence in reading.evidence[:2]] == [b"opaque", png(30, 40)]
+    assert {path.name[12:] for path in (folder / "done").iterdir()} == {"png", "uff", "json", "done"}
+
+
+async def test_a_file_that_is_being_written_waits(folder: Path) -> None:
+    whole = dicom_file(dicos(3, 200, 300))
+    async with watching(settings(folder, settle_s=0.4)) as heard:
+        with (folder / "S3.dcm").open("wb", buffering=0) as file:
+            for start in range(0, len(whole), 20_000):
+                file.write(whole[start : start + 20_000])
+                await asyncio.sleep(0.15)
+                assert not heard.scans
+        await until(lambda: heard.scans)
+    assert heard.files == [whole]
+    assert heard.scans[0] == ScanImage("D3", "dicos", "MSKU0383250", 300, 200)
+
+
+async def test_write_then_rename(folder: Path) -> None:
+    async with watching(settings(folder)) as heard:
+        (folder / "S1.png.part").write_bytes(b"half")
+        await looks(heard, folder)
+        (folder / "S1.png.part").write_bytes(png(30, 40))
+        (folder / "S1.png.part").rename(folder / "S1.png")
+        await until(lambda: png(30, 40) in heard.files)
+    assert b"half" not in heard.files
+
+
+@pytest.mark.parametrize("after", ["move", "delete", "remember"])
+async def test_a_restart_takes_nothing_over_twice(folder: Path, tmp_path: Path, after: str) -> None:
+    given = settings(folder, after=after, **({"memory": tmp_path / "taken"} if after == "remember" else {}))
+    (folder / "S1.png").write_bytes(png(30, 40))
+    async with watching(given) as heard:
+        await until(lambda: heard.scans)
+        await looks(heard, folder)
+    assert in_folder(folder) == ({"S1.png"} if after == "remember" else set())
+    assert len(heard.scans) == 2
+    async with watching(given) as heard:
+        await looks(heard, folder)
+    assert len(heard.scans) == 1, "only the one that came later"
+
+
+async def test_a_file_that_stays_is_known_by_its_content(folder: Path, tmp_path: Path) -> None:
+    given = settings(folder, after="remember", memory=tmp_path / "taken")
+    scan = folder / "S1.png"
+    scan.write_bytes(png(30, 40))
+    async with watching(given) as heard:
+        await until(lambda: heard.scans)
+        os.utime(scan, (1, 1))
+        await looks(heard, folder)
+        assert len(heard.scans) == 2, "touched, it was taken over again"
+        scan.write_bytes(png(30, 41))
+        await until(lambda: png(30, 41) in heard.files)
+
+
+async def test_a_torn_memory_costs_one_repeat_and_no_more(folder: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "taken"
+    given = settings(folder, after="remember", memory=memory)
+    for number in (1, 2):
+        (folder / f"S{number}.png").write_bytes(png(30, 40 + number))
+    async with watching(given) as heard:
+        await until(lambda: len(memory.read_bytes().splitlines()) == 2)
+    memory.write_bytes(memory.read_bytes()[:-9])
+    async with watching(given) as heard:
+        await looks(heard, folder)
+    assert len(heard.scans) == 2
+    async with watching(given) as heard:
+        await looks(heard, folder)
+    assert len(heard.scans) == 1
+    assert all(json.loads(line) for line in memory.read_bytes().splitlines() if line.endswith(b"]"))
+
+
+async def test_what_was_put_away_before_is_never_written_over(folder: Path) -> None:
+    async with watching(settings(folder)) as heard:
+        for number in range(3):
+            (folder / "S1.png").write_bytes(png(30, 40 + number % 2))
+            await until(lambda number=number: len(heard.scans) == number + 1)  # type: ignore[misc]
+            await until(lambda: not (folder / "S1.png").exists())
+    digest = hashlib.sha256(png(30, 41)).hexdigest()[:12]
+    again = hashlib.sha256(png(30, 40)).hexdigest()[:12]
+    assert in_folder(folder / "done") == {"S1.png", f"S1.{digest}.png", f"S1.{again}.png"}
+
+
+async def test_a_file_written_anew_while_it_is_taken_over_is_another_scan(folder: Path) -> None:
+    scan = folder / "S1.png"
+
+    async def written_anew(reading: Reading) -> None:
+        if len(heard.scans) == 0:
+            fresh = folder / "S1.png.tmp"
+            fresh.write_bytes(png(50, 60))
+            fresh.rename(scan)
+
+    heard = Heard(written_anew)
+    scan.write_bytes(png(30, 40))
+    async with watching(settings(folder), heard):
+        await until(lambda: len(heard.scans) == 2 and not scan.exists())
+    assert heard.files == [png(30, 40), png(50, 60)]
+
+
+RUN = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from edge_agent.devices.sources.watched_folder import Settings, WatchedFolder
+from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.observation import ScanImage
+
+async def emit(reading):
+    if not isinstance(reading.body, ScanImage):
+        return
+    if {durable}:
+        with open({journal!r}, "a") as journal:
+            journal.write(reading.evidence[0].sha256.hex() + "\\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+settings = Settings(directory=Path({folder!r}), settle_s=0.1, poll_s=0.05, min_free_mb=0, {more})
+asyncio.run(WatchedFolder(settings, SystemClock()).run(emit))
+"""
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["before it was durable", "before it was put away"])
+@pytest.mark.parametrize("after", ["move", "delete", "remember"])
+async def test_killed_it_loses_nothing(folder: Path, tmp_path: Path, durable: bool, after: str) -> None:
+    journal, scan = tmp_path / "journal", png(30, 40)
+    journal.touch()
+    memory = tmp_path / "taken"
+    (folder / "S1.png").write_bytes(scan)
+    more = f"after={after!r}," + (f"memory=Path({str(memory)!r})" if after == "remember" else "")
+    code = RUN.format(durable=durable, journal=str(journal), folder=str(folder), more=more)
+    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert (folder / "S1.png").read_bytes() == scan, "put away before it was durable"
+    digest = hashlib.sha256(scan).hexdigest()
+    assert journal.read_text().split() == ([digest] if durable else [])
+    given = settings(folder, after=after, **({"memory": memory} if after == "remember" else {}))
+    async with watching(given) as heard:
+        await until(lambda: heard.scans)
+        await looks(heard, folder)
+    assert heard.files.count(scan) == 1
+    assert heard.readings[1].evidence[0].sha256.hex() == digest, "the repeat cannot be told as one"
+
+
+async def test_the_ledgers_refusal_ends_it_and_the_file_stays(folder: Path) -> None:
+    async def refuses(reading: Reading) -> None:
+        raise StoreFailed("the disk said no")
+
+    (folder / "S1.png").write_bytes(png(30, 40))
+    with pytest.raises(StoreFailed):
+        await asyncio.wait_for(WatchedFolder(settings(folder), SystemClock()).run(Heard(refuses).emit), 20)
+    assert in_folder(folder) == {"S1.png"}
+
+
+# --- whatever else lies there ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_no_file_is_told_once_and_left_alone(folder: Path) -> None:
+    (folder / "link.png").symlink_to("/etc/hostname")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "folder.png").mkdir()
+    (folder / "nowhere.png").symlink_to("/nowhere")
+    async with watching(settings(folder)) as heard:
+        for _ in range(3):
+            await looks(heard, folder)
+    assert sorted(why.split(":")[0] for why in heard.wrong) == ["link.png", "nowhere.png", "pipe.png"]
+    assert "is no regular file" in heard.wrong[0]
+    assert (folder / "link.png").is_symlink()
+
+
+async def test_a_file_too_large_for_the_ledger_stays(folder: Path) -> None:
+    with (folder / "huge.uff").open("wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+    async with watching(settings(folder)) as heard:
+        for _ in range(3):
+            await looks(heard, folder)
+    assert len(heard.wrong) == 1
+    assert "67108865 bytes, more than 64 MiB: it stays here" in heard.wrong[0]
+    assert (folder / "huge.uff").exists()
+
+
+async def test_a_file_that_may_not_be_read_is_told_once_and_read_when_it_may(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.open
+
+    def refuses(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("S1.png"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return really(path, *arguments, **named)
+
+    (folder / "S1.png").write_bytes(png(30, 40))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuses)
+        async with watching(settings(folder)) as heard:
+            for _ in range(3):
+                await looks(heard, folder)
+            patch.undo()
+            await until(lambda: png(30, 40) in heard.files)
+    assert heard.wrong == ["S1.png: cannot be read: Permission denied: it stays here"]
+
+
+def test_only_the_very_file_that_was_listed_is_read(folder: Path) -> None:
+    files = FolderFiles(folder, "move", folder / "done", None, None)
+    files.prepare()
+    (folder / "S1.png").write_bytes(b"listed")
+    [entry] = files.list().entries
+    assert files.content(entry) == b"listed"
+    for changed in (_written, _replaced_by_a_link, _replaced_by_a_pipe, _gone):
+        changed(folder / "S1.png")
+        with pytest.raises(NotAsListed):
+            files.content(entry)
+
+
+def _written(path: Path) -> None:
+    path.write_bytes(b"changed")
+
+
+def _replaced_by_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def _replaced_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def test_a_file_renamed_into_place_as_another_is_put_away_comes_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FolderFiles(folder, "move", folder / "done", None, None)
+    files.prepare()
+    (folder / "S1.png").write_bytes(b"taken over")
+    [entry] = files.list().entries
+    really = os.lstat
+
+    def lstat(path: Any) -> os.stat_result:
+        status = really(path)
+        if Path(path).parent == folder:  # the scanner is faster than we are
+            (folder / "new").write_bytes(b"new, not taken over")
+            (folder / "new").rename(folder / "S1.png")
+        return status
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    from edge_agent.devices.sources.gathering import WholeScan
+
+    files.put_away(WholeScan("S1", (entry,), (), ()), {})
+    assert (folder / "S1.png").read_bytes() == b"new, not taken over"
+
+
+async def test_a_name_that_is_no_text(folder: Path) -> None:
+    name = os.fsdecode(b"S\xe9\x07.png")
+    (folder / name).write_bytes(png(30, 40))
+    async with watching(settings(folder)) as heard:
+        await until(lambda: heard.scans)
+        await until(lambda: (folder / "done" / name).exists())
+    assert heard.scans[0].scan_id == "S?"
+
+
+async def test_a_broken_sidecar_is_noted_and_kept(folder: Path) -> None:
+    (folder / "S1.png").write_bytes(png(30, 40))
+    (folder / "S1.json").write_bytes(b'{"scan_id": ')
+    async with watching(settings(folder, sidecar={})) as heard:
+        await until(lambda: heard.scans)
+    assert heard.scans[0].note.startswith("S1.json: Expecting value")
+    assert heard.readings[1].raw == b'{"scan_id": '
+
+
+# --- the folder itself ----------------------------------------------------------------------------------------------
+
+
+async def ended(given: Settings) -> LinkDown:
+    with pytest.raises(LinkDown) as raised:
+        await asyncio.wait_for(WatchedFolder(given, SystemClock()).run(Heard().emit), 20)
+    assert raised.value.remedy
+    return raised.value
+
+
+async def test_a_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
+    assert "is not there" in (await ended(settings(tmp_path / "nothing"))).wrong
+    (tmp_path / "file").touch()
+    assert "is not there" in (await ended(settings(tmp_path / "file"))).wrong
+    assert "is not mounted" in (await ended(settings(folder, mount=tmp_path))).wrong
+
+
+async def test_a_folder_that_was_unmounted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watching(settings(folder)) as heard:
+        await looks(heard, folder)
+    given = WatchedFolder(settings(folder), SystemClock())
+    given._folder._device = 0
+    monkeypatch.setattr(FolderFiles, "prepare", lambda self: None)
+    with pytest.raises(LinkDown, match="was unmounted, or mounted anew"):
+        await given.run(heard.emit)
+
+
+async def test_files_cannot_be_moved(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "done").touch()
+    assert "done cannot be written: File exists" in (await ended(settings(folder))).wrong
+    other = Path("/dev/shm") / f"edge-agent-{os.getpid()}"  # noqa: S108 - a file system of its own
+    try:
+        assert "lies on another file system" in (await ended(settings(folder, done_directory=other))).wrong
+    finally:
+        other.rmdir()
+    given = settings(folder, after="remember", memory=tmp_path / "no" / "taken")
+    assert "where taken files are remembered, cannot be used" in (await ended(given)).wrong
+
+
+async def test_a_full_folder_is_emptied_first_and_then_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "S1.png").write_bytes(png(30, 40))
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize // 1_000_000
+    heard = Heard()
+    given = settings(folder, min_free_mb=free * 2 + 1, after="delete")
+    with pytest.raises(LinkDown, match="MB free: the scanner cannot write there"):
+        await asyncio.wait_for(WatchedFolder(given, SystemClock()).run(heard.emit), 20)
+    assert heard.files == [png(30, 40)]
+    assert not any(isinstance(reading.body, DeviceStatus) for reading in heard.readings), "it was never up"
+
+
+async def test_too_many_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_files, "MAX_NAMES", 5)
+    for number in range(6):
+        (folder / f"{number}.txt").touch()
+    assert "holds more than 5 names" in (await ended(settings(folder))).wrong
+
+
+@pytest.fixture
+def hung() -> Iterator[threading.Event]:
+    released = threading.Event()
+    yield released
+    released.set()
+
+
+async def test_a_share_that_does_not_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, hung: threading.Event
+) -> None:
+    really = os.scandir
+    monkeypatch.setattr(watched_folder, "LIST_S", 0.2)
+    monkeypatch.setattr(threads, "CLOSE_S", 0.1)
+    monkeypatch.setattr(os, "scandir", lambda path: hung.wait(60) and really(path))
+    assert "has not answered for 0.2 s" in (await ended(settings(folder))).wrong
+    assert "still does not answer" in (await ended(settings(folder))).wrong
+    hung.set()
+    await until(lambda: not any(thread.name.startswith("folder") for thread in threading.enumerate()))
+    async with watching(settings(folder)) as heard:
+        await looks(heard, folder)
+
+
+@pytest.mark.parametrize("after", ["move", "delete"])
+async def test_what_cannot_be_put_away_is_a_fault_and_is_not_taken_over_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    really, refuse = Path.rename, True
+
+    def rename(self: Path, target: Any) -> Path:
+        if refuse and self.name == "S1.png":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    (folder / "S1.png").write_bytes(png(30, 40))
+    async with watching(settings(folder, after=after)) as heard:
+        await until(lambda: heard.faults == [True])
+        for _ in range(2):
+            await looks(heard, folder)
+        assert heard.files.count(png(30, 40)) == 1
+        refuse = False
+        await until(lambda: heard.faults == [True, False])
+        assert not (folder / "S1.png").exists()
+    [fault] = [r.body for r in heard.readings if isinstance(r.body, DeviceFault) and r.body.active]
+    assert "S1.png is in the ledger and cannot be" in fault.detail
+    assert "Read-only file system" in fault.detail
+
+
+async def test_what_cannot_be_remembered_is_a_fault(folder: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "memory" / "taken"
+    memory.parent.mkdir()
+    async with watching(settings(folder, after="remember", memory=memory)) as heard:
+        memory.rename(tmp_path / "moved")
+        memory.mkdir()
+        (folder / "S1.png").write_bytes(png(30, 40))
+        await until(lambda: heard.faults == [True])
+        memory.rmdir()
+        await until(lambda: heard.faults == [True, False])
+        await looks(heard, folder)
+    assert heard.files.count(png(30, 40)) == 1
+    assert b"S1.png" in memory.read_bytes()
+
+
+def test_what_a_kill_left_half_deleted_is_removed(folder: Path) -> None:
+    (folder / ".edge-agent-deleted-77").touch()
+    FolderFiles(folder, "delete", folder / "done", None, None).prepare()
+    assert not list(folder.iterdir())
+
+
+def test_the_memory_does_not_grow_for_ever(tmp_path: Path) -> None:
+    from edge_agent.devices.sources.folder_memory import SPARE_LINES, FolderMemory
+
+    memory = FolderMemory(tmp_path / "taken")
+    for number in range(0, SPARE_LINES + 2, 2):
+        memory.add([(Entry(f"{number + i}", 1, 2, 3), "aa") for i in range(2)])
+    memory.keep_only({"7"})
+    assert len((tmp_path / "taken").read_text().splitlines()) == 1
+    again = FolderMemory(tmp_path / "taken")
+    assert again.knows(Entry("7", 1, 2, 99))
+    assert not again.knows(Entry("7", 1, 3, 3))
+    assert not again.knows(Entry("8", 1, 2, 3))
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_places_are_beside_the_settings_file(tmp_path: Path) -> None:
+    given = Settings.model_validate({"directory": "scans", "done_directory": "/away"}, context={"folder": tmp_path})
+    assert given.directory == tmp_path / "scans"
+    assert given.done == Path("/away")
+    assert Settings(directory=Path("scans")).done == Path("scans/done")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name_pattern": "("}, "no regular expression"),
+        ({"name_pattern": r"\d+"}, "its groups must be"),
+        ({"name_pattern": r"(?P<lane>\d+)"}, "its groups must be"),
+        ({"after": "remember"}, "`memory` belongs to"),
+        ({"memory": "x"}, "`memory` belongs to"),
+        ({"after": "delete", "done_directory": "x"}, "`done_directory` belongs to"),
+        ({"done_suffix": "done/x"}, "is no suffix"),
+        ({"formats": {"uff": "uff"}}, "is no extension"),
+        ({"patterns": []}, "at least 1"),
+        ({"directory": None}, "path"),
+    ],
+)
+def test_settings_that_cannot_be_meant(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings.model_validate({"directory": "scans", **changes})
