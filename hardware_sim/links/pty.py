@@ -53,6 +53,11 @@ class PtyLink:
 
     def _plug(self) -> None:
         self._master, slave = os.openpty()
+        if os.ttyname(slave) == self._name:  # as with a real plug, a reader finds that its name leads elsewhere now
+            another = os.openpty()
+            os.close(slave)
+            os.close(self._master)
+            self._master, slave = another
         try:
             tty.setraw(slave)
             self._name = os.ttyname(slave)
