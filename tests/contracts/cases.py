@@ -50,17 +50,15 @@ def _scanner(settings: barcode_scanner.Settings, end: bytes) -> Case:
     text = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=24)
     seal = st.from_regex(r"[A-Z]{2,4}[0-9]{4,8}", fullmatch=True)
     long = st.integers(limit - 4, limit + 4).map(lambda length: "7" * length)
-    aim = st.sampled_from(["", "]C0", "]A0", "]E0", "]Q3", "]X9", "]"])
+    aim = st.sampled_from(["", "]C0", "]A0", "]E0", "]Q3", "]X9", "]", "]C121", "]d200106141411234567897"])
+    prefixes = settings.prefixes or ("",)
+    begin = st.builds(str.__add__, st.sampled_from(["", *prefixes]), aim)
+    merged = st.lists(st.builds(str.__add__, begin, seal | text), min_size=1, max_size=3).map("".join)
     return Case(
         "barcode_scanner",
         settings,
-        st.builds(
-            lambda prefix, start, data: f"{prefix}{start}{data}".encode() + end,
-            st.sampled_from(["", settings.prefix]),
-            aim,
-            seal | text | long,
-        ),
-        f"{settings.prefix}]C0HQ0012345".encode() + end,
+        (merged | st.builds(str.__add__, begin, seal | long)).map(lambda labels: labels.encode() + end),
+        f"{prefixes[0]}]C0HQ0012345".encode() + end,
         end,
     )
 
@@ -122,6 +120,7 @@ CASES = (
     _scanner(barcode_scanner.Settings(suffix="cr"), b"\r"),
     _scanner(barcode_scanner.Settings(suffix="lf", prefix="\x02"), b"\n"),
     _scanner(barcode_scanner.Settings(suffix="crlf", prefix="S:"), b"\r\n"),
+    _scanner(barcode_scanner.Settings(suffix="etx", prefix=("\x02", "S:"), seal_identifier="21"), b"\x03"),
     _uhf_reader(uhfreader18.Settings(), "13000103010c0000000000000000000003133f39"),
     _uhf_reader(
         uhfreader18.Settings(
