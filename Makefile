@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DATA   ?= ../shared/data
+FUZZ_SECONDS ?= 60
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check bench proofs requirements system-packages clean
+.PHONY: help demo test check format proto proto-check bench fuzz proofs requirements system-packages clean
 
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
@@ -50,6 +51,9 @@ proto-check: $(VENV)/dev.stamp
 
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m proof
+
+fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for each
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 	$(BIN)/python -m benchmarks.pipeline
