@@ -113,15 +113,16 @@ async def test_a_vehicle_with_a_source_drives_through() -> None:
     ("rubbish", "why"),
     [
         (b"\0" * 5, "no Modbus answer"),  # too short for a header
-        (b"\0\1\0\0\0\3\3\x04\0", "no Modbus answer"),  # another function
-        (b"\0\1\0\0\0\x2d\3\3\x2b" + bytes(42), "no Modbus answer"),  # one length says 42, the other 43
-        (b"\0\1\0\0\0\x2d\3\3\x2a" + bytes(41), "no Modbus answer"),  # a byte is missing
+        (b"\0\0\0\0\0\3\3\x04\0", "no Modbus answer"),  # another function
+        (b"\0\0\0\0\0\x2d\3\3\x2b" + bytes(42), "no Modbus answer"),  # one length says 42, the other 43
+        (b"\0\0\0\0\0\x2d\3\3\x2a" + bytes(41), "no Modbus answer"),  # a byte is missing
         (b"\0\0\0\0\0\x2b\3\3\x28" + bytes(40), "20 registers where there are 21"),
         (b"\0\0\0\0\0\x2d\3\3\x2a" + b"\xff" * 42, "a gamma background of nan"),
         (b"\0\0\0\0\0\3\3\x83\2", "refused with Modbus exception 2"),
         (b"\0\0\0\0\0\2\3\x83", "no Modbus answer"),  # an exception without its code
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no Modbus answer"),
     ],
+    ids=lambda value: value[:12].hex() if isinstance(value, bytes) else "",
 )
 async def test_a_wrong_answer_is_kept_and_the_next_one_read(
     rubbish: bytes, why: str, caplog: pytest.LogCaptureFixture
