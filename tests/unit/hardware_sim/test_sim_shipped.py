@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hardware_sim.devices.catalogue import DEVICES, SERVICES
+from hardware_sim.player import Said
 from hardware_sim.run import build_players
 from hardware_sim.scenario import load_scenario, scenario_schema
 from hardware_sim.shipped import shipped, titles
@@ -163,3 +164,25 @@ def test_trucks_come_all_through_the_hours_in_which_the_link_is_down() -> None:
     inside = [p for p in lane.passages if 600 < p.enters < 11400]
     assert len(inside) > 25
     assert lane.passages[-1].enters > 11700  # and after it
+
+
+def two_trucks(seed: int) -> list[Said]:
+    scenario = load_scenario("all-devices")
+    lane = scenario.lanes["1"]
+    traffic = lane.traffic.model_copy(update={"trucks": lane.traffic.trucks[2:]})  # the source, and two containers
+    scenario = scenario.model_copy(update={"lanes": {"1": lane.model_copy(update={"traffic": traffic})}})
+    return Played(build_players(scenario, seed)["1"]).said
+
+
+def test_the_same_seed_gives_the_same_bytes_of_every_device_and_another_one_others() -> None:
+    one, again, other = two_trucks(5), two_trucks(5), two_trucks(6)
+    assert [(s.at, s.device) for s in one] == [(s.at, s.device) for s in again]
+    speaking = {s.device for s in one}
+    settings = load_scenario("all-devices").lanes["1"].devices
+    # Scales that answer, and readers that are polled, say nothing by themselves; barriers only move lines.
+    polled = {"nci_scp01", "mt_sics", "uhfreader18", "uhfreader288", "modem_lines"}
+    assert speaking == {name for name, device in settings.items() if device.kind not in polled}
+    for device in speaking:
+        streams = [[(s.at, s.data) for s in run if s.device == device] for run in (one, again, other)]
+        assert streams[0] == streams[1], device
+        assert streams[0] != streams[2], device
