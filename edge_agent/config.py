@@ -111,6 +111,8 @@ class LaneConfig(_Section):
     expects: list[Expected] = [Expected.PLATE]
     settle_s: float = Field(default=3.0, gt=0, le=600)
     longest_s: float = Field(default=600.0, gt=0, le=86_400)
+    # How long after a vehicle a scanner may still send its scan of it.
+    scan_delay_s: float = Field(default=120.0, gt=0, le=86_400)
     devices: list[DeviceConfig] = []
     cameras: list[CameraConfig] = []
 
@@ -213,7 +215,7 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
         for camera in lane.cameras
     )
-    rules = LaneRules(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s)
+    rules = LaneRules(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s)
     providers = (
         *(Provider(d.config.id, d.driver.gives, silent_is_down=d.silent_is_down) for d in devices),
         *(Provider(camera.id, _ROLES[camera.role], silent_is_down=True) for camera in cameras),
@@ -274,7 +276,9 @@ def _settings_mistakes(place: Place, driver: AnyDriver, settings: object) -> Ite
         driver.settings.model_validate(settings)
     except ValidationError as error:
         for e in error.errors(include_url=False, include_input=False):
-            yield Mistake((*place, *e["loc"]), e["msg"], f"see docs/devices/{driver.name}.md")
+            yield Mistake(
+                (*place, *e["loc"]), e["msg"].removeprefix("Value error, "), f"see docs/devices/{driver.name}.md"
+            )
 
 
 def _identity_mistakes(identity: dict[str, object], folder: Path) -> Iterator[Mistake]:

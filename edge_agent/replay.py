@@ -67,7 +67,11 @@ def _printed(raw: str) -> str:
 
 def _settings(chosen: Driver, form: str | None) -> BaseModel:
     if form is None:
-        return chosen.settings()
+        try:
+            return chosen.settings()
+        except ValidationError as error:
+            wrong = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise SettingsInvalid(f"{chosen.name}: {wrong}", f"see docs/devices/{chosen.name}.md") from None
     if "format" not in chosen.settings.model_fields:
         raise SettingsInvalid(f"{chosen.name} knows one form of recording only", "leave --format out")
     try:
