@@ -7,7 +7,8 @@ answered for `forget_s` is new again.
 A seal is a tag whose EPC begins as `seals` says. Gen2 (ISO/IEC 18000-63) knows no tamper bit, so where a seal says that
 it was opened is a setting: bank, word and bit. `SealState` is told when a seal is first seen and when what it says
 changes. Memory is counted in words of 16 bits from the bank's beginning; bank `epc` begins with the CRC (word 0) and
-the protocol control word (word 1), the EPC follows from word 2. Bit 0 is a word's most significant, as in Gen2.
+the protocol control word (word 1), the EPC follows from word 2. Bit 0 is a word's lowest (Gen2's own bit addresses
+count from the highest: there it is bit 15 of the word).
 """
 
 import string
@@ -86,7 +87,7 @@ class Number(Place):
         """The number; '' if none is written there."""
         if self.form == "hex":
             return data.hex().upper() if any(data) else ""
-        return as_text(data).strip()
+        return as_text(data).lstrip()
 
 
 class Tamper(_Settings):
@@ -94,7 +95,7 @@ class Tamper(_Settings):
 
     bank: Literal["epc", "tid", "user"]
     word: int = Field(ge=0, le=255)
-    bit: int = Field(ge=0, le=15, description="0 is the word's most significant bit")
+    bit: int = Field(ge=0, le=15, description="0 is the word's lowest bit")
     broken: Literal[0, 1] = Field(default=1, description="the bit's value in a seal that was opened")
 
     @property
@@ -102,7 +103,7 @@ class Tamper(_Settings):
         return Place(bank=self.bank, word=self.word)
 
     def is_broken(self, word: bytes) -> bool:
-        return (int.from_bytes(word, "big") >> (15 - self.bit)) & 1 == self.broken
+        return (int.from_bytes(word, "big") >> self.bit) & 1 == self.broken
 
 
 class Which(_Settings):
@@ -303,9 +304,9 @@ class TagWatch:
 
 
 def as_text(data: bytes) -> str:
-    """Printable ASCII, without the zeros that fill it up; '' if it is anything else."""
+    """Printable ASCII, without the zeros or blanks that fill it up; '' if it is anything else."""
     filled = data.rstrip(b"\0")
-    return filled.decode() if filled and _PRINTABLE.issuperset(filled) else ""
+    return filled.decode().rstrip() if _PRINTABLE.issuperset(filled) else ""
 
 
 def access_plan(rules: TagRules) -> list[tuple[str, tuple[Place, ...]]]:

@@ -114,7 +114,7 @@ async def test_only_the_antennas_asked_for() -> None:
 SEALS = {
     "text_prefix": "SEAL",
     "number": {"bank": "user", "word": 4, "words": 4},
-    "tamper": {"bank": "user", "word": 0, "bit": 0},
+    "tamper": {"bank": "user", "word": 0, "bit": 15},
 }
 
 
@@ -465,7 +465,7 @@ RESULTS = [
     ids=["report", "memory", "exception", "overflow", "warning", "stranger", "nested", "torn parameter"],
 )
 async def test_what_a_reader_says(said: bytes, bodies: list[Body]) -> None:
-    seals = {"epc_prefix": "", "tamper": {"bank": "user", "word": 0, "bit": 0}}
+    seals = {"epc_prefix": "", "tamper": {"bank": "user", "word": 0, "bit": 15}}
     mark = notification(reader_exception_event=params.ReaderExceptionEvent(message="the mark"))
     async with scripted(greeting(), said + mark) as port, hearing(port, seals=seals) as heard:
         await until(lambda: Opaque("reader_exception", ("the mark",)) in heard.bodies, "the mark after it")

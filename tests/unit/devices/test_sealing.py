@@ -102,6 +102,8 @@ def test_few_tags_and_antennas_are_remembered() -> None:
     [
         (b"ANAM", "ANAM"),
         (b"ANAM\0\0", "ANAM"),
+        (b"ANAM  ", "ANAM"),
+        (b"    ", ""),
         (b"\0ANAM", ""),
         (b"\x7f", ""),
         (b"A\n", ""),
@@ -176,11 +178,11 @@ def test_a_seal_without_text_is_known_by_its_hex() -> None:
     ("word", "broken", "condition"),
     [
         ("0000", 1, SealCondition.PRESENT),
-        ("1000", 1, SealCondition.BROKEN),  # bit 3, counted from the most significant
-        ("EFFF", 1, SealCondition.PRESENT),
-        ("0008", 1, SealCondition.PRESENT),  # bit 3 counted from the wrong end
+        ("0008", 1, SealCondition.BROKEN),  # bit 3, counted from the lowest
+        ("FFF7", 1, SealCondition.PRESENT),
+        ("1000", 1, SealCondition.PRESENT),  # bit 3 counted from the wrong end
         ("0000", 0, SealCondition.BROKEN),
-        ("1000", 0, SealCondition.PRESENT),
+        ("0008", 0, SealCondition.PRESENT),
     ],
 )
 def test_the_tamper_bit(word: str, broken: int, condition: SealCondition) -> None:
@@ -196,7 +198,7 @@ def test_nothing_is_said_of_a_seal_whose_tamper_bit_is_not_known() -> None:
 
 def test_a_seal_opened_before_the_reader_is_told() -> None:
     tags = watch(seals=TAMPERED)
-    told = [state(tags, SEAL, {USER0: b"\x10\0" if 3 <= second < 6 else b"\0\0"}, float(second)) for second in range(9)]
+    told = [state(tags, SEAL, {USER0: b"\0\x08" if 3 <= second < 6 else b"\0\0"}, float(second)) for second in range(9)]
     assert [(second, said.condition) for second, said in enumerate(told) if said] == [
         (0, SealCondition.PRESENT),
         (3, SealCondition.BROKEN),
@@ -246,7 +248,7 @@ def test_the_number_in_two_places(number: bytes, again: bytes, said: SealState) 
 
 
 def test_broken_weighs_more_than_another_number() -> None:
-    rules = NUMBERED | {"tamper": {"bank": "user", "word": 0, "bit": 0}}
+    rules = NUMBERED | {"tamper": {"bank": "user", "word": 0, "bit": 15}}
     said = state(watch(seals=rules), SEAL, {NUMBER: b"HQ001234", AGAIN: b"HQ001235", USER0: b"\x80\0"})
     assert said == SealState("HQ001234", SealCondition.BROKEN, "tid words 8 to 11 holds 'HQ001235'")
 
@@ -271,7 +273,7 @@ def test_what_the_epc_holds_is_not_read_again() -> None:
     rules = {
         "epc_prefix": "E2",
         "number": {"bank": "epc", "word": 4, "words": 3},
-        "tamper": {"bank": "epc", "word": 7, "bit": 15},
+        "tamper": {"bank": "epc", "word": 7, "bit": 0},
     }
     tags = watch(seals=rules)
     epc = bytes.fromhex("E2000000") + b"HQ0012" + b"\0\1"

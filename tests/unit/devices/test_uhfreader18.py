@@ -339,7 +339,7 @@ def test_a_reader_in_realtime_mode() -> None:
     assert polled(model=288).hears(answer(0xEE, 0x55)) == [Opaque("unasked", ("0xee", "status 0x55", ""))]
 
 
-SEALS = {"text_prefix": "SEAL", "tamper": {"bank": "user", "word": 3, "bit": 0}}
+SEALS = {"text_prefix": "SEAL", "tamper": {"bank": "user", "word": 3, "bit": 15}}
 READ_SEAL = frame(0, 0x02, b"\x06" + SEAL + bytes.fromhex("03 03 01 00000000"))
 
 
