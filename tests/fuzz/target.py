@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import atheris
 
-with atheris.instrument_imports(include=["edge_agent.devices", "llrpkit.protocol"]):
+with atheris.instrument_imports(include=["edge_agent", "llrpkit"]):
+    import tests.fuzz.source_parsers  # noqa: F401 - so that what it imports is instrumented too
     from tests.fuzz.parsers import Parser, parsers
 
 

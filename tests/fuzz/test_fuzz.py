@@ -54,3 +54,4 @@ def test_every_parser_for_some_seconds(name: str, tmp_path: Path) -> None:
     found = fuzz(name, parser.seeds(), parser.longest, tmp_path, SEED, "-max_total_time=3")
     assert found.fault == ""
     assert found.executed > len(parser.seeds())
+    assert found.covered > 10, "the parser is not instrumented"
