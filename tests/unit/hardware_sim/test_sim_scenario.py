@@ -27,7 +27,7 @@ def test_shipped_scenarios_are_sound() -> None:
 
 
 def test_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(SettingsInvalid, match=r"(?s)no shipped scenario 'rush'.*demo, quiet, source"):
+    with pytest.raises(SettingsInvalid, match=r"(?s)no shipped scenario 'rush'.*demo, .*quiet, .*rush-hour, source"):
         load_scenario("rush")
 
 
@@ -98,14 +98,16 @@ def test_scanner_is_programmed_by_the_scenario(tmp_path: Path) -> None:
 
 def test_the_documents_example_is_a_sound_scenario(tmp_path: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "simulator.md"
-    example = page.read_text().split("```yaml\n")[1].split("```")[0]
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if block.startswith("title: Two trucks")]
     path = tmp_path / "example.yaml"
     path.write_text(example)
     scenario = load_scenario(str(path))
     assert scenario.build_lanes(1)["1"].trucks[1].container_code == "CSQU3054383"
     keys = {key for model in _models(scenario) for key in type(model).model_fields}
     shown = {line.split(":")[0].strip(" -#{") for line in example.replace("{", "\n").replace(", ", "\n").splitlines()}
-    described = {word for quoted in re.findall(r"`([^`]+)`", page.read_text()) for word in re.findall(r"\w+", quoted)}
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    described = {word for quoted in re.findall(r"`([^`]+)`", prose) for word in re.findall(r"\w+", quoted)}
     assert keys - shown - described == set()
 
 

@@ -1,6 +1,10 @@
 """Time that passes only while everybody waits, and a port in this process on it."""
 
 import asyncio
+import re
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Coroutine
@@ -181,3 +185,13 @@ def test_two_lanes_in_memory_say_what_their_players_say(tmp_path: Path) -> None:
     ]
     assert len({r["plate"] for r in records}) == 12  # each lane has trucks of its own
     assert len((tmp_path / "truth.jsonl").read_text().splitlines()) == 12
+
+
+def test_the_documents_example_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "SteppedLoop" in block]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(example)], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("'id': '1-000") == 3
