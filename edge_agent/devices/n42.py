@@ -19,9 +19,9 @@ from edge_agent.domain.observation import Nuclide, SpectroscopicMeasurement
 NAMESPACE = "http://physics.nist.gov/N42/2011/N42"
 INSTALL = "reading N42 documents needs SandiaSpecUtils: pip install 'edge-agent[n42]'"
 
-# A vehicle of two minutes, ten samples a second on eight detectors, has some 100,000 elements. A node takes SpecUtils
-# some 100 bytes, and each level of nesting a frame of its stack.
-MAX_NODES = 400_000
+# Elements and attributes. A vehicle of two minutes, ten samples a second on eight detectors, has some 80,000. A node takes
+# SpecUtils some 100 bytes, and each level of nesting a frame of its stack.
+MAX_NODES = 200_000
 MAX_DEPTH = 32
 # SpecUtils compares every measurement with others; the time that this takes must stay bounded.
 MAX_MEASUREMENTS = 20_000
@@ -161,14 +161,15 @@ class _Screen:
                 self.found.failed |= text.lower() in ("failure", "aborted")
             case ("RadMeasurement", "MeasurementClassCode" | "StartDateTime") | (
                 "RadAlarm",
-                "RadAlarmCategoryCode" | "RadAlarmDescription" | "RadAlarmDateTime",
+                "RadAlarmCategoryCode" | "RadAlarmDescription" | "RadAlarmDateTime" | "RadAlarmActiveIndicator",
             ):
                 self._fields[tag] = text
             case (_, "RadMeasurement"):
                 if self._fields.get("MeasurementClassCode") not in ("Background", "Calibration", "IntrinsicActivity"):
                     self.found.started = self.found.started or self._fields.get("StartDateTime", "")
             case ("AnalysisResults", "RadAlarm"):
-                if len(self.found.alarms) < MAX_ALARMS:
+                is_over = self._fields.get("RadAlarmActiveIndicator") in ("false", "0")
+                if len(self.found.alarms) < MAX_ALARMS and not is_over:
                     fields = (f"RadAlarm{name}" for name in ("CategoryCode", "Description", "DateTime"))
                     self.found.alarms.append(Alarm(*(self._fields.get(name, "") for name in fields)))
             case (_, "AnalysisResults"):

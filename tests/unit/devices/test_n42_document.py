@@ -17,6 +17,7 @@ from tests.unit.devices.n42_documents import (
     words,
 )
 
+ACTIVE = "<RadAlarmActiveIndicator>{}</RadAlarmActiveIndicator></RadAlarm>"
 EACH = sum(range(8))  # gamma counts of a slice and detector
 
 
@@ -88,6 +89,8 @@ def test_what_the_document_does_not_say_is_none() -> None:
         (analysis(alarm("Isotope")), True, False),
         (analysis(alarm("Other")), None, None),  # it alarmed, and does not say on what
         (analysis(alarm("Gamma"), alarm("Other")), True, None),
+        (analysis(alarm("Gamma").replace("</RadAlarm>", ACTIVE.format("true"))), True, False),
+        (analysis(alarm("Gamma").replace("</RadAlarm>", ACTIVE.format("false"))), False, False),
     ],
 )
 def test_the_instruments_verdict(results: str, gamma: bool | None, neutron: bool | None) -> None:
@@ -160,7 +163,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a
         (b"<html/>", "of another kind: its root is html"),
         (document(), "finds no measurement"),
         (f"{ROOT}{'<a>' * 40}{'</a>' * 40}</RadInstrumentData>".encode(), "nested deeper than 32"),
-        (f"{ROOT}{'<a/>' * n42.MAX_NODES}</RadInstrumentData>".encode(), "more than 400000 elements"),
+        (f"{ROOT}{'<a/>' * n42.MAX_NODES}</RadInstrumentData>".encode(), "more than 200000 elements"),
         (f"{ROOT}{'<RadMeasurement/>' * 20_001}</RadInstrumentData>".encode(), "more than 20000 RadMeasurement"),
         (f"{ROOT}{'<RadDetectorInformation/>' * 257}</RadInstrumentData>".encode(), "more than 256 RadDetectorInfor"),
         (document(Slice(live="PT9000000000S", real="PT9000000000S")), "a measurement of"),
