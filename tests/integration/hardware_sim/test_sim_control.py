@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.cli import main
 from hardware_sim.control import Control
 from hardware_sim.run import PortSim
 from tests.integration.hardware_sim.sim import lane, running, until
@@ -202,15 +203,11 @@ def _references(value: Any) -> list[str]:
     return [r for v in value for r in _references(v)] if isinstance(value, list) else []
 
 
-async def _hardware_sim(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hardware_sim", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode(), err.decode()
+async def test_ctl_drives_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def _hardware_sim(*arguments: str) -> tuple[int, str, str]:
+        status = await asyncio.to_thread(main, list(arguments))
+        return status, *capsys.readouterr()
 
-
-async def test_ctl_drives_a_run(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hardware_sim", "run", "on-demand", "--out", str(out), "--json", "--control"),

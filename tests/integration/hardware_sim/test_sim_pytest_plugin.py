@@ -119,7 +119,7 @@ def theirs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 
 def run(theirs: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return theirs.run(
-        sys.executable, "-m", "pytest", "-p", "hardware_sim.pytest_plugin", "-W", "error", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", "-p", "hardware_sim.pytest_plugin", "-p", "no:cacheprovider",
         "-p", "no:asyncio", "--strict-markers", *arguments, timeout=180,
     )  # fmt: skip
 
@@ -132,15 +132,22 @@ def test_their_mistakes_are_found(theirs: pytest.Pytester) -> None:
     """A program that takes every line for an alarm fails, and so does one whose lane does not come up."""
     program = theirs.path / "program.py"
     program.write_text(program.read_text().replace('("GA", "NA")', '("GS", "NS")'))
-    run(theirs, "--sim-speed", "3", "-k", "test_an_alarm").assert_outcomes(failed=1)
     (theirs.path / "scripted.yaml").write_text("title: nothing\n")
-    result = run(theirs, "-k", "scenario_of_ones_own")
-    result.assert_outcomes(errors=1)
+    result = run(theirs, "--sim-speed", "3", "-k", "test_an_alarm or scenario_of_ones_own")
+    result.assert_outcomes(failed=1, errors=1)
     assert "lanes: this setting is missing" in result.stdout.str()
 
 
-def test_a_scenario_by_option_and_by_ini(theirs: pytest.Pytester) -> None:
-    theirs.makepyfile(test_other="def test_it(lane):\n    assert lane.scenario.title == 'Two trucks'\n")
-    run(theirs, "--sim-scenario", "scripted.yaml", "test_other.py").assert_outcomes(passed=1)
-    theirs.makeini("[pytest]\nhardware_sim_scenario = scripted.yaml\n")
-    run(theirs, "test_other.py").assert_outcomes(passed=1)
+def test_a_scenario_by_ini_and_over_it_by_option(theirs: pytest.Pytester) -> None:
+    theirs.makepyfile(
+        test_other="""
+        import pytest
+        def test_it(lane):
+            assert lane.scenario.title == "Two trucks"
+        @pytest.mark.lane("quiet")
+        def test_its_own(lane):
+            assert lane.scenario.title != "Two trucks"
+        """
+    )
+    theirs.makeini("[pytest]\nhardware_sim_scenario = source\n")
+    run(theirs, "--sim-scenario", "scripted.yaml", "test_other.py").assert_outcomes(passed=2)
