@@ -59,7 +59,7 @@ def _sampled(levels: list[int], baudrate: int, heard: SerialFormat) -> list[int]
             continue
         values.append(sum(level(1.5 + i) << i for i in range(heard.bytesize)))
         last = 1.5 + heard.bytesize + (heard.parity != "N")
-        at = int(edge + last * bit)
+        at = max(edge + 1, int(edge + last * bit))  # after a break the line must rest before it can fall again
     return values
 
 
