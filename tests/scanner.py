@@ -1,5 +1,7 @@
 """What a scanner sends: pictures, DICOS data sets, and the sending of them by libraries that are not ours."""
 
+import socket
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -10,10 +12,22 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE
+from pynetdicom.transport import AssociationSocket
 
 TOKEN = "f3b1c8de9a7744c0a1d2"
 DICOS_DX = "1.2.840.10008.5.1.4.1.1.501.2.1"
 FRAMES = 0x00280008
+
+
+def _shut(self: AssociationSocket) -> None:
+    """pynetdicom 3.0.4 leaves a connection open that its peer has closed."""
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
 
 
 def scan_16_bit(height: int, width: int, low: int = 2000, high: int = 3000) -> NDArray[np.uint16]:

@@ -111,7 +111,12 @@ class DicomServer:
                 bounds.ae_title,
                 entity.supported_contexts,
                 ssl_context=self._context,
-                evt_handlers=[(evt.EVT_C_STORE, self._on_store), (evt.EVT_CONN_CLOSE, _on_close)],
+                evt_handlers=[
+                    (evt.EVT_C_STORE, self._on_store),
+                    (evt.EVT_CONN_CLOSE, _on_close),
+                    (evt.EVT_FSM_TRANSITION, _on_transition),
+                    (evt.EVT_REJECTED, _on_rejected),
+                ],
                 request_handler=_Handler,
             )
         except (OSError, socket.gaierror) as error:
@@ -216,6 +221,13 @@ class _Socket(AssociationSocket):
         connection.settimeout(STEP_S)
         return received
 
+    def _shutdown_socket(self) -> None:
+        """The library's leaves a connection open that its peer has closed."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
 
 class _Handler(RequestHandler):
     """Sets an association up, in a thread of its own: TLS first, if there is any."""
@@ -303,6 +315,23 @@ def _on_close(event: Event) -> None:
         _wake(event.assoc)
 
 
+def _on_transition(event: Event) -> None:
+    """A peer that was told of an abort (PS3.8 9.2.3, AA-1, AA-7, AA-8) is not listened to any more."""
+    if event.action in ("AA-1", "AA-7", "AA-8") and event.assoc.dul.socket and event.assoc.dul.socket.socket:
+        with suppress(OSError):
+            event.assoc.dul.socket.socket.shutdown(socket.SHUT_RD)
+
+
+def _on_rejected(event: Event) -> None:
+    peer, called = event.assoc.requestor, getattr(event.assoc.requestor.primitive, "called_ae_title", "")
+    log.warning(
+        "%r at %s asked for %r and was refused: check `calling_ae_titles`, `ae_title` and `max_associations`",
+        peer.ae_title,
+        peer.address_info.address if peer.address_info else "",
+        called,
+    )
+
+
 def _wake(association: Association) -> None:
     """Its thread waits for a primitive; None says that none came."""
     association.dul.to_user_queue.put(None)
@@ -312,5 +341,6 @@ def _alive(association: Association) -> bool:
     return association.is_alive() or association.dul.is_alive()
 
 
-# Its own log of every message would fill the booth's.
+# Its own log tells every message, and every error of a peer with a traceback: what matters is told here.
 _config.LOG_HANDLER_LEVEL = "none"
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
