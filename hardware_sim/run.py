@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from edge_agent.domain.clock import Clock
+from hardware_sim.cameras.frames import Frames
 from hardware_sim.cameras.photos import PhotoView, find_photos
+from hardware_sim.cameras.rtsp import RtspCamera
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
 from hardware_sim.cameras.serve import Camera
 from hardware_sim.clock import WorldClock
@@ -42,7 +44,7 @@ class LaneRun:
     player: Player
     devices: dict[str, Device]
     services: dict[str, Service]
-    cameras: dict[str, Camera] = field(default_factory=dict)
+    cameras: dict[str, Camera | RtspCamera] = field(default_factory=dict)
     photo_views: dict[str, PhotoView] = field(default_factory=dict)
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -117,7 +119,9 @@ class PortSim:
                 self.links[name] = self._build_links(run, device)
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
-                run.cameras[name] = Camera(name, settings, view, noise(), self.clock.monotonic)
+                frames = Frames(view, noise(), settings.quality)
+                served = RtspCamera if settings.protocol == "rtsp" else Camera
+                run.cameras[name] = served(name, settings, frames, self.clock.monotonic)
 
     def _runs_faults(self, scenario: Scenario) -> None:
         self.faults = FaultRun(self.seed, scenario.fault_targets, self.clock, self.out / "faults.jsonl", scenario.port)
@@ -317,8 +321,8 @@ class PortSim:
         self.begin()
 
     async def _play(self, run: LaneRun) -> None:
-        async def wait(seconds: float | None) -> None:
-            await self.clock.wait(seconds, run.nudged)
+        async def wait(seconds: float | None) -> bool:
+            return await self.clock.wait(seconds, run.nudged)
 
         await play(run.player, self.clock, lambda what: self._happened(run, what), wait)
 

@@ -20,7 +20,8 @@ from hardware_sim.world.settings import DriveSettings, TrafficSettings, build_la
 
 
 class CameraSettings(SimSettings):
-    """An MJPEG camera over HTTP that shows rendered trucks, or photos from a folder."""
+    """A camera that shows rendered trucks, or photos from a folder: MJPEG over HTTP, or RTSP where Debian's GStreamer
+    is installed."""
 
     view: Literal["plate", "container"]
     host: str = "127.0.0.1"
@@ -28,6 +29,8 @@ class CameraSettings(SimSettings):
     fps: Annotated[float, Field(ge=0.2, le=30)] = 6.0
     quality: Annotated[int, Field(ge=30, le=95)] = 80
     max_clients: Annotated[int, Field(ge=1, le=64)] = 8
+    protocol: Literal["mjpeg", "rtsp"] = "mjpeg"
+    codec: Literal["h264", "mjpeg"] = Field(default="h264", description="of an RTSP stream")
     photos: str | None = None
 
 

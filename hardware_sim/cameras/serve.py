@@ -6,18 +6,14 @@ misses frames; it never holds up the others.
 
 import asyncio
 from collections.abc import Callable
-from io import BytesIO
 from typing import Protocol
 
 from aiohttp import web
-from PIL import Image
 
 from edge_agent.domain.errors import SettingsInvalid
-from hardware_sim.cameras.scene import Noise, View
+from hardware_sim.cameras.frames import Frames
 
 _BOUNDARY = "frame"
-# Variants of the empty lane that are kept as JPEG; as many as there are noise images, so that neighbours differ.
-_EMPTY_KEPT = 6
 # A client that takes nothing for so long is gone.
 _SEND_TIMEOUT_S = 10.0
 _PAGE = """<!doctype html><html lang="en"><title>{name}</title><body style="margin:0;background:#111">
@@ -34,8 +30,6 @@ class CameraSettings(Protocol):
     @property
     def fps(self) -> float: ...
     @property
-    def quality(self) -> int: ...
-    @property
     def max_clients(self) -> int: ...
 
 
@@ -44,19 +38,15 @@ class Camera:
 
     kind = "mjpeg_camera"
 
-    def __init__(self, name: str, settings: CameraSettings, view: View, noise: Noise, now: Callable[[], float]) -> None:
+    def __init__(self, name: str, settings: CameraSettings, frames: Frames, now: Callable[[], float]) -> None:
         self.name = name
-        self.frames_drawn = 0
+        self.frames = frames
         self._settings = settings
-        self._view = view
-        self._noise = noise
         self._now = now
         self._port = settings.port
         self._runner: web.AppRunner | None = None
         self._clients: set[asyncio.Queue[bytes]] = set()
         self._wanted = asyncio.Event()
-        self._number = 0
-        self._empty_kept: dict[tuple[bool, int], bytes] = {}
 
     @property
     def url(self) -> str:
@@ -99,33 +89,13 @@ class Camera:
                 self._wanted.clear()
                 await self._wanted.wait()
                 due = self._now()
-            frame = await asyncio.to_thread(self.frame, self._now())
+            frame = await asyncio.to_thread(self.frames.at, self._now())
             for client in self._clients:
                 if client.full():
                     client.get_nowait()  # newest wins
                 client.put_nowait(frame)
             due = max(due + every, self._now())  # behind its time, a camera drops frames and does not hurry
             await asyncio.sleep(max(0.0, due - self._now()))
-
-    def frame(self, at: float) -> bytes:
-        """The JPEG at `at`. No two are the same bytes: a real camera's never are."""
-        self._number += 1
-        drawn = self._view.draw(at)
-        night = self._view.night(at)
-        if drawn is None:
-            variant = (night, self._number % _EMPTY_KEPT)
-            if variant not in self._empty_kept:
-                self._empty_kept[variant] = self._encode(
-                    self._noise.add(self._view.empty(at), self._number, night=night)
-                )
-            return _numbered(self._empty_kept[variant], self._number)
-        self.frames_drawn += 1
-        return _numbered(self._encode(self._noise.add(drawn, self._number, night=night)), self._number)
-
-    def _encode(self, image: Image.Image) -> bytes:
-        buffer = BytesIO()
-        image.save(buffer, "JPEG", quality=self._settings.quality)
-        return buffer.getvalue()
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         if len(self._clients) >= self._settings.max_clients:
@@ -149,14 +119,8 @@ class Camera:
             self._clients.discard(frames)
 
     async def _snapshot(self, _: web.Request) -> web.Response:
-        frame = await asyncio.to_thread(self.frame, self._now())
+        frame = await asyncio.to_thread(self.frames.at, self._now())
         return web.Response(body=frame, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     async def _page(self, _: web.Request) -> web.Response:
         return web.Response(text=_PAGE.format(name=self.name), content_type="text/html")
-
-
-def _numbered(jpeg: bytes, number: int) -> bytes:
-    """The JPEG with its number in a comment segment (ITU-T T.81, B.2.4.5) right after the start of image."""
-    comment = f"frame {number}".encode()
-    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageStat
 
+from hardware_sim.cameras.frames import Frames
 from hardware_sim.cameras.front import PX_PER_M, draw_front
 from hardware_sim.cameras.lettering import PLATE_M, draw_plate, lettering
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView
-from hardware_sim.cameras.serve import Camera
 from hardware_sim.cameras.side import draw_side
-from hardware_sim.scenario import CameraSettings, load_scenario
+from hardware_sim.scenario import load_scenario
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.plates import REGIONS, Plate
@@ -122,10 +122,10 @@ def test_lettering_has_the_stated_height() -> None:
 
 
 def test_camera_frames_differ_in_bytes_and_decode(lane: Lane) -> None:
-    camera = Camera("cam", CameraSettings(view="plate"), PlateView(lane), Noise(1), lambda: 0.0)
+    camera = Frames(PlateView(lane), Noise(1), 80)
     for at in (lane.passages[0].arrives - 1, lane.passages[0].enters + 1.5):
-        frames = [camera.frame(at) for _ in range(8)]
+        frames = [camera.at(at) for _ in range(8)]
         assert len(set(frames)) == 8
         for a, b in pairwise(frames):
             assert difference(Image.open(BytesIO(a)), Image.open(BytesIO(b))) > 0.5
-    assert camera.frames_drawn == 8
+    assert camera.drawn == 8
