@@ -46,7 +46,7 @@ class Framer:
                 continue
             found = self._buffer.find(self._start, self._between + 1)
             self._between = found if found >= 0 else len(self._buffer)
-            while self._between >= self._longest:
+            if self._between >= self._longest:
                 yield self._take(self._longest), False
 
     def next_wake(self) -> float | None:
@@ -60,7 +60,7 @@ class Framer:
     def _take(self, length: int) -> bytes:
         piece = bytes(self._buffer[:length])
         del self._buffer[:length]
-        self._between = max(0, self._between - length)
+        self._between = 0
         return piece
 
 

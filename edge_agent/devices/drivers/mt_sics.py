@@ -120,7 +120,7 @@ class MtSics:
         """By a weight, or a refusal of one."""
         if self._asked == "SIR":
             self._ask_at = self._framer.when + self._settings.answer_timeout_s
-        elif self._waiting and self._asked == "SI":
+        elif self._asked == "SI":
             self._waiting = False
             self._ask_at = self._asked_at + self._settings.poll_interval_s
 
@@ -190,7 +190,7 @@ class MtSics:
         readings = [Reading(Opaque(command, (status, *fields)), self._framer.when, raw)]
         if self._to_ask:
             if command == self._asked:
-                readings += self._learnt(" ".join(fields) if status == "A" else "")
+                readings += self._learnt(" ".join(fields))
         elif command == "I4":  # it was switched on: it may be another one, and repeats nothing any more
             self._weigher.missed()
             self._to_ask.extend(IDENTITY if self._settings.identity else ())

@@ -112,9 +112,8 @@ class NciScp01:
         self._ask_at = now + self._settings.answer_timeout_s
 
     def _answered(self) -> None:
-        if self._waiting:
-            self._waiting = False
-            self._ask_at = self._asked_at + self._settings.poll_interval_s
+        self._waiting = False
+        self._ask_at = self._asked_at + self._settings.poll_interval_s
 
     def _between(self, piece: bytes) -> list[Reading]:
         return self._malformed(piece, why_not_a_frame(piece, _EXPECTED))

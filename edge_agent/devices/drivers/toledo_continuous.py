@@ -131,7 +131,7 @@ class ToledoContinuous:
             if raw[-1] & 0x7F != expected:
                 return self._malformed(raw, f"checksum {raw[-1]:02x}, {expected:02x} was expected: see `checksum`")
             self._checked = True
-        elif self._settings.checksum == "auto" and expected != STX:
+        elif self._settings.checksum == "auto":
             self._checked = False
         self._last_checksum = bytes([expected])
         return self._indicate(frame, raw)

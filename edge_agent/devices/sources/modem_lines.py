@@ -77,7 +77,7 @@ class Contacts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._settled: dict[Line, bool] = {}  # occupied or not
-        self._turning: dict[Line, tuple[bool, float]] = {}  # to what, since when
+        self._turning: dict[Line, tuple[bool, float]] = {}  # to what, since when; the earliest first
         self._present: bool | None = None
         self._met: dict[Line, float] = {}  # this vehicle's first meeting of each line
         self._left: dict[Line, float] = {}  # and its last leaving
@@ -88,9 +88,9 @@ class Contacts:
         for line, contact in self._settings.lines.items():
             occupied = bool(state & MASKS[line]) == (contact.occupied_when == "on")
             said.append(f"{contact.sensor} {'occupied' if occupied else 'free'}")
-            if self._settled.get(line) is occupied:
-                self._turning.pop(line, None)
-            elif line not in self._turning or self._turning[line][0] != occupied:
+            if line in self._turning and self._turning[line][0] != occupied:
+                del self._turning[line]
+            if line not in self._turning and self._settled.get(line) is not occupied:
                 self._turning[line] = (occupied, now)
         return [*readings, Reading(Opaque("lines", tuple(said)), now, bytes([state])), *self.woke(now)]
 
@@ -99,10 +99,10 @@ class Contacts:
         return min((since + self._settings.debounce_s for _, since in self._turning.values()), default=None)
 
     def woke(self, now: float) -> list[Reading]:
-        """What has lasted until `now`, in the order in which it began."""
+        """What has lasted until `now`."""
         lasting = [line for line, (_, since) in self._turning.items() if now >= since + self._settings.debounce_s]
         readings: list[Reading] = []
-        for line in sorted(lasting, key=lambda line: self._turning[line][1]):
+        for line in lasting:
             readings += self._turned(line, *self._turning.pop(line))
         return readings
 

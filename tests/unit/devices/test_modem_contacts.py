@@ -96,6 +96,13 @@ def test_connected_while_a_vehicle_stands_there() -> None:
     ]
 
 
+def test_connected_tells_one_presence_of_what_stands_there_then() -> None:
+    assert presences(contacts(), (1.0, EXIT)) == [(1.0, Presence(True))]
+    assert presences(contacts(), (1.0, ENTRY), (1.05, 0)) == [(1.05, Presence(False))], "it bounced when we came"
+    gone = presences(contacts(), (1.0, ENTRY), (2.0, 0))
+    assert gone[-1] == (2.0, Presence(False)), "it never met the second contact"
+
+
 def test_bouncing_counts_once_and_is_dated_when_it_ended() -> None:
     bounces = [(2.0, ENTRY), (2.03, 0), (2.06, ENTRY), (2.09, 0), (2.12, ENTRY)]
     assert presences(contacts(), (1.0, 0), *bounces)[1:] == [(2.12, Presence(True))]

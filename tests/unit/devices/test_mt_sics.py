@@ -183,6 +183,11 @@ def test_another_scale_is_noticed_when_it_is_switched_on() -> None:
     assert setup.body.changed == ("serial_number",)
 
 
+def test_weights_before_and_after_a_switching_on_are_not_consecutive() -> None:
+    heard = bodies(STABLE, STABLE, SERIAL, STABLE)
+    assert not any(isinstance(body, Weight) and body.settled for body in heard)
+
+
 def test_an_answer_to_something_else_is_kept_and_not_taken_for_the_inquirys() -> None:
     scale = opened(identity=True)
     assert len(list(scale.received(SERIAL, 10.1))) == 1

@@ -98,6 +98,7 @@ def test_a_truck_drives_on_and_settles() -> None:
 
 def test_flicker_of_one_increment_is_settled_and_of_two_is_not() -> None:
     assert settled(toledo(1230, places=-1, increment=2), toledo(1232, places=-1, increment=2), stable_frames=2)[-1]
+    assert settled(toledo(1230, increment=5), toledo(1235, increment=5), stable_frames=2)[-1]
     assert not settled(toledo(1230, places=-1, increment=2), toledo(1234, places=-1, increment=2), stable_frames=2)[-1]
 
 
@@ -205,6 +206,17 @@ def test_what_was_found_out_wrongly_is_found_out_again() -> None:
 def test_a_checksum_lost_later_costs_its_frame() -> None:
     good, cut = toledo(1), toledo(2, checksum=False)
     assert raws(good + cut + good + good) == [("Weight", good), ("Malformed", cut), ("Weight", good), ("Weight", good)]
+
+
+def test_a_terminal_that_is_set_up_anew_is_found_out_again() -> None:
+    good, plain = toledo(1), toledo(2, checksum=False)
+    assert raws(good + plain * 3 + good) == [
+        ("Weight", good),
+        ("Malformed", plain),
+        ("Weight", plain),
+        ("Weight", plain),
+        ("Weight", good[:-1]),
+    ]
 
 
 def test_a_checksum_that_is_stx() -> None:

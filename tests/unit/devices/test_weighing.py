@@ -10,6 +10,9 @@ from edge_agent.domain.observation import DeviceFault, FaultKind, Opaque, Weight
 OVER = {FaultKind.OUT_OF_RANGE: "over capacity"}
 
 
+FAULTY = Indication("100", "kg", Decimal(100), gross=True, faults=OVER)
+
+
 def shown(
     value: str, *, steady: bool = True, unit: str = "kg", gross: bool | None = True, step: str = "10"
 ) -> Indication:
@@ -32,7 +35,7 @@ def settled(weigher: Weigher, *indications: Indication) -> list[bool]:
         ([shown("100"), shown("100"), shown("100", gross=False)], [False] * 3),
         ([shown("100"), shown("100"), shown("500"), shown("500"), shown("500")], [False] * 4 + [True]),
         ([shown("100"), shown("100"), Indication("", "kg", None), shown("100"), shown("100")], [False] * 5),
-        ([shown("100"), shown("100"), Indication("1", "kg", Decimal(100), faults=OVER), shown("100")], [False] * 4),
+        ([shown("100"), shown("100"), FAULTY, shown("100")], [False] * 4),
     ],
 )
 def test_settling_with_three_frames(indications: list[Indication], expected: list[bool]) -> None:
