@@ -19,18 +19,23 @@ from edge_agent.domain.observation import Nuclide, SpectroscopicMeasurement
 NAMESPACE = "http://physics.nist.gov/N42/2011/N42"
 INSTALL = "reading N42 documents needs SandiaSpecUtils: pip install 'edge-agent[n42]'"
 
-# Elements and attributes. A vehicle of two minutes, ten samples a second on eight detectors, has some 80,000. A node takes
-# SpecUtils some 100 bytes, and each level of nesting a frame of its stack.
+# Elements and attributes: a vehicle of two minutes, ten samples a second on eight detectors, has some 80,000. A node
+# takes SpecUtils some 100 bytes, and each level of nesting a frame of its stack.
 MAX_NODES = 200_000
 MAX_DEPTH = 32
 # SpecUtils compares every measurement with others; the time that this takes must stay bounded.
 MAX_MEASUREMENTS = 20_000
 MAX_DETECTORS = 256
+# Two minutes, ten samples a second, on eight detectors of 1,024 channels are 10 million. A run of empty channels can be
+# written in seven characters (CountedZeroes, N42.42 8.4), and takes SpecUtils four bytes a channel.
+MAX_CHANNELS = 16_000_000
 MAX_NUCLIDES = 64
 MAX_ALARMS = 64
 MAX_TEXT = 200
 MAX_COUNTS = 2**53  # beyond it a double is no count any more
 _ENCODINGS = {None: "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "iso-8859-1"}
+_COUNTED = re.compile(r"[0-9.\s]*")
+_ZEROES = re.compile(r"(?<![0-9.])(?:0+\.?0*|\.0+)\s+([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]*)?")
 
 
@@ -119,6 +124,8 @@ class _Screen:
         self._text: list[str] = []
         self._length = 0
         self._fields: dict[str, str] = {}
+        self._counted: list[str] | None = None  # the text of compressed channels, within it
+        self._channels = 0
 
     def declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
         name = encoding.lower() if encoding else None
@@ -137,7 +144,9 @@ class _Screen:
             raise NotN42Error(f"more than {MAX_NODES} elements and attributes")
         if len(self._path) == MAX_DEPTH:
             raise NotN42Error(f"elements nested deeper than {MAX_DEPTH}")
-        tag = name.removeprefix(f"{NAMESPACE} ")
+        tag = name.rpartition(" ")[2]  # SpecUtils does not look at namespaces
+        if tag == "ChannelData" and "compressionCode" in attributes and "None" not in attributes:
+            self._counted = []
         if tag in self._counts:
             self._counts[tag] += 1
             limit = MAX_MEASUREMENTS if tag == "RadMeasurement" else MAX_DETECTORS
@@ -149,6 +158,8 @@ class _Screen:
             self._fields = {}
 
     def characters(self, text: str) -> None:
+        if self._counted is not None:
+            self._counted.append(text)
         if self._length < MAX_TEXT:
             self._text.append(text)
             self._length += len(text)
@@ -156,6 +167,9 @@ class _Screen:
     def end(self, _name: str) -> None:
         tag = self._path.pop()
         text, self._text = _short("".join(self._text)), []
+        if tag == "ChannelData" and self._counted is not None:
+            self._expand("".join(self._counted))
+            self._counted = None
         match (self._path[-1] if self._path else "", tag):
             case ("AnalysisResults", "AnalysisResultStatusCode"):
                 self.found.failed |= text.lower() in ("failure", "aborted")
@@ -176,6 +190,14 @@ class _Screen:
                 self.found.analysed = True
             case _:
                 pass
+
+    def _expand(self, text: str) -> None:
+        """Adds up the channels that compressed data can become."""
+        if not _COUNTED.fullmatch(text):
+            raise NotN42Error("compressed channels that are no numbers")
+        self._channels += sum(map(int, _ZEROES.findall(text)))
+        if self._channels > MAX_CHANNELS:
+            raise NotN42Error(f"more than {MAX_CHANNELS} channels")
 
 
 def _screen(data: bytes) -> _Screened:

@@ -21,6 +21,11 @@ ACTIVE = "<RadAlarmActiveIndicator>{}</RadAlarmActiveIndicator></RadAlarm>"
 EACH = sum(range(8))  # gamma counts of a slice and detector
 
 
+def compressed(channels: str) -> str:
+    plain = Slice(neutrons=None).xml(1)
+    return plain.replace("None", "CountedZeroes").replace(">0 1 2 3 4 5 6 7<", f">{channels}<")
+
+
 def measured(data: bytes) -> SpectroscopicMeasurement:
     found = read_document(data).measurement
     assert found is not None
@@ -139,11 +144,27 @@ def test_a_document_in_latin_1_is_read() -> None:
     assert measured(data).instrument.startswith("Señal Portal")
 
 
+def test_counted_zeroes_are_expanded() -> None:
+    found = measured(document(results=compressed("3 0 1020 4 0 1 5")))
+    assert found.gamma_counts == 12
+    assert found.live_s == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 60, 400, 900, -1, -20])
 def test_a_truncated_document_is_refused(cut: int) -> None:
     # SpecUtils alone takes most of these for whole.
     with pytest.raises(NotN42Error, match="not whole, well-formed XML"):
         read_document(document(Slice())[:cut])
+
+
+@pytest.mark.parametrize("attribute", [' compressionCode="None"', ""])
+def test_channels_that_are_not_compressed_are_not_expanded(attribute: str) -> None:
+    data = document(results=Slice(neutrons=None).xml(1).replace(' compressionCode="None"', attribute))
+    assert measured(data.replace(b">0 1 2 3 4 5 6 7<", b">0 20000000 1.5e1 3<")).gamma_counts == 20_000_018
+
+
+def test_many_compressed_spectra_of_a_usual_size_are_read() -> None:
+    assert measured(document(results=compressed("1 0 1023") * 2000)).gamma_counts == 2000
 
 
 ROOT = f'<RadInstrumentData xmlns="{NAMESPACE}">'
@@ -166,6 +187,9 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a
         (f"{ROOT}{'<a/>' * n42.MAX_NODES}</RadInstrumentData>".encode(), "more than 200000 elements"),
         (f"{ROOT}{'<RadMeasurement/>' * 20_001}</RadInstrumentData>".encode(), "more than 20000 RadMeasurement"),
         (f"{ROOT}{'<RadDetectorInformation/>' * 257}</RadInstrumentData>".encode(), "more than 256 RadDetectorInfor"),
+        (document(results=compressed("0 65535") * 300), "more than 16000000 channels"),
+        (document(results=compressed("00.0\n\n 65535 ") * 300), "more than 16000000 channels"),
+        (document(results=compressed("0 1e4")), "compressed channels that are no numbers"),
         (document(Slice(live="PT9000000000S", real="PT9000000000S")), "a measurement of"),
         (document(Slice(channels=(10**38,) * 8)), "counts"),
     ],
