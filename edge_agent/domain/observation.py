@@ -217,9 +217,10 @@ class RadiationOccupancy:
 
     `number` is the portal's own, 0 when its end was not seen, only that the lane was empty again. `duration_s` counts
     from its first sample, None when its beginning was not seen.
-    `cross_check_sigma` is the largest (FG - BG) / sqrt(BG) of the occupancy, None without enough samples or
-    background; `cross_check_alarm` compares it with the portal's own N sigma. `suppression` is the share by which the
-    vehicle's mass depressed the gamma background at its deepest, None without background.
+    `cross_check_sigma` is the largest (FG - BG) / sqrt(BG) of the occupancy, or that over the root of the variance that
+    the portal itself states; None without enough samples or background. `cross_check_alarm` compares it with the
+    portal's own N sigma. `suppression` is the share (0..1) by which the vehicle's mass depressed the gamma background
+    at its deepest, chance included; None without background.
     """
 
     number: int
