@@ -1402,7 +1402,7 @@ class DeviceFault(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     fault: _builtins.str
     """"gamma_high_background", "gamma_low_background", "neutron_high_background", "neutron_low_background", "tamper",
-    "power", "battery", "out_of_range", "stuck", "internal".
+    "power", "battery", "out_of_range", "stuck", "internal", "missed".
     """
     active: _builtins.bool
     """Begun, or over."""
