@@ -35,8 +35,8 @@ class WorldClock:
     def now(self) -> Instant:
         return self._start.shifted(self.monotonic() - self._start.monotonic)
 
-    async def wait(self, seconds: float | None, nudged: asyncio.Event) -> None:
-        """Wait for so many of the world's seconds, or until `nudged`, which is cleared."""
+    async def wait(self, seconds: float | None, nudged: asyncio.Event) -> bool:
+        """Wait for so many of the world's seconds, or until `nudged`, which is cleared; whether it was set."""
         self._waiting.add(nudged)
         try:
             with suppress(TimeoutError):
@@ -44,4 +44,6 @@ class WorldClock:
                     await nudged.wait()
         finally:
             self._waiting.discard(nudged)
+        was_nudged = nudged.is_set()
         nudged.clear()
+        return was_nudged

@@ -53,6 +53,7 @@ class Player:
         self._departed = 0
         self.due: float | None = None
         self._wakes: list[float | None] = []
+        self._services = [n for n, device in enumerate(self.devices) if not hasattr(device, "received")]
         self._head: tuple[int, float] | None = None  # the truck that departs next, and when
 
     @property
@@ -65,10 +66,15 @@ class Player:
         self._look()
         return self._earliest()
 
-    def step(self, now: float) -> Iterator[Said | Departed]:
+    def step(self, now: float, *, spoken: bool = True) -> Iterator[Said | Departed]:
         """What happens up to `now`, in order of time; devices of the same moment in the scenario's order. Afterwards
-        `due` is when something happens next, for as long as nobody speaks to a device or sends a truck."""
-        self._look()
+        `due` is when something happens next, for as long as nobody speaks to a device or sends a truck. `spoken`: one
+        may have done so since the last step; False spares asking each device when it wants to be woken."""
+        if spoken or len(self._wakes) < len(self.devices):
+            self._look()
+        else:
+            for number in self._services:  # their peers speak to them unseen
+                self._wakes[number] = self.devices[number].next_wake()
         while not self.finished and (due := self._earliest()) is not None and due <= now:
             arrives, disturbed = self.lane.next_arrival(), self.faults.next_due() if self.faults is not None else None
             self.lane.advance(due)
@@ -118,18 +124,20 @@ async def play(
     player: Player,
     clock: Clock,
     on: Callable[[Said | Departed], None],
-    wait: Callable[[float | None], Awaitable[None]],
+    wait: Callable[[float | None], Awaitable[bool]],
 ) -> None:
     """Play until the last truck has left. `wait` returns after so many of the world's seconds (None: for ever), or
-    sooner when something may have changed: a truck was sent, a device was asked."""
+    sooner when something may have changed (a truck was sent, a device was asked), and says whether it did."""
+    spoken = True
     while True:
-        for happening in player.step(clock.monotonic()):
+        for happening in player.step(clock.monotonic(), spoken=spoken):
             on(happening)
         if player.finished:
             return
         due = player.due
         left = None if due is None else due - clock.monotonic()
         if left is None or left > 0:
-            await wait(left)
+            spoken = await wait(left)
         else:
+            spoken = True
             await asyncio.sleep(0)  # behind the clock: whoever reads gets a turn all the same

@@ -160,10 +160,11 @@ class SteppedClock:
     def now(self) -> object:
         raise AssertionError("playing needs no wall time")
 
-    async def wait(self, seconds: float | None) -> None:
+    async def wait(self, seconds: float | None) -> bool:
         assert seconds is not None
         self.slept.append(seconds)
         self.at += seconds
+        return False
 
 
 async def test_play_on_a_stepped_clock_gives_the_stepped_bytes(scenario: Make, played: Play) -> None:
