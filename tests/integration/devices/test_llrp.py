@@ -155,6 +155,10 @@ async def test_memory_of_some_tags() -> None:
         emulator._memory_for(b"ANAM00000001")[3][0:4] = b"\x12\x34\x56\x78"
         async with hearing(emulator.port, memory=memory) as heard:
             await until(lambda: len(heard.of(TagRead)) >= 3, "both tags, and memory")
+            (target,) = emulator._accessspecs[1][0].access_command.air_protocol_tag_spec.c1_g2_target_tags
+            # 16.2.1.3.1.1: the mask says which bits are compared; the emulator takes it to be all of them.
+            assert (target.tag_mask.bit_len, target.tag_mask.data) == (12, b"\xff\xf0")
+            assert (target.tag_data.bit_len, target.tag_data.data) == (12, b"\x41\x40")
         assert {(tag.text, tag.memory) for tag in heard.of(TagRead)} == {
             ("ANAM00000001", ""),
             ("ANAM00000001", "12345678"),
@@ -355,6 +359,20 @@ async def test_a_peer_that_hangs_up_at_once() -> None:
         heard = await run_out(port)
     assert heard.down
     assert "closed the connection" in heard.down.wrong or "was lost" in heard.down.wrong
+
+
+async def test_the_reader_is_told_that_its_client_goes() -> None:
+    asked: list[type[LLRPMessage]] = []
+
+    def answers(request: LLRPMessage) -> LLRPMessage | None:
+        asked.append(type(request))
+        return agrees(request)
+
+    async with scripted(greeting(), answers=answers) as port:
+        async with hearing(port) as heard:
+            await until(lambda: messages.START_ROSPEC in asked, "it is started")
+        assert heard.down is None
+        await until(lambda: asked[-1] is messages.CLOSE_CONNECTION, "it says that it goes")
 
 
 async def test_nothing_listens() -> None:
