@@ -149,11 +149,10 @@ class _Lines(SerialLink):
 
     async def next(self, timeout: float | None) -> tuple[int | bytes, float] | None:
         """The lines' state, or bytes that came on the port, and when; None after `timeout`. Raises LinkDown."""
-        received = await self.receive(timeout)
-        if received is None:
-            return None
-        chunk, at = received
-        return (chunk[0] if len(chunk) == 1 else chunk[1:]), at
+        if received := await self.receive(timeout):
+            chunk, at = received
+            return (chunk[0] if len(chunk) == 1 else chunk[1:]), at
+        return None
 
     def _look(self, port: SerialBase) -> bytes:
         if data := read_port(port):
