@@ -38,11 +38,12 @@ async def in_thread(call: Callable[[], Result], name: str) -> Result:
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
-        result = await asyncio.shield(done)
+        return await asyncio.shield(done)
     except asyncio.CancelledError:
         await asyncio.wait({done}, timeout=CLOSE_S)
         if done.done():
             done.exception()  # nobody else will look
         raise
-    thread.join()
-    return result
+    finally:
+        if done.done():
+            thread.join()  # it has nothing left to do
