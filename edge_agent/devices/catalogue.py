@@ -172,7 +172,7 @@ CATALOGUE: dict[str, Driver] = {
     ),
     "sti_vs6400": Driver(
         name="sti_vs6400",
-        device="STI VS6400 vehicle separator, ASCII QLIST reports",
+        device="STI VS6400 vehicle separator, ASCII lists of objects",
         provides="presence; beams that are stuck",
         gives=frozenset(),
         settings=sti_vs6400.Settings,

@@ -1,4 +1,4 @@
-"""STI VS6400 vehicle separators (a light curtain across the lane) that report in ASCII QLIST mode.
+"""STI VS6400 vehicle separators (a light curtain across the lane) that report their objects in ASCII.
 
     objects(2) { " " first(4) ":" count(4) } CR LF          hexadecimal: `01 0008:0002` is one object, beams 8 and 9
 

@@ -40,8 +40,8 @@ class Contact(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sensor: str = Field(min_length=1, max_length=64, description="its name, for people")
-    occupied_when: Literal["on", "off"] = Field(
-        default="on", description="the line's state while a vehicle is there; off: a contact that a vehicle opens"
+    occupied_when: Literal["high", "low"] = Field(
+        default="high", description="the line while a vehicle is there; low: a contact that a vehicle opens"
     )
 
 
@@ -86,7 +86,7 @@ class Contacts:
         """The lines are in `state` (bits as MASKS) since `now`."""
         readings, said = self.woke(now), []
         for line, contact in self._settings.lines.items():
-            occupied = bool(state & MASKS[line]) == (contact.occupied_when == "on")
+            occupied = bool(state & MASKS[line]) == (contact.occupied_when == "high")
             said.append(f"{contact.sensor} {'occupied' if occupied else 'free'}")
             if line in self._turning and self._turning[line][0] != occupied:
                 del self._turning[line]

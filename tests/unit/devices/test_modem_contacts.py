@@ -135,7 +135,7 @@ def test_without_debounce_it_is_told_at_once() -> None:
 
 
 def test_a_contact_that_a_vehicle_opens() -> None:
-    barrier = {"dsr": {"sensor": "barrier", "occupied_when": "off"}}
+    barrier = {"dsr": {"sensor": "barrier", "occupied_when": "low"}}
     lines = contacts(lines=barrier, forward=None)
     assert presences(lines, (1.0, EXIT), (2.0, 0), (3.0, EXIT)) == [
         (1.0, Presence(False)),
