@@ -48,7 +48,7 @@ def test_the_package_is_named() -> None:
 
 def test_an_unknown_driver_names_those_there_are() -> None:
     assert driver("rapiscan_vm250") is CATALOGUE["rapiscan_vm250"]
-    with pytest.raises(SettingsInvalid, match="barcode_scanner, .*rapiscan_vm250"):
+    with pytest.raises(SettingsInvalid, match=r"barcode_scanner, .*rapiscan_vm250"):
         driver("nothing")
 
 
