@@ -57,6 +57,8 @@ fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for ea
 
 bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.devices
+	$(BIN)/python -m benchmarks.mutations
 	$(BIN)/python -m benchmarks.plates $(DATA)/plates/benchmark-dev
 	$(BIN)/python -m benchmarks.containers $(DATA)/containers/gate
 

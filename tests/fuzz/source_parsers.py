@@ -58,7 +58,10 @@ _NAMES = ("scan.dcm", "scan.dcs", "scan.png", "scan.tif", "scan.jpg", "scan.uff"
 
 
 def _scan(data: bytes) -> None:
-    """The first byte picks the file's name."""
+    """The first byte picks the file's name. Small pictures only: the largest that are drawn take seconds each."""
+    from edge_agent.devices.sources import quick_look
+
+    quick_look.PIXELS_MAX = 250_000
     if data:
         scan_reading([File(_NAMES[data[0] % len(_NAMES)], data[1:])], NOTHING, FileSettings(), NOW)
 

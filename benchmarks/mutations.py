@@ -1,0 +1,181 @@
+"""A million mutated frames through every parser: what it raises (nothing), what it holds, how fast it is.
+
+    python -m benchmarks.mutations [--frames N] [--driver NAME ...] [--json]
+
+Frames are those of the drivers' contract cases, with bytes flipped, lost, doubled, swapped, cut off and run together
+(one frame in eight is left whole), one connection a thousand frames. Every byte must come back in some reading's raw.
+The peer on the same bytes is pyserial's own `serial.threaded.LineReader`, which splits lines and decodes them, and
+checks nothing. `rss` is the process's largest growth of memory while a parser ran.
+"""
+
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from serial.threaded import LineReader
+
+from edge_agent.devices.catalogue import CATALOGUE
+from edge_agent.domain.observation import Malformed, Reading
+from tests.contracts.case import Case
+from tests.contracts.cases import CASES
+from tests.fuzz.parsers import NOW, examples
+
+CONNECTION = 1000
+# Frames are made once and given again and again: making them would take longer than parsing them.
+POOL = 5000
+# What a frame is given in: a serial line hands over some bytes at a time.
+PIECE = 256
+LONGEST = 4096
+
+
+def mutated(frame: bytes, rng: random.Random) -> bytes:
+    data, at = bytearray(frame), rng.randrange(len(frame)) if frame else 0
+    match rng.randrange(8):
+        case 0:
+            pass
+        case 1:
+            for _ in range(rng.randint(1, 4)):
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        case 2:
+            del data[at : at + rng.randint(1, 8)]
+        case 3:
+            data[at:at] = data[at : at + rng.randint(1, 8)]
+        case 4:
+            data[at:at] = rng.randbytes(rng.randint(1, 8))
+        case 5:
+            del data[at:]
+        case 6:
+            data[at] = rng.choice(b"\x00\x02\x03\r\n\xff,]")
+        case _:
+            data = data[at:] + data[:at]
+    return bytes(data)
+
+
+def pool(case: Case, rng: random.Random) -> list[bytes]:
+    whole = [frame for frame in examples(case) if 0 < len(frame) <= LONGEST] or [case.good]
+    return [mutated(rng.choice(whole), rng) for _ in range(POOL)]
+
+
+def connections(frames: list[bytes], count: int, rng: random.Random) -> Iterator[list[bytes]]:
+    """Each a list of pieces."""
+    for begun in range(0, count, CONNECTION):
+        stream = b"".join(rng.choices(frames, k=min(CONNECTION, count - begun)))
+        yield [stream[at : at + PIECE] for at in range(0, len(stream), PIECE)]
+
+
+def rss() -> int:
+    """Bytes of memory in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def through_the_driver(case: Case, pieces: list[bytes]) -> tuple[int, int]:
+    """Readings and Malformed among them; raises AssertionError if a byte is lost."""
+    dialogue = CATALOGUE[case.driver].open(case.settings)
+    now, readings, malformed, out = NOW, 0, 0, 0
+    dialogue.opened(now)
+    found: list[Reading] = []
+    for piece in pieces:
+        found += dialogue.received(piece, now)
+        dialogue.to_send()
+        now += 0.01
+        if (wake := dialogue.next_wake()) is not None and wake <= now:
+            found += dialogue.woke(now)
+        if len(found) > CONNECTION:
+            readings, malformed, out = _count(found, readings, malformed, out)
+    found += dialogue.woke(math.inf)
+    readings, malformed, out = _count(found, readings, malformed, out)
+    assert out == sum(map(len, pieces)), f"{case}: {sum(map(len, pieces)) - out} bytes were lost"
+    return readings, malformed
+
+
+def _count(found: list[Reading], readings: int, malformed: int, out: int) -> tuple[int, int, int]:
+    readings += len(found)
+    malformed += sum(isinstance(reading.body, Malformed) for reading in found)
+    out += sum(len(reading.raw) for reading in found)
+    found.clear()
+    return readings, malformed, out
+
+
+class _Lines(LineReader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = 0
+
+    def handle_line(self, line: str) -> None:
+        self.lines += 1
+
+
+def through_the_peer(pieces: list[bytes]) -> int:
+    reader = _Lines()
+    for piece in pieces:
+        reader.data_received(piece)
+    return reader.lines
+
+
+def measure(name: str, frames: int) -> dict[str, Any]:
+    rng = random.Random(20261122)
+    cases = [case for case in CASES if case.driver == name]
+    found: dict[str, Any] = {"frames": 0, "bytes": 0, "readings": 0, "malformed": 0}
+    ours = theirs = 0.0
+    grown, before = 0, 0
+    for case in cases:
+        source = pool(case, rng)
+        for pieces in connections(source, -(-frames // len(cases)), rng):
+            began = time.perf_counter()
+            readings, malformed = through_the_driver(case, pieces)
+            ours += time.perf_counter() - began
+            began = time.perf_counter()
+            through_the_peer(pieces)
+            theirs += time.perf_counter() - began
+            found["readings"] += readings
+            found["malformed"] += malformed
+            found["bytes"] += sum(map(len, pieces))
+            before = before or rss()  # after the first connection everything is loaded
+            grown = max(grown, rss() - before)
+        found["frames"] += -(-frames // len(cases))
+    found["frames a second"] = found["frames"] / ours
+    found["MB a second"] = found["bytes"] / ours / 1e6
+    found["peer frames a second"] = found["frames"] / theirs
+    found["ratio"] = theirs / ours
+    found["rss growth, MB"] = grown / 1e6
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1_000_000, help="for each parser (default: %(default)s)")
+    parser.add_argument("--driver", action="append", choices=sorted(CATALOGUE), help="(default: every one)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a parser")
+    options = parser.parse_args()
+    if options.driver and len(options.driver) == 1:
+        found = {"driver": options.driver[0], **measure(options.driver[0], options.frames)}
+        print(json.dumps(found) if options.json else _row(found), flush=True)
+        return
+    if not options.json:
+        print(
+            f"{'parser':<20} {'frames':>10} {'malformed':>10} {'frames/s':>10} {'MB/s':>7} {'LineReader/s':>13} "
+            f"{'ratio':>6} {'rss, MB':>8}"
+        )
+    for name in options.driver or CATALOGUE:  # each in a process of its own, whose memory is its own
+        more = ["--json"] if options.json else []
+        command = [sys.executable, "-m", "benchmarks.mutations", "--driver", name, "--frames", str(options.frames)]
+        subprocess.run([*command, *more], check=True)
+
+
+def _row(found: dict[str, Any]) -> str:
+    return (
+        f"{found['driver']:<20} {found['frames']:>10,} {found['malformed']:>10,} {found['frames a second']:>10,.0f} "
+        f"{found['MB a second']:>7.2f} {found['peer frames a second']:>13,.0f} {found['ratio']:>6.2f} "
+        f"{found['rss growth, MB']:>8.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
