@@ -327,6 +327,31 @@ def test_only_the_very_file_that_was_listed_is_read(folder: Path) -> None:
             files.content(entry)
 
 
+@pytest.mark.parametrize("content", [b"as long", b"longer than it was listed", b"less"])
+def test_a_file_that_changes_while_it_is_read_is_looked_at_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    files = FolderFiles(folder, "move", folder / "done", None, None)
+    files.prepare()
+    (folder / "S1.png").write_bytes(b"listed!")
+    [entry] = files.list().entries
+    really = os.fdopen
+
+    def read_slowly(descriptor: int, mode: str) -> Any:
+        file = really(descriptor, mode)
+        (folder / "S1.png").write_bytes(content)
+        return file
+
+    def check(name: str, status: os.stat_result) -> Entry:
+        return compared.pop() if compared else entry_of(name, status)
+
+    entry_of, compared = folder_files._entry, [entry]  # the first look at it came before the change
+    monkeypatch.setattr(folder_files, "_entry", check)
+    monkeypatch.setattr(os, "fdopen", read_slowly)
+    with pytest.raises(NotAsListed):
+        files.content(entry)
+
+
 def _written(path: Path) -> None:
     path.write_bytes(b"changed")
 
