@@ -86,6 +86,8 @@ def test_ports_of_their_own(tmp_path: Path, first: str, second: str, capsys: pyt
         ("aspect_modbus", {"host": "192.0.2.1"}, {"host": "192.0.2.1", "unit": 2}, ""),
         ("llrp", {"host": "reader"}, {"host": "Reader"}, "port: Reader:5084 is of 'a'"),
         ("llrp", {"host": "::1"}, {"host": "::2"}, ""),
+        ("watched_folder", {"directory": "scans"}, {"directory": "./scans/"}, "directory: ./scans/ is of 'a'"),
+        ("watched_folder", {"directory": "scans"}, {"directory": "scans/2"}, ""),
         ("modem_lines", {"url": "/dev/x"}, {"url": "/dev/../dev/x"}, "url: /dev/../dev/x is of 'a'"),
     ],
 )

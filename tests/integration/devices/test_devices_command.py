@@ -76,7 +76,10 @@ class Booth:
         self.at(name, driver, str(self.folder / name), **line)
 
     def at(self, name: str, driver: str, url: str, **line: object) -> None:
-        self.rows.append({"id": name, "driver": driver, "link": {"url": url, **line}})
+        self.row({"id": name, "driver": driver, "link": {"url": url, **line}})
+
+    def row(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
         self.path.write_text(yaml.safe_dump({
             "identity": {"key": "keys/booth.key", "certificate": "keys/booth.crt"},
             "ledger": {"directory": "ledger"},
@@ -335,6 +338,32 @@ def test_a_capture_of_a_connection_that_is_lost(booth: Booth, capsys: pytest.Cap
     assert status == 0
     kinds = [next(k for k in json.loads(line) if k != "t") for line in file.read_text().splitlines()[1:]]
     assert kinds == ["opened", "rx", "lost", "opened", "rx", "end"]
+
+
+# --- what a library speaks ------------------------------------------------------------------------------------------
+
+
+def test_a_scan_is_shown_and_stays_where_it_is(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = booth.folder / "scans"
+    scans.mkdir()
+    settings = {"directory": "scans", "settle_s": 0.1, "poll_s": 0.05}
+    booth.row({"id": "x-ray", "driver": "watched_folder", "settings": settings})
+    status, said, told = run(capsys, "probe", booth.path, "--seconds", 1)
+    assert (status, "x-ray: SILENT: " in said, "let the device send something" in said) == (1, True, True)
+    assert "use them now: x-ray" in told
+    for name in ("one.uff", "two.uff"):
+        (scans / name).write_bytes(b"a scan, opaque")
+    status, said, _ = run(capsys, "probe", booth.path, "--seconds", 2)
+    assert (status, "x-ray: SPEAKS" in said, "scan_id=one format=uff" in said) == (0, True, True)
+    status, said, told = run(capsys, "monitor", booth.path, "x-ray", "--seconds", 2)
+    assert (status, "scan_id=one format=uff" in said, "left with its sender" in told) == (0, True, True)
+    assert sorted(path.name for path in scans.rglob("*.uff")) == ["one.uff", "two.uff"]
+    assert (scans / "one.uff").exists(), "it was taken over, and no ledger has it"
+    assert run(capsys, "probe", booth.path, "x-ray", "--seconds", 2)[0] == 0, "the next one is shown it too"
+    status, said, told = run(capsys, "capture", booth.path, "x-ray", "--out", booth.folder / "c")
+    assert (status, "x-ray has no byte stream: watched_folder speaks through a library" in told) == (2, True)
+    assert not (booth.folder / "c").exists()
+    assert "watched_folder at directory scans" in run(capsys, "list", booth.path)[1]
 
 
 # --- words --------------------------------------------------------------------------------------------
