@@ -1,6 +1,7 @@
 """Files as scanners write them, and as nobody should: what is read of them, and that their bytes are always kept."""
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -382,8 +383,14 @@ def test_run_lengths_unpack_no_more_than_was_stated() -> None:
     header = struct.pack("<16I", 2, 64, 1064, *[0] * 13)
     data[pixels.at : pixels.end] = header + b"\x81\x00" * 500 + b"\x81\x00" * 5_000_000
     bomb = dicom_file.Pixels(**{**_fields(pixels), "end": len(data)})
-    picture = quick_look.frame(bytes(data), bomb)
-    assert picture.shape == (64, 64)
+    given = bytes(data)
+    tracemalloc.start()
+    try:
+        assert quick_look.frame(given, bomb).shape == (64, 64)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * len(given), "all of it was unpacked"  # it would be 32 times
 
 
 def _fields(pixels: dicom_file.Pixels) -> dict[str, Any]:
