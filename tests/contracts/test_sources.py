@@ -14,7 +14,7 @@ from edge_agent.devices.catalogue import SOURCES
 from edge_agent.domain.errors import LinkDown, StoreFailed
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Reading
 from tests.contracts import source_aspect_modbus, source_imaging, source_llrp, source_modem_lines
-from tests.contracts.source_cases import Peer, Run, SourceCase, never, running, until
+from tests.contracts.source_cases import STILL_S, Peer, Run, SourceCase, never, running, until
 
 # Every source's cases, one module each: tests/contracts/source_<name>.py
 CASES: tuple[SourceCase, ...] = (
@@ -116,7 +116,7 @@ async def test_cancelled_it_lets_go_of_everything(case: SourceCase, tmp_path: Pa
     async with case.peer(tmp_path) as peer:
         async with running(case, peer) as run:  # what a library makes once and keeps is made here
             await connected(run)
-        before = asyncio.all_tasks(), _threads(), _open()
+        before = await settled()
         for _ in range(2):
             async with running(case, peer) as run:
                 await connected(run)
@@ -184,6 +184,15 @@ async def test_a_ledger_that_refuses_is_told_upwards_and_nothing_is_acknowledged
 async def _said(peer: Peer) -> None:
     with suppress(asyncio.CancelledError):
         await peer.say()
+
+
+async def settled() -> tuple[set[asyncio.Task[object]], set[threading.Thread], Counter[str]]:
+    """The tasks, threads and files that are there once nothing ends any more."""
+    while True:
+        before = asyncio.all_tasks(), _threads(), _open()
+        await asyncio.sleep(STILL_S)
+        if before == (asyncio.all_tasks(), _threads(), _open()):
+            return before
 
 
 def _threads() -> set[threading.Thread]:
