@@ -5,6 +5,9 @@ from contextlib import suppress
 
 from edge_agent.domain.clock import Clock, Instant
 
+# A wait as short as a clock's rounding would never end: a stepped clock would not move.
+_LEAST_WAIT_S = 1e-6
+
 
 class WorldClock:
     """Runs `speed` times as fast as `clock`, from now on; wall time too."""
@@ -40,7 +43,7 @@ class WorldClock:
         self._waiting.add(nudged)
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if seconds is None else seconds / self.speed):
+                async with asyncio.timeout(None if seconds is None else max(seconds / self.speed, _LEAST_WAIT_S)):
                     await nudged.wait()
         finally:
             self._waiting.discard(nudged)
