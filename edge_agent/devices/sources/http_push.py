@@ -226,14 +226,16 @@ async def _go_on(request: "web.BaseRequest") -> None:
 def _said(request: "web.BaseRequest") -> tuple[str, Stated]:
     """The file's name and what is stated of the scan, in the path, the query or headers."""
 
-    def said(query: str, header: str) -> str:
-        value = request.query.get(query, "") or request.headers.get(header, "")
+    def check(what: str, value: str) -> str:
         if len(value) > TEXT_MAX or not value.isprintable():
-            raise _Refusal(400, f"{query} is no text of at most {TEXT_MAX} characters", "shorten it")
+            raise _Refusal(400, f"{what} is no text of at most {TEXT_MAX} characters", "shorten it")
         return value
 
+    def said(query: str, header: str) -> str:
+        return check(query, request.query.get(query, "") or request.headers.get(header, ""))
+
     parts = PurePosixPath(request.path).parts
-    scan = said("scan", "X-Scan-Id") or (parts[2] if len(parts) == 3 else "")
+    scan = said("scan", "X-Scan-Id") or check("scan", parts[2] if len(parts) == 3 else "")
     stated = NOTHING.or_else(Stated(scan, said("vehicle", "X-Vehicle-Number"), said("taken", "X-Taken-At")))
     name = PurePosixPath(said("name", "X-File-Name")).name
     return name or f"{scan or 'scan'}{_EXTENSIONS.get(request.content_type, '')}", stated

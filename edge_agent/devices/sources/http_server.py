@@ -1,6 +1,7 @@
 """aiohttp's server for one handler, with bounds on connections and time. Imported only where aiohttp is needed."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,13 +35,20 @@ class Bounds(Protocol):
     def idle_s(self) -> float: ...
 
 
+log = logging.getLogger(__name__)
+# aiohttp logs the line of a request that it cannot parse, and the token may stand in it.
+_quiet = logging.getLogger(f"{__name__}.aiohttp")
+_quiet.setLevel(logging.CRITICAL)
+
+
 class _Server(web.Server):
     """Closes a connection that is one too many before anything of it is read."""
 
     def __init__(self, handler: Handler, bounds: Bounds) -> None:
         super().__init__(
-            handler,
+            _telling(handler),
             access_log=None,
+            logger=_quiet,
             keepalive_timeout=bounds.idle_s,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
@@ -55,6 +63,17 @@ class _Server(web.Server):
         super().connection_made(handler, transport)
         if len(self.connections) > self._most:
             transport.abort()
+
+
+def _telling(handler: Handler) -> Handler:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Exception:
+            log.exception("a request from %s could not be answered", request.remote)
+            raise
+
+    return handle
 
 
 @asynccontextmanager

@@ -214,6 +214,23 @@ async def test_without_the_token_nothing_is_taken(booth: Booth, given: str, capl
     assert TOKEN not in caplog.text
 
 
+@pytest.mark.parametrize("spoilt", [f"Bearer {TOKEN}\x01", f"Bearer {TOKEN}" + "\r\n x" * 3000])
+async def test_a_request_that_cannot_be_parsed_leaves_no_token_in_the_log(
+    booth: Booth, spoilt: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await raw(booth, head().replace(f"Bearer {TOKEN}".encode(), spoilt.encode()), SCAN)
+    assert b" 400 " in answer
+    assert TOKEN not in caplog.text
+
+
+async def test_an_error_of_ours_is_in_the_log(
+    booth: Booth, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_push, "_check_digest", None)
+    assert b" 500 " in await raw(booth, head(len(SCAN), "Connection: close"), SCAN)
+    assert "could not be answered" in caplog.text
+
+
 @pytest.mark.parametrize("given", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
 async def test_the_scheme_is_in_any_case(booth: Booth, given: str) -> None:
     assert (
@@ -239,6 +256,7 @@ async def test_the_scheme_is_in_any_case(booth: Booth, given: str) -> None:
         (415, "/scans", "POST", {"Content-Type": "text/html"}, "text/html is not taken"),
         (415, "/scans", "POST", {"Content-Encoding": "gzip"}, "a compressed body is not opened"),
         (400, "/scans?scan=" + "x" * 129, "POST", {}, "scan is no text of at most 128 characters"),
+        (400, "/scans/" + "x" * 129, "POST", {}, "scan is no text of at most 128 characters"),
         (400, "/scans?vehicle=%00", "POST", {}, "vehicle is no text of at most 128 characters"),
     ],
 )
