@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC
+from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -88,7 +89,7 @@ class ImagingHttp(ImagingScanner):
         for _ in range(self._how.tries):
             await self._opened.wait()
             try:
-                async with session.post(self._how.to, data=data, headers=headers) as response:
+                async with session.post(self._how.to, data=BytesIO(data), headers=headers) as response:
                     if response.status < 400:
                         return True
                     if response.status < 500 and response.status != 429:

@@ -22,6 +22,8 @@ _MOST_OPTION_BYTES = 1024
 # A device server notices a line that changes within milliseconds; Moxa's own polls at about this rate.
 _LOOK_EVERY_S = 0.02
 _IAC = b"\xff"
+# A client sets its port and then throws away what came meanwhile: a greeting waits until it has done so.
+_GREETS_AFTER_S = 0.3
 
 
 class Rfc2217Link:
@@ -81,10 +83,13 @@ class Rfc2217Link:
         reader.writer.write(heard.replace(_IAC, _IAC + _IAC))
 
     async def watch(self) -> None:
-        """Tell the reader of lines that change. Runs until cancelled."""
+        """Tell the reader of lines that change, and greet one that has set its port. Runs until cancelled."""
         while True:
-            if self._reader is not None:
-                self._reader.manager.check_modem_lines()
+            if (reader := self._reader) is not None:
+                reader.manager.check_modem_lines()
+                if not reader.greeted and asyncio.get_running_loop().time() - reader.heard_at > _GREETS_AFTER_S:
+                    reader.greeted = True
+                    self.write(self._connected())
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def hang_up(self) -> None:
@@ -104,9 +109,9 @@ class Rfc2217Link:
         self.hang_up()
         attached = _Attached(writer, self._lines)
         self._reader = attached
-        self.write(self._connected())
         try:
             while data := await reader.read(4096):
+                attached.heard_at = asyncio.get_running_loop().time()
                 if said := attached.filtered(data):
                     heard = said if self._wire is None else as_heard(said, attached.format, self._wire)
                     self.write(self._received(heard))
@@ -127,6 +132,8 @@ class _Attached:
 
     def __init__(self, writer: asyncio.StreamWriter, lines: Callable[[], Lines]) -> None:
         self.writer = writer
+        self.heard_at = asyncio.get_running_loop().time()
+        self.greeted = False
         self._port = _Port(lines)
         # It only reads and sets what a port has, and only writes to the connection.
         self.manager = PortManager(cast(Any, self._port), cast(Any, writer))

@@ -1,5 +1,6 @@
 """Light curtains and light barriers: what a truck's outline does to beams, and in which order."""
 
+import itertools
 import re
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_outline_shows_cab_gap_wheels_and_container() -> None:
     assert max(high for _, high in blocked_at(one, begin + 1)) > 3.7
     for x in (0.5, 0.9, 3.5, begin + 2):
         spans = blocked_at(one, x)
-        assert all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False)), "objects that touch are one"
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(spans)), "objects that touch are one"
 
 
 def test_curtain_reports_in_the_manuals_form() -> None:

@@ -80,6 +80,7 @@ def test_sixteen_bit_pictures_are_read_unchanged_by_pillow_and_opencv(format: An
         told = image.info.get("Description") or image.tag_v2[270]  # type: ignore[attr-defined]
         assert "vehicle=CSQU3054383" in told
     seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert seen is not None
     assert np.array_equal(seen, one.picture)
 
 
@@ -106,13 +107,13 @@ def test_dicom_objects_are_read_by_pydicom(format: Any, sop_class: str) -> None:
 
 def test_number_may_be_none_anywhere() -> None:
     for format in ("png", "tiff", "jpeg", "dicom", "dicos", "uff"):
-        assert encoded(scan(vehicle_number=""), format)  # type: ignore[arg-type]
+        assert encoded(scan(vehicle_number=""), format)
 
 
 def test_scanner_hands_one_scan_of_each_truck_on_after_its_delay() -> None:
     lane = lane_of([truck(), truck(2)])
     for states in ("container", "plate", "none"):
-        settings = ImagingSettings(format="tiff", states=states, delay_s=60, at_m=2.0)  # type: ignore[arg-type]
+        settings = ImagingSettings(format="tiff", states=states, delay_s=60, at_m=2.0)
         scanner = ImagingScanner("xray", settings, site_of(lane))
         said = said_by(scanner, 1e6)
         assert [at for at, _ in said] == [pytest.approx(p.leaves(2.0) + 60) for p in lane.passages]

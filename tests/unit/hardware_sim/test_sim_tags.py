@@ -123,7 +123,7 @@ def test_memory_tells_tid_and_whether_the_seal_was_opened() -> None:
         at = lane.passages[0].reaches(-2.0 + one.container_from_m + one.container_m)
         reader = reader18(lane, tags=TagSettings(tamper_word=2, tamper_bit=3))
         epc = b"HS1234567   "
-        read = [0x00, 0x02, 6, epc]
+        read: list[int | bytes] = [0x00, 0x02, 6, epc]
         (user,) = asked(reader, framed(*read, 3, 2, 1, bytes(4)), at)
         assert user == framed(0x00, 0x02, 0x00, bytes([0, 8 if opened else 0]))
         (tid,) = asked(reader, framed(*read, 2, 0, 2, bytes(4)), at)
