@@ -196,3 +196,35 @@ def test_demo_is_brisk_and_holds_what_it_promises() -> None:
     assert [p.truck.index for p in passages if p.truck.seal is None] == [5]
     assert {p.truck.night for p in passages} == {True, False}
     assert any(str(s.at) and s.device == "seal-scanner" for s in run.said)
+
+
+def test_truth_says_what_was_announced_and_where_that_differs(played: Play) -> None:
+    run = played(
+        "traffic: {trucks: [{}, {containers: [{code: MSKU0383250, seal: HS0001}, {code: TCNU7200794, seal: null}],"
+        " declared: {container_codes: [HLXU2008419, TCNU7200794], gross_kg: 21000}}]}"
+    )
+    plain, swapped = (
+        truth_of(d.passage, lambda s: datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=s), d.said)
+        for d in run.departed
+    )
+    assert plain["declared"] == {
+        "plate": plain["plate"],
+        "container_codes": [plain["container_code"]],
+        "seals": [plain["seal"]],
+        "gross_kg": plain["gross_kg"],
+        "differs": [],
+    }
+    assert swapped["declared"] == {
+        "plate": swapped["plate"],
+        "container_codes": ["HLXU2008419", "TCNU7200794"],
+        "seals": ["HS0001"],
+        "gross_kg": 21000,
+        "differs": ["container_codes", "gross_kg"],
+    }
+    assert swapped["containers"] == [
+        {"code": "MSKU0383250", "size_type": "22G1", "seal": {"number": "HS0001", "opened": False}},
+        {"code": "TCNU7200794", "size_type": "22G1", "seal": None},
+    ]
+    assert (swapped["seals"], swapped["seal_opened"], swapped["lane"], swapped["id"]) == (
+        ["HS0001"], False, "1", "1-0002",
+    )  # fmt: skip
