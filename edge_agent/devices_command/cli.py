@@ -187,7 +187,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     logging.disable(logging.CRITICAL)
     try:
         return asyncio.run(work)
-    except* EdgeAgentError as group:
+    except* (EdgeAgentError, BrokenPipeError) as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]

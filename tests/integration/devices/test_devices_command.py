@@ -286,6 +286,21 @@ def test_monitor_ends_well_on_ctrl_c(booth: Booth, number: int) -> None:
     assert (monitor.returncode, told) == (0, "")
 
 
+def test_monitor_ends_well_when_its_reader_has_enough(booth: Booth) -> None:
+    booth.add("scanner", "barcode_scanner", b"]C0HQ0012345\r")
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_agent", "devices", "monitor", booth.path, "scanner"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as monitor:
+        assert monitor.stdout
+        assert monitor.stderr
+        monitor.stdout.readline()
+        monitor.stdout.close()  # as `head -1` does
+        assert (monitor.wait(PATIENCE_S), monitor.stderr.read()) == (0, "")
+
+
 def test_a_capture_is_replayed_as_it_was_heard(booth: Booth, capsys: pytest.CaptureFixture[str]) -> None:
     booth.add("scanner", "barcode_scanner", b"]C0HQ0012345\r]C0HQ")
     file = booth.folder / "capture"
