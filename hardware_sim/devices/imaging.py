@@ -44,6 +44,7 @@ class ImagingScanner:
 
     kind = ""
     own_faults = frozenset({"clock_skew"})
+    takes_s = 2.0  # for a receiver to take the scan, before the run may end
 
     def __init__(self, name: str, settings: ImagingSettings, site: Site) -> None:
         self.name = name
@@ -119,7 +120,7 @@ class ImagingScanner:
             await asyncio.sleep(0.5)
 
     def done_with(self, passage: Passage) -> float:
-        return self._handed_on(passage)
+        return self._handed_on(passage) + self.takes_s
 
     def said_of(self, passage: Passage) -> dict[str, object] | None:
         """What was handed on, whether or not somebody took it."""

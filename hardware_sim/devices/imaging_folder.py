@@ -47,6 +47,7 @@ class ImagingFolder(ImagingScanner):
         super().__init__(name, settings, site)
         self._folder = site.folder / settings.path
         self._how = settings
+        self.takes_s = settings.writes_s + 1.0
         self._written: deque[list[Path]] = deque()
 
     @property
