@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge_agent.devices.sources import folder_files, threads, watched_folder
+from edge_agent.devices.sources import folder_files, folder_memory, threads, watched_folder
 from edge_agent.devices.sources.folder_files import FolderFiles, NotAsListed
-from edge_agent.devices.sources.gathering import Entry
+from edge_agent.devices.sources.folder_memory import FolderMemory
+from edge_agent.devices.sources.gathering import Entry, WholeScan
 from edge_agent.devices.sources.watched_folder import Settings, WatchedFolder
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import LinkDown, StoreFailed
@@ -73,7 +74,7 @@ async def watching(given: Settings, heard: Heard | None = None) -> AsyncIterator
             task.cancel()
 
 
-async def looks(heard: Heard, directory: Path, count: int = 4) -> None:
+async def looks(heard: Heard, directory: Path) -> None:
     """Returns when the folder was surely looked at again: a scan put there now has been taken over."""
     name = f"later-{os.urandom(4).hex()}"
     (directory / f"{name}.uff").write_bytes(name.encode())
@@ -235,8 +236,9 @@ asyncio.run(WatchedFolder(settings, SystemClock()).run(emit))
 """
 
 
-@pytest.mark.parametrize("durable", [False, True], ids=["before it was durable", "before it was put away"])
-@pytest.mark.parametrize("after", ["move", "delete", "remember"])
+@pytest.mark.parametrize(
+    ("after", "durable"), [("move", False), ("move", True), ("delete", True), ("remember", True)], ids=str
+)
 async def test_killed_it_loses_nothing(folder: Path, tmp_path: Path, durable: bool, after: str) -> None:
     journal, scan = tmp_path / "journal", png(30, 40)
     journal.touch()
@@ -387,8 +389,6 @@ def test_a_file_renamed_into_place_as_another_is_put_away_comes_back(
         return status
 
     monkeypatch.setattr(os, "lstat", lstat)
-    from edge_agent.devices.sources.gathering import WholeScan
-
     files.put_away(WholeScan("S1", (entry,), (), ()), {})
     assert (folder / "S1.png").read_bytes() == b"new, not taken over"
 
@@ -538,11 +538,10 @@ def test_what_a_kill_left_half_deleted_is_removed(folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_the_memory_does_not_grow_for_ever(tmp_path: Path) -> None:
-    from edge_agent.devices.sources.folder_memory import SPARE_LINES, FolderMemory
-
+def test_the_memory_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_memory, "SPARE_LINES", 10)
     memory = FolderMemory(tmp_path / "taken")
-    for number in range(0, SPARE_LINES + 2, 2):
+    for number in range(0, 12, 2):
         memory.add([(Entry(f"{number + i}", 1, 2, 3), "aa") for i in range(2)])
     memory.keep_only({"7"})
     assert len((tmp_path / "taken").read_text().splitlines()) == 1
