@@ -1,16 +1,19 @@
 """Trucks drive past the simulator's UHF reader, written apart from the driver that asks it; time is stepped."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edge_agent.devices.drivers.uhfreader18 import Settings, UhfReader18
+from edge_agent.devices.link import LinkSettings
 from edge_agent.domain.observation import Body, DeviceSetup, Malformed, Opaque, SealCondition, SealState, TagRead
 from hardware_sim.devices import uhfreader
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.tags import TagSettings
 from hardware_sim.world.truck import Seal
+from tests.integration.devices.conftest import talking, tcp_device, until
 from tests.unit.hardware_sim.roads import TCP, lane_of, site_of, truck
 
 SEALS = {"text_prefix": "HS", "tamper": {"bank": "user", "word": 2, "bit": 3}}
@@ -84,3 +87,29 @@ def test_the_wrong_model_is_told_and_reads_no_tag() -> None:
     bodies = passed(lane, simulated(lane, 18), Settings(model=288))
     assert not [body for body in bodies if isinstance(body, TagRead)]
     assert "`model` is not as the reader is" in str([body for body in bodies if not isinstance(body, Opaque)])
+
+
+async def test_over_tcp_one_command_is_under_way_at_a_time() -> None:
+    lane = sealed_truck(opened=False)
+    reader = simulated(lane, 18)
+    answered = 0
+
+    async def converse(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        moment = lane.passages[0].reaches(-0.4)  # the truck's tag is before the antenna, and stays there
+        while command := await incoming.read(4096):
+            assert len(command) == command[0] + 1, "one command, whole"
+            reader.received(command, moment)
+            moment = reader.next_wake() or moment
+            answer = reader.woke(moment)
+            for begin in range(0, len(answer), 3):  # in pieces, as a device server has them
+                outgoing.write(answer[begin : begin + 3])
+                await outgoing.drain()
+            answered += 1
+
+    async with tcp_device(converse) as url, talking(LinkSettings(url=url), "uhfreader18") as heard:
+        await until(lambda: answered >= 8)
+    tags = [reading.body for reading in heard.readings if isinstance(reading.body, TagRead)]
+    assert [tag.text for tag in tags] == ["ANAM00001234"]
+    assert heard.states == ["waiting", "online"]
+    assert not [reading for reading in heard.readings if isinstance(reading.body, Malformed)]
