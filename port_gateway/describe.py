@@ -81,7 +81,9 @@ def _body(event: wire.Event) -> str:
         return f"{received.lane_id}: {_scan(received.scan)} from {received.scan.device_id} {belongs}"
     if kind == "unassigned":
         other = event.unassigned
-        return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} belongs to no vehicle"
+        late = f"came too late for inspection {other.inspection_id}"
+        belongs = late if other.inspection_id else "belongs to no vehicle"
+        return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}"
     return f"an event that this version does not know (protobuf field {kind})"
 
 

@@ -74,9 +74,11 @@ class ScanReceived:
 
 @dataclass(frozen=True, slots=True)
 class Unassigned:
-    """Something was read that belongs to no vehicle. How often repeats are reported is said in inspection/lane.py."""
+    """Something was read that belongs to no vehicle in the lane. `inspection_id` names the one for which it came too
+    late, '' if there is none. How often repeats are reported is said in inspection/lane.py."""
 
     observation: Observation
+    inspection_id: str = ""
 
 
 EventBody = (

@@ -124,8 +124,10 @@ class TagSeen:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What a scale settled on: its last settled indication of this vehicle, the largest where it settled on several
-    (axle groups that are weighed one after the other are several scales or a scale that adds them up itself)."""
+    """What a scale settled on: of its settled indications the one that it showed longest, the larger of two.
+
+    Axle groups that are weighed one after the other are several scales, or a scale that adds them up itself.
+    """
 
     weight: Weight
     device_id: str

@@ -63,6 +63,7 @@ MEASUREMENTS = (
 MAX_SEALS = 32
 MAX_TAGS = 48
 MAX_WEIGHTS = 8
+MAX_INDICATIONS = 256  # different ones of one scale
 MAX_OCCUPANCIES = 16
 MAX_SPECTRA = 8  # each brings its document, of some megabytes at most
 MAX_SCANS = 16
@@ -92,7 +93,7 @@ class Assembly:
         self._seals: dict[str, SealSeen] = {}
         self._seal_states: list[SealStateSeen] = []
         self._tags: dict[str, TagSeen] = {}
-        self._weights: dict[str, Weighed] = {}
+        self._weights: dict[str, dict[float, tuple[int, Weighed]]] = {}
         self._spectra: list[SpectrumSeen] = []
         self._documents: list[Evidence] = []
         self._scans: list[ScanSeen] = []
@@ -165,11 +166,18 @@ class Assembly:
         self._tags[new.epc] = replace(known, tag=tag, reads=known.reads + 1)
 
     def _weigh(self, seen: Weighed) -> None:
-        known = self._weights.get(seen.device_id)
-        if known is None and len(self._weights) >= MAX_WEIGHTS:
+        if seen.device_id not in self._weights and len(self._weights) >= MAX_WEIGHTS:
             return
-        if known is None or seen.weight.kg >= known.weight.kg:
-            self._weights[seen.device_id] = seen
+        shown = self._weights.setdefault(seen.device_id, {})
+        frames, _ = shown.pop(seen.weight.kg, (0, seen))
+        if len(shown) >= MAX_INDICATIONS:
+            del shown[next(iter(shown))]
+        shown[seen.weight.kg] = (frames + 1, seen)
+
+    def _weighed(self) -> tuple[Weighed, ...]:
+        """Of each scale, the weight that it showed longest: one that is driven onto settles on parts of it first."""
+        longest = (max(shown.values(), key=lambda it: (it[0], it[1].weight.kg)) for shown in self._weights.values())
+        return tuple(weighed for _, weighed in longest)
 
     def _has_room(self, observation: Observation) -> bool:
         """Measurements have a bound of their own: no device's talk pushes them out of the evidence."""
@@ -212,7 +220,7 @@ class Assembly:
             observations=self._count,
             seal_states=tuple(self._seal_states),
             tags=tuple(self._tags.values()),
-            weights=tuple(self._weights.values()),
+            weights=self._weighed(),
             spectra=tuple(self._spectra),
             direction=self._direction,
         )

@@ -15,8 +15,9 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 6. A vehicle that has not left after `longest_s` is recorded as abandoned, once; the lane is then blocked until it is
    empty, and what is read meanwhile is reported once for each text, up to 32 texts. What its portal counts meanwhile is
    not kept (an alarm is an event all the same).
-7. A read dated before the last inspection closed came too late for it: it belongs neither to the next vehicle nor
-   opens another inspection, and is reported once for each text.
+7. A read, an alarm, an occupancy or a spectrum that is dated before the last inspection closed came too late for it: it
+   belongs not to the next vehicle and opens no inspection. It is reported, a read once for each text, and names the
+   inspection whose time it falls into.
 8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such, once a minute and
    number.
 9. A radiation alarm and a change of a device are events of their own, at once. A set-up that a device states is one
@@ -107,7 +108,7 @@ class Lane:
         self._occupied: set[str] = set()
         self._been_occupied: set[str] = set()
         self._last_activity = 0.0
-        self._last_closed: float | None = None
+        self._last: tuple[str, float, float] | None = None  # the inspection that closed last: id, opened, closed
         self._down: dict[str, str] = dict.fromkeys(self._providers, "has not connected")
         self._context: deque[Observation] = deque(maxlen=CONTEXT_OBSERVATIONS)
         self._reported: set[str] = set()
@@ -145,18 +146,14 @@ class Lane:
                 return self._weight(observation, body)
             case ScanImage():
                 return self._scan(observation, body)
-            case SpectroscopicMeasurement() if self._open is None:
-                return [Draft(Unassigned(observation), observation.at, observation.evidence)]
-            case SpectroscopicMeasurement():
-                return self._join(observation)
-            case RadiationOccupancy():
-                return self._join(observation) if self._open else [Draft(Unassigned(observation), observation.at)]
+            case SpectroscopicMeasurement() | RadiationOccupancy():
+                return self._measured(observation)
             case RadiationSample() | Opaque():
                 if self._open is None and not self._blocked:  # a blocked lane's samples are not of the next vehicle
                     self._context.append(observation)
                 return self._join(observation)
             case RadiationAlarm():
-                return [*self._join(observation), self._alarm(observation, body)]
+                return self._alarm(observation, body)
             case DeviceFault() | DeviceStatus():
                 return self._device(observation, body)
             case DeviceSetup():
@@ -206,17 +203,30 @@ class Lane:
         return drafts + self._join(observation)
 
     def _sighting(self, observation: Observation, cause: str, text: str) -> list[Draft]:
-        late = self._last_closed is not None and observation.at.monotonic <= self._last_closed
-        if self._open is not None and not late:
+        of = self._late_for(observation)
+        if self._open is not None and of is None:
             return self._join(observation)
-        if self._blocked or late:
+        if self._blocked or of is not None:
             if self._blocked:
                 self._last_activity = max(self._last_activity, observation.at.monotonic)
             if text in self._reported or len(self._reported) >= MAX_REPORTED:
                 return []
             self._reported.add(text)
-            return [Draft(Unassigned(observation), observation.at)]
+            return [Draft(Unassigned(observation, of or ""), observation.at)]
         return [*self._begin(observation, cause), *self._join(observation)]
+
+    def _late_for(self, observation: Observation) -> str | None:
+        """The closed inspection for which this came too late, '' if it is of none; None: it did not come too late."""
+        at = observation.at.monotonic
+        if self._last is None or at > self._last[2]:
+            return None
+        return self._last[0] if at >= self._last[1] else ""
+
+    def _measured(self, observation: Observation) -> list[Draft]:
+        of = self._late_for(observation)
+        if self._open is not None and of is None:
+            return self._join(observation)
+        return [Draft(Unassigned(observation, of or ""), observation.at, observation.evidence)]
 
     def _weight(self, observation: Observation, weight: Weight) -> list[Draft]:
         if weight.kg >= VEHICLE_KG:
@@ -252,19 +262,22 @@ class Lane:
         if self._open is None:
             return []
         draft = self._open.close(now, self._rules.expects, self._providers, outcome, self._scans.closed)
+        self._last = (self._open.id, self._open.opened.monotonic, now.monotonic)
         self._open = None
         self._been_occupied = set(self._occupied)
-        self._last_closed = now.monotonic
         return [draft]
 
     # --- what is an event of its own ----------------------------------------------------------------------
 
-    def _alarm(self, observation: Observation, alarm: RadiationAlarm) -> Draft:
-        inspection_id = self._open.id if self._open else ""
+    def _alarm(self, observation: Observation, alarm: RadiationAlarm) -> list[Draft]:
+        of = self._late_for(observation)
+        inspection_id = of if of is not None else self._open.id if self._open else ""
+        if of is None:
+            self._join(observation)
         lane_id, device_id = self._rules.lane_id, observation.device_id
         raw = self._last_raw.get(device_id, b"")  # of several readings of one line, only the first carries it
         raised = AlarmRaised(inspection_id, lane_id, device_id, alarm.kind, alarm.counts, raw)
-        return Draft(raised, observation.at)
+        return [Draft(raised, observation.at)]
 
     def _device(self, observation: Observation, what: DeviceFault | DeviceStatus | DeviceSetup) -> list[Draft]:
         device = observation.device_id

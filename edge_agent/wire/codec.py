@@ -63,7 +63,7 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
                 wire.ScanReceived(inspection_id=body.inspection_id, lane_id=body.lane_id, scan=scan(body.scan))
             )
         case domain.Unassigned():
-            event.unassigned.CopyFrom(_unassigned(body.observation))
+            event.unassigned.CopyFrom(_unassigned(body.observation, body.inspection_id))
         case _:
             assert_never(body)
     return event.SerializeToString()
@@ -104,7 +104,7 @@ def _device_changed(said: domain.DeviceChanged) -> wire.DeviceChanged:
     return message
 
 
-def _unassigned(observation: Observation) -> wire.Unassigned:
+def _unassigned(observation: Observation, inspection_id: str) -> wire.Unassigned:
     kind, text = in_words(observation.body)
     return wire.Unassigned(
         observation_id=observation.id,
@@ -113,4 +113,5 @@ def _unassigned(observation: Observation) -> wire.Unassigned:
         kind=kind,
         text=clip(text, MAX_RAW_BYTES),
         raw=observation.raw[:MAX_RAW_BYTES],
+        inspection_id=inspection_id,
     )

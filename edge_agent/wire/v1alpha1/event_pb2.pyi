@@ -1425,7 +1425,7 @@ Global___DeviceFault: _TypeAlias = DeviceFault  # noqa: Y015
 
 @_typing.final
 class Unassigned(_message.Message):
-    """Something was read that belongs to no vehicle."""
+    """Something was read that belongs to no vehicle in the lane."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1435,6 +1435,7 @@ class Unassigned(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
+    INSPECTION_ID_FIELD_NUMBER: _builtins.int
     observation_id: _builtins.str
     """The observation's id."""
     lane_id: _builtins.str
@@ -1447,6 +1448,8 @@ class Unassigned(_message.Message):
     """The identifier or value in words."""
     raw: _builtins.bytes
     """The device's bytes."""
+    inspection_id: _builtins.str
+    """The inspection that had closed when this came, and that it is of by its date; '' if there is none."""
     def __init__(
         self,
         *,
@@ -1456,10 +1459,11 @@ class Unassigned(_message.Message):
         kind: _builtins.str = ...,
         text: _builtins.str = ...,
         raw: _builtins.bytes = ...,
+        inspection_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "kind", b"kind", "lane_id", b"lane_id", "observation_id", b"observation_id", "raw", b"raw", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "inspection_id", b"inspection_id", "kind", b"kind", "lane_id", b"lane_id", "observation_id", b"observation_id", "raw", b"raw", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

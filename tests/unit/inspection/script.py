@@ -210,6 +210,7 @@ def in_short(body: EventBody) -> str:
         case ScanReceived():
             return f"scan {body.scan.scan.scan_id} by {body.scan.how} in {body.inspection_id or 'no inspection'}"
         case Unassigned():
-            return f"unassigned {type(body.observation.body).__name__}"
+            late = f" of {body.inspection_id}" if body.inspection_id else ""
+            return f"unassigned {type(body.observation.body).__name__}{late}"
         case SessionOpened():
             return "session"

@@ -152,7 +152,7 @@ def test_rule_7_a_read_that_comes_too_late() -> None:
     observation = script.observed[1]
     for _ in range(3):
         script.drafts += script.lane.observe(type(observation)("late", "front", "1", late, plate("AAA111"), b"", ()))
-    assert script.said() == ["unassigned PlateRead"]
+    assert script.said() == ["unassigned PlateRead of inspection-1"]
 
 
 def test_rule_7_nor_does_it_belong_to_the_next_vehicle() -> None:
@@ -162,7 +162,7 @@ def test_rule_7_nor_does_it_belong_to_the_next_vehicle() -> None:
     late = Observation("late", "front", "1", instant(14.5), plate("AAA111", 1.0))
     script.drafts += script.lane.observe(late)
     script.at(16, "front", plate("BBB222", 0.5)).at(17, "portal", DEPARTS).until(30)
-    assert script.said() == ["unassigned PlateRead", "closed BBB222 complete"]
+    assert script.said() == ["unassigned PlateRead of inspection-1", "closed BBB222 complete"]
 
 
 def test_rule_8_a_seal_without_a_vehicle() -> None:

@@ -12,7 +12,9 @@ from edge_agent.domain.observation import (
     DeviceSetup,
     Direction,
     Nuclide,
+    Observation,
     Presence,
+    RadiationAlarm,
     ScanImage,
     SealCondition,
     SealState,
@@ -26,8 +28,11 @@ from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
     Script,
+    alarm,
     code,
+    instant,
     occupancy,
+    picture,
     plate,
     seal,
     seal_state,
@@ -42,14 +47,29 @@ def passing(*expects: Expected) -> Script:
     return Script(expects=expects).at(10, "portal", ARRIVES)
 
 
-def test_rule_12_the_largest_settled_weight_counts() -> None:
+def test_rule_12_the_weight_that_was_shown_longest_counts() -> None:
     script = passing(Expected.WEIGHT)
-    for at, kg, settled in ((11, 9_000, True), (12, 31_000, False), (13, 30_480, True), (14, 12_000, True)):
+    said = [
+        (9_000, True),
+        (31_000, False),
+        (31_000, False),
+        (31_000, False),
+        (30_500, True),
+        (30_480, True),
+        (30_480, True),
+    ]
+    for at, (kg, settled) in enumerate([*said, (12_000, True)], start=11):
         script.at(at, "scale", weight(kg, settled))
-    script.at(15, "portal", DEPARTS).until(20)
+    script.at(20, "portal", DEPARTS).until(30)
     assert script.said() == ["opened by presence", "closed - complete"]
     [weighed] = script.closed[0].weights
-    assert (weighed.weight.kg, weighed.device_id, weighed.at.monotonic) == (30_480, "scale", 13)
+    assert (weighed.weight.kg, weighed.device_id, weighed.at.monotonic) == (30_480, "scale", 17)
+
+
+def test_rule_12_of_two_shown_as_long_the_larger() -> None:
+    script = passing(Expected.WEIGHT).at(11, "scale", weight(30_000)).at(12, "scale", weight(9_000))
+    script.at(13, "portal", DEPARTS).until(20).said()
+    assert script.closed[0].weights[0].weight.kg == 30_000
 
 
 def test_rule_12_an_unsettled_weight_does_not_count() -> None:
@@ -137,6 +157,27 @@ def test_rule_11_a_spectrum_of_no_vehicle_keeps_its_document() -> None:
     [draft] = script.drafts
     assert isinstance(draft.body, Unassigned)
     assert draft.evidence == (DOCUMENT,)
+
+
+@pytest.mark.parametrize("body", [alarm(90, 90), occupancy(), spectrum("Cs-137")])
+def test_rule_7_what_was_measured_of_a_vehicle_is_not_the_next_ones(body: Body) -> None:
+    script = Script(expects=())
+    script.at(10, "portal", ARRIVES).at(11, "front", plate("AAA111")).at(12, "portal", DEPARTS).until(15)
+    script.at(15.5, "portal", ARRIVES).said()
+    file = picture("document")
+    for seconds in (11.5, 9.0):
+        late = Observation("late", "portal", "1", instant(seconds), body, b"raw", file)
+        script.drafts += script.lane.observe(late)
+    first, second = script.drafts
+    if isinstance(body, RadiationAlarm):
+        assert script.said() == ["alarm in inspection-1", "alarm in no inspection"]
+    else:
+        name = type(body).__name__
+        assert script.said() == [f"unassigned {name} of inspection-1", f"unassigned {name}"]
+        assert first.evidence == second.evidence == file
+    script.at(17, "portal", DEPARTS).until(30).said()
+    inspection = script.closed[0]
+    assert (inspection.radiation, inspection.spectra) == ((), ())
 
 
 def test_the_direction_is_that_of_the_device_that_knows_it() -> None:

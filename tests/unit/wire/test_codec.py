@@ -234,6 +234,8 @@ def test_what_belongs_to_no_vehicle(body: Body, kind: str, text: str) -> None:
     observation = Observation("o", "device", "1", instant(1), body, b"raw")
     message = encoded(Unassigned(observation)).unassigned
     assert (message.kind, message.text, message.raw, message.device_id) == (kind, text, b"raw", "device")
+    assert message.inspection_id == ""
+    assert encoded(Unassigned(observation, "i-7")).unassigned.inspection_id == "i-7"
 
 
 def test_no_body_is_forgotten_here() -> None:
