@@ -388,7 +388,8 @@ def test_vehicles_that_were_counted_and_not_seen_are_reported() -> None:
     assert settled(polls) == [], "told once"
     polls.shows(inputs=1)
     assert faults(polls.shows(inputs=0, counter=11)) == [(FaultKind.MISSED, False)]
-    polls.passes(400)
+    polls.shows(inputs=1)
+    assert faults(polls.shows(inputs=0, counter=12)) == [], "over once"
     polls.passes(400)
     assert settled(polls, counter=14) == [
         DeviceFault(FaultKind.MISSED, True, "1 counted by the portal and seen by no poll")
