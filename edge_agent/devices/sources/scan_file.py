@@ -38,6 +38,7 @@ _MAGIC: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"MM\0+", "tiff"),
     (0, b"\xff\xd8\xff", "jpeg"),
 )
+_EXTENSIONS: Mapping[str, Format] = {".uff": "uff"}
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),? ?([0-9A-Fa-f]{4})\)?")
 
 
@@ -64,8 +65,8 @@ class FileSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     formats: dict[Extension, Format] = Field(
-        default={".uff": "uff"},
-        description="formats by extension, for files whose content does not say it: UFF, and makers' own",
+        default={},
+        description="formats by extension, besides .uff, for files whose content does not say it: makers' own",
     )
     # NEMA IIC 1 keeps DICOM's tags under other names; read from files that a DICOS toolkit wrote (V03).
     scan_tags: tuple[Tag, ...] = Field(
@@ -117,7 +118,7 @@ def format_of(data: bytes, name: str, formats: Mapping[str, Format]) -> Format:
     for at, magic, found in _MAGIC:
         if data.startswith(magic, at):
             return found
-    return formats.get(PurePath(name).suffix.lower(), "other")
+    return {**_EXTENSIONS, **formats}.get(PurePath(name).suffix.lower(), "other")
 
 
 def stated_by_name(name: str, pattern: re.Pattern[str] | None) -> Stated:

@@ -166,6 +166,7 @@ def test_a_picture_that_does_not_decode() -> None:
         ("L1-0042.uff", {}, "uff", ""),
         ("L1-0042.UFF", {}, "uff", ""),
         ("L1-0042.hcv", {"formats": {".hcv": "uff"}}, "uff", ""),
+        ("L1-0042.uff", {"formats": {".hcv": "uff"}}, "uff", ""),
         ("L1-0042.hcv", {}, "other", "no quick look: its format is not known"),
         ("L1-0042", {}, "other", "no quick look: its format is not known"),
     ],
