@@ -44,7 +44,7 @@ def converse(dialogue: Dialogue, device: Any, until: float) -> Iterable[Reading]
             yield from dialogue.received(data, now)
 
 
-KINDS = {
+KINDS: dict[str, tuple[Any, Any]] = {
     "toledo_continuous": (toledo_continuous.ToledoContinuous, toledo_continuous.Settings),
     "rice_lake_iq355": (rice_lake_iq355.RiceLakeIq355, rice_lake_iq355.Settings),
     "nci_scp01": (nci_scp01.NciScp01, nci_scp01.Settings),
