@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from edge_agent.domain.observation import Body, Opaque, SealCondition, SealState, TagRead
 
 # Far more tags than a lane holds; the one that answered longest ago is forgotten for the next.
 MAX_TAGS = 512
 MAX_ANTENNAS = 64
+MAX_PREFIXES = 32
 # A seal's memory is read again this often while it answers, so that its opening before the reader is seen.
 SEAL_REREAD_S = 1.0
 # A change of strength is told at most this often for each tag and antenna.
@@ -44,6 +45,10 @@ def _ascii(text: str) -> str:
     if set(text.encode()) - _PRINTABLE:
         raise ValueError(f"{text!r} is not printable ASCII")
     return text
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value  # most booths have one
 
 
 Hex = Annotated[str, Field(max_length=124), AfterValidator(_hex)]
@@ -107,22 +112,25 @@ class Tamper(_Settings):
 
 
 class Which(_Settings):
-    """Tags by the beginning of their EPC, in either form. An empty beginning is every tag."""
+    """Tags by the beginning of their EPC, in either form, one or several. An empty beginning is every tag."""
 
-    epc_prefix: Hex | None = Field(default=None, description="the EPC's beginning in hexadecimal")
-    text_prefix: Ascii | None = Field(default=None, description="the EPC's beginning as text, where it is text")
+    epc_prefix: Annotated[tuple[Hex, ...], BeforeValidator(_several)] = Field(
+        default=(), max_length=MAX_PREFIXES, description="the EPC's beginning in hexadecimal, or a list of them"
+    )
+    text_prefix: Annotated[tuple[Ascii, ...], BeforeValidator(_several)] = Field(
+        default=(), max_length=MAX_PREFIXES, description="the EPC's beginning as text, where it is text, or a list"
+    )
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:
-        if self.epc_prefix is None and self.text_prefix is None:
+        if not self.prefixes:
             raise ValueError("say which tags: epc_prefix or text_prefix ('' is every tag)")
         return self
 
     @property
     def prefixes(self) -> tuple[str, ...]:
         """The beginnings in hexadecimal."""
-        text = None if self.text_prefix is None else self.text_prefix.encode().hex().upper()
-        return tuple(prefix for prefix in (self.epc_prefix, text) if prefix is not None)
+        return (*self.epc_prefix, *(text.encode().hex().upper() for text in self.text_prefix))
 
     def matches(self, epc_hex: str) -> bool:
         return epc_hex.startswith(self.prefixes)

@@ -19,7 +19,7 @@ TRUCKS: list[dict[str, Any]] = [
     {"containers": [{}, {}]},
 ]
 # The electronic seals and the windscreens' tags that the simulator's trucks carry.
-SEALS = {"text_prefix": "", "tamper": {"bank": "user", "word": 0, "bit": 0}}
+SEALS = {"text_prefix": ["HS", "ML", "UNL", "EMX"], "tamper": {"bank": "user", "word": 0, "bit": 0}}
 
 
 def scenario(folder: Path, dicom: int, http: int) -> Path:

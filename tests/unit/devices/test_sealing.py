@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
-from edge_agent.devices.sealing import MAX_ANTENNAS, MAX_TAGS, Place, TagRules, TagWatch, access_plan, as_text
+from edge_agent.devices.sealing import MAX_ANTENNAS, MAX_TAGS, Place, Seals, TagRules, TagWatch, access_plan, as_text
 from edge_agent.domain.observation import Body, Opaque, SealCondition, SealState, TagRead
 
 SEAL = b"SEAL00000001"
@@ -320,3 +320,13 @@ def test_the_plan_of_a_reader_that_is_told_beforehand() -> None:
     ]
     assert access_plan(TagRules.model_validate({"seals": {"epc_prefix": ""}})) == []
     assert access_plan(TagRules()) == []
+
+
+def test_seals_of_several_makers() -> None:
+    seals = Seals.model_validate({"text_prefix": ["HS", "ML"], "epc_prefix": "E280"})
+    assert [seals.matches(number.hex().upper()) for number in (b"HS1", b"ML1", b"\xe2\x80\x01", b"ANAM")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
