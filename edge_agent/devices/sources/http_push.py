@@ -183,7 +183,7 @@ class _Handler:
             raise _Refusal(
                 415,
                 f"{clean(request.content_type, TEXT_MAX)} is not taken",
-                "send the file itself as the body, as application/octet-stream: curl --data-binary @file",
+                "send the file itself as the body, as application/octet-stream: curl -T FILE",
             )
         if request.content_length is not None and request.content_length > MAX_FILE_BYTES:
             raise _too_large()

@@ -5,7 +5,10 @@ import base64
 import gzip
 import hashlib
 import json
+import shutil
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +31,15 @@ from tests.scanner import TOKEN, dicom_file, dicos, png
 
 SCAN = png(30, 40)
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+# What curl -T sends, where there is no curl.
+CURL = """
+import sys, urllib.request
+request = urllib.request.Request(sys.argv[3], open(sys.argv[1], "rb").read(), {"Authorization": sys.argv[2]}, method="PUT")
+request.add_header("Content-Type", "application/octet-stream")
+print(urllib.request.urlopen(request).read().decode())
+"""
 
 
 class Booth:
@@ -176,6 +188,18 @@ async def test_an_answer_waits_for_the_ledger_and_a_repeat_meanwhile_waits_with_
     assert (len(booth.scans), booth.emitting) == (1, 1)
 
 
+async def test_as_curl_sends_it(booth: Booth, tmp_path: Path) -> None:
+    scan = tmp_path / "S7.uff"
+    scan.write_bytes(b"opaque")
+    url = f"{booth.base}/scans?scan=S7&vehicle=MSKU0383250&name=S7.uff"
+    command = ["curl", "-sS", "-T", str(scan), "-H", f"Authorization: {BEARER['Authorization']}", url]
+    if shutil.which("curl") is None:
+        command = [sys.executable, "-c", CURL, str(scan), BEARER["Authorization"], url]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True, timeout=30)
+    assert json.loads(done.stdout)["sha256"] == hashlib.sha256(b"opaque").hexdigest()
+    assert booth.scans == [ScanImage("S7", "uff", "MSKU0383250")]
+
+
 async def test_keep_alive(booth: Booth) -> None:
     async with aiohttp.ClientSession(headers=BEARER) as session:
         for number in range(3):
@@ -253,6 +277,7 @@ async def test_the_scheme_is_in_any_case(booth: Booth, given: str) -> None:
             {"Content-Type": "multipart/form-data; boundary=x"},
             "multipart/form-data is not taken",
         ),
+        (415, "/scans", "POST", {"Content-Type": "application/x-www-form-urlencoded"}, "application/x-www-form"),
         (415, "/scans", "POST", {"Content-Type": "text/html"}, "text/html is not taken"),
         (415, "/scans", "POST", {"Content-Encoding": "gzip"}, "a compressed body is not opened"),
         (400, "/scans?scan=" + "x" * 129, "POST", {}, "scan is no text of at most 128 characters"),
