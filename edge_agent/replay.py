@@ -111,6 +111,8 @@ def _timed(chosen: Driver, settings: BaseModel, header: Header, path: Path) -> I
         while dialogue and (wake := dialogue.next_wake()) is not None and wake <= now:
             yield from map(as_object, dialogue.woke(wake))
             dialogue.to_send()  # what was sent stands in the file
+        if event.kind == "opened" and dialogue:  # a network link that fell silent was closed, and nothing was lost
+            yield from map(as_object, dialogue.woke(math.inf))
         if event.kind == "opened" or (event.kind == "rx" and dialogue is None):
             dialogue = chosen.open(settings)
             dialogue.opened(now)

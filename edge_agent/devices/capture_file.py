@@ -5,7 +5,7 @@ later (six decimals, never running back), bytes as hex:
 
     {"capture": 1, "device": "scale", "driver": "nci_scp01", "settings": {}, "link": {"url": "socket://192.0.2.7:4001",
      "baud": 9600, ...}, "started": "2026-11-22T02:40:11.123456Z"}
-    {"t": 0.000012, "opened": true}        the connection is up; a new one after each `lost`
+    {"t": 0.000012, "opened": true}        the connection is up: a new one, whatever was before
     {"t": 0.000150, "tx": "570d"}          to the device
     {"t": 0.042817, "rx": "0a30313233"}    from the device, as it came out of the port
     {"t": 9.100000, "lost": "why"}         the connection ended

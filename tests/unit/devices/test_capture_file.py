@@ -124,6 +124,19 @@ def test_a_connection_that_was_lost(tmp_path: Path) -> None:
     assert said[3][1] == "2026-11-22T02:40:13.500Z"
 
 
+def test_a_silent_link_that_was_opened_anew(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "c",
+        {"t": 0, "opened": True},
+        {"t": 1, "rx": (BACKGROUND + b"GB,0003").hex()},
+        {"t": 2, "opened": True},
+        {"t": 3, "rx": BACKGROUND.hex()},
+        head=header("rapiscan_vm250").model_dump(mode="json"),
+    )
+    kinds = [kind for kind, _ in types(path)]
+    assert kinds == ["presence", "radiation_sample", "malformed", "presence", "radiation_sample"]
+
+
 def test_what_a_killed_recording_left(tmp_path: Path) -> None:
     path = written(tmp_path / "c", {"t": 1, "rx": b"]C0HQ0012345\r".hex()})
     with path.open("a") as file:
