@@ -60,7 +60,6 @@ class Lane:
         self._plan = plan
         self._least_gap = least_gap
         self._arrivals: list[float] = []
-        self._latest_departure: list[float] = []
         self._next: Passage | None = None
         self._next_is_sent = False
         self._arrival = Arrival(0.0)
@@ -124,9 +123,6 @@ class Lane:
             passage = self._next
             self.passages.append(passage)
             self._arrivals.append(passage.arrives)
-            self._latest_departure.append(
-                max(passage.departs, self._latest_departure[-1] if self.passages[1:] else -inf)
-            )
             if self._next_is_sent:
                 self._sent.popleft()
             else:
@@ -179,8 +175,7 @@ class Lane:
         """The trucks that are in the lane at `at`, the foremost first."""
         index = bisect_right(self._arrivals, at) - 1
         found: list[Passage] = []
-        while index >= 0 and self._latest_departure[index] >= at:
-            if self.passages[index].departs >= at:
-                found.append(self.passages[index])
+        while index >= 0 and self.passages[index].departs >= at:  # nobody overtakes
+            found.append(self.passages[index])
             index -= 1
         return found[::-1]

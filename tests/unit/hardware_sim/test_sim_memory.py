@@ -120,3 +120,5 @@ async def test_a_reader_that_does_not_read_loses_bytes() -> None:
         while (chunk := await end.receive(0)) is not None:
             got += len(chunk[0])
         assert got + line.lost_bytes == 100_000 + len(b"HELLO")
+        line.write(b"y" * 50_000)  # there is room again
+        assert await end.receive(0) == (b"y" * 50_000, 5.0)

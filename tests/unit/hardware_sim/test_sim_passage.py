@@ -58,7 +58,7 @@ def test_a_drive_is_without_a_jump_and_its_moments_are_where_it_says(passage: Pa
 
 
 @settings(max_examples=60, deadline=None)
-@given(drives, st.floats(-4, 5))
+@given(drives, st.floats(-60, 5))
 def test_what_covers_a_place_is_what_small_steps_find(passage: Passage, place: float) -> None:
     length = passage.truck.length_m
     covers = passage.covers(place)
@@ -145,6 +145,11 @@ def test_a_truck_that_is_sent_comes_between_and_delays_who_follows() -> None:
     assert made.passages[0].enters == plain.passages[0].enters
     assert made.passages[2].enters >= made.passages[1].clears
     assert made.over
+    close = Lane([truck(1)], LAYOUT, least_gap=7.5)
+    close.open(0.0)
+    close.send(truck(2), 6.0)
+    close.advance(inf)
+    assert close.passages[1].enters == pytest.approx(close.passages[0].clears + 7.5)
     late = lane()
     late.advance(inf)
     late.send(truck(4), 0.0)  # as soon as it can follow

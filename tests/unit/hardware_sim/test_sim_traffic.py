@@ -65,6 +65,17 @@ def test_a_rate_that_changes_with_the_hours() -> None:
     assert counts == pytest.approx([20, 20, 300, 60], rel=0.12)
 
 
+def test_a_change_of_rate_forgets_how_long_nobody_came() -> None:
+    """Memoryless: from the moment at which the rate changes the first truck takes the new rate's mean."""
+    rates = [{"from_h": 0, "per_hour": 1}, {"from_h": 1, "per_hour": 60}]
+    settings = ArrivalSettings.model_validate({"per_hour": rates})
+    firsts = [
+        next(a.not_before for a in settings.arrivals(Random(seed), []) if a.not_before >= 3600) - 3600
+        for seed in range(2000)
+    ]
+    assert sum(firsts) / len(firsts) == pytest.approx(60, rel=0.1)
+
+
 def test_more_trucks_than_the_lane_takes_queue_in_order(scenario: Make) -> None:
     lane = passages(scenario("traffic: {count: 30, per_hour: 1500}"))
     gaps = [b.enters - a.clears for a, b in zip(lane.passages, lane.passages[1:], strict=False)]
@@ -227,18 +238,57 @@ def test_a_truck_is_sent_while_it_runs_and_its_truth_is_told(tmp_path: Path) -> 
     assert sent["devices"] == {"scanner": {"seal": "HS0000042", "seals": ["HS0000042"]}}
 
 
-def test_time_can_run_faster(tmp_path: Path) -> None:
-    async def run() -> tuple[float, float]:
+def test_time_can_run_faster_and_everything_is_still_said_at_its_moment(tmp_path: Path) -> None:
+    async def run() -> tuple[float, float, float, float]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SteppedLoop)
         scenario = Scenario.model_validate({**ON_DEMAND, "lanes": {"b": ON_DEMAND["lanes"]["b"]}})
         sim = PortSim(scenario, 1, tmp_path, SteppedClock(loop), in_memory=True, speed=20.0)
         await sim.open()
-        await sim.run()
+        async with sim.memory_links["scanner-b"].attach() as end:
+            await sim.run()
+            label = await end.receive(0)
         await sim.close()
-        return loop.time() - START_S, sim.clock.monotonic() - START_S
+        assert label is not None
+        due = sim.lanes["b"].lane.passages[0].scanned(-3.0)
+        assert due is not None
+        return loop.time() - START_S, sim.clock.monotonic() - START_S, label[1], due
 
     with asyncio.Runner(loop_factory=SteppedLoop) as runner:
-        real, world = runner.run(run())
+        real, world, said, due = runner.run(run())
     assert world > 10
     assert real == pytest.approx(world / 20, rel=1e-6)
+    assert said == pytest.approx(due, abs=1e-3)
+
+
+def test_a_device_that_is_asked_is_woken_for_its_answer(tmp_path: Path) -> None:
+    """Nothing else happens in this lane: without a nudge the answer, which takes a moment, would never come."""
+    values = {
+        "title": "A tag reader alone",
+        "lanes": {
+            "1": {
+                "devices": {"reader": {"kind": "uhfreader18", "links": [{"kind": "tcp"}]}},
+                "traffic": {"on_demand": True},
+            }
+        },
+    }
+
+    async def run() -> tuple[bytes, float]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppedLoop)
+        sim = PortSim(Scenario.model_validate(values), 1, tmp_path, SteppedClock(loop), in_memory=True)
+        await sim.open()
+        async with asyncio.TaskGroup() as tasks, sim.memory_links["reader"].attach() as end:
+            running = tasks.create_task(sim.run())
+            await asyncio.sleep(50)
+            end.send(bytes.fromhex("04ff211995"))  # reader information, to whoever listens
+            answer = await end.receive(timeout=5)
+            running.cancel()
+        await sim.close()
+        assert answer is not None
+        return answer[0], answer[1] - START_S - 50
+
+    with asyncio.Runner(loop_factory=SteppedLoop) as runner:
+        said, after = runner.run(run())
+    assert (said[0], said[2]) == (len(said) - 1, 0x21)
+    assert 0 <= after < 1
