@@ -36,8 +36,8 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 # What curl -T sends, where there is no curl.
 CURL = """
 import sys, urllib.request
-request = urllib.request.Request(sys.argv[3], open(sys.argv[1], "rb").read(), {"Authorization": sys.argv[2]}, method="PUT")
-request.add_header("Content-Type", "application/octet-stream")
+headers = {"Authorization": sys.argv[2], "Content-Type": "application/octet-stream"}
+request = urllib.request.Request(sys.argv[3], open(sys.argv[1], "rb").read(), headers, method="PUT")
 print(urllib.request.urlopen(request).read().decode())
 """
 
