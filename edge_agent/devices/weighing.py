@@ -38,11 +38,16 @@ class Indication:
     faults: Mapping[FaultKind, str] = field(default_factory=dict)
 
 
+# The deck swings below zero for a moment when a truck leaves it.
+OUT_OF_RANGE_S = 3.0
+
+
 class Weigher:
     """Turns a connection's indications into readings.
 
     A weight is settled when `frames` consecutive ones were steady, of the same unit and mode, and agree within one
-    increment. A fault is told when it begins, when its detail changes, and when it ends.
+    increment. A fault is told when it begins (out of range: once it has lasted `OUT_OF_RANGE_S`), when its detail
+    changes, and when it ends.
     """
 
     def __init__(self, frames: int) -> None:
@@ -50,6 +55,7 @@ class Weigher:
         self._alike: deque[Decimal] = deque(maxlen=frames)
         self._mode: tuple[str, bool | None] | None = None
         self._faults: dict[FaultKind, str] = {}
+        self._since: dict[FaultKind, float] = {}
 
     def told(self, indication: Indication, at: float, raw: bytes) -> list[Reading]:
         """The reading that carries `raw` (a Weight, or an Opaque where no weight is shown), and changes of faults."""
@@ -70,12 +76,18 @@ class Weigher:
 
     def faults(self, now_on: Mapping[FaultKind, str], at: float) -> list[Reading]:
         """What changed of the faults."""
-        was_on, self._faults = self._faults, dict(now_on)
+        self._since = {kind: self._since.get(kind, at) for kind in now_on}
+        lasting = {kind: why for kind, why in now_on.items() if kind in self._faults or self._lasts(kind, at)}
+        was_on, self._faults, now_on = self._faults, lasting, lasting
         return [
             Reading(DeviceFault(kind, kind in now_on, now_on.get(kind, was_on.get(kind, ""))), at)
             for kind in sorted({*was_on, *now_on})
             if was_on.get(kind) != now_on.get(kind)
         ]
+
+    def _lasts(self, kind: FaultKind, at: float) -> bool:
+        """Without a clock (NaN) nothing shows how long it has lasted: it is told."""
+        return kind is not FaultKind.OUT_OF_RANGE or not at - self._since[kind] < OUT_OF_RANGE_S
 
     def missed(self) -> None:
         """A frame was damaged, or did not come: what follows is not consecutive to what was before."""

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from edge_agent.devices import weighing
 from edge_agent.devices.drivers.mt_sics import LINE_LIMIT, MtSics, Settings
 from edge_agent.domain.observation import Body, DeviceFault, DeviceSetup, FaultKind, Malformed, Opaque, Reading, Weight
 
@@ -21,6 +22,11 @@ SETUP = DeviceSetup(
         ("serial_number", "B021002593"),
     )
 )
+
+
+@pytest.fixture(autouse=True)
+def _out_of_range_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing, "OUT_OF_RANGE_S", 0.0)  # these frames have no time between them
 
 
 def opened(**settings: object) -> MtSics:

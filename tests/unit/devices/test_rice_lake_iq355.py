@@ -5,9 +5,15 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from edge_agent.devices import weighing
 from edge_agent.devices.drivers.rice_lake_iq355 import RiceLakeIq355, Settings
 from edge_agent.domain.observation import Body, DeviceFault, FaultKind, Malformed, Opaque, Reading, Weight
 from tests.unit.devices.scales import iq355
+
+
+@pytest.fixture(autouse=True)
+def _out_of_range_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing, "OUT_OF_RANGE_S", 0.0)  # these frames have no time between them
 
 
 def opened(**settings: object) -> RiceLakeIq355:

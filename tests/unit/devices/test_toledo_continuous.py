@@ -4,9 +4,15 @@ import math
 
 import pytest
 
+from edge_agent.devices import weighing
 from edge_agent.devices.drivers.toledo_continuous import Settings, ToledoContinuous
 from edge_agent.domain.observation import Body, DeviceFault, FaultKind, Malformed, Opaque, Reading, Weight
 from tests.unit.devices.scales import toledo
+
+
+@pytest.fixture(autouse=True)
+def _out_of_range_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing, "OUT_OF_RANGE_S", 0.0)  # these frames have no time between them
 
 
 def opened(**settings: object) -> ToledoContinuous:

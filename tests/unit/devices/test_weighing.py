@@ -1,5 +1,6 @@
 """When a weight is settled, in which unit, and what is told of faults."""
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -77,6 +78,7 @@ def test_a_pound_is_sixteen_ounces_and_a_ton_two_thousand_pounds() -> None:
 def test_faults_are_told_when_they_begin_change_and_end() -> None:
     weigher = Weigher(3)
     over = Indication(" ^^^ ", "kg", None, faults=OVER)
+    assert [type(reading.body) for reading in weigher.told(over, -2.0, b"")] == [Opaque], "not yet"
     first = weigher.told(over, 1.0, b"a")
     assert [(reading.body, reading.raw) for reading in first] == [
         (Opaque("no_weight", ("^^^", "kg")), b"a"),
@@ -94,6 +96,18 @@ def test_faults_are_told_when_they_begin_change_and_end() -> None:
     assert [reading.body for reading in weigher.told(shown("1"), 5.0, b"d")[1:]] == [
         DeviceFault(FaultKind.INTERNAL, False, "ROM error")
     ]
+
+
+def test_a_deck_that_swings_below_zero_for_a_moment_is_no_fault() -> None:
+    weigher = Weigher(3)
+    under = Indication("", "kg", None, faults={FaultKind.OUT_OF_RANGE: "below zero"})
+    heard = [r.body for at in range(20) for r in weigher.told(under if at % 3 else shown("0"), float(at), b"")]
+    assert not [body for body in heard if isinstance(body, DeviceFault)]
+
+
+def test_without_a_clock_it_is_told_at_once() -> None:
+    under = Indication("", "kg", None, faults=OVER)
+    assert len(Weigher(3).told(under, math.nan, b"")) == 2
 
 
 def test_last_place() -> None:
