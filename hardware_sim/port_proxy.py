@@ -16,6 +16,7 @@ from contextlib import suppress
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.clock import WorldClock
 from hardware_sim.faults import PORT, Fault, Faults, Slow
+from hardware_sim.links.tcp import settle_accepted
 from hardware_sim.port_settings import split_address
 
 _CHUNK = 16 * 1024
@@ -74,6 +75,7 @@ class PortProxy:
     async def _unlisten(self) -> None:
         server, self._server = self._server, None
         if server is not None:
+            await settle_accepted(server)
             server.close()
         await self._break_connections()
         if server is not None:
@@ -108,7 +110,7 @@ class PortProxy:
         self._connections.add(task)
         self.connections += 1
         try:
-            if self._faults.on(PORT, "refuse") is not None:
+            if self._server is None or self._faults.on(PORT, "refuse") is not None:
                 _reset(writer)
                 return
             await self._freed.wait()  # half-open: the kernel has accepted, and nothing more happens

@@ -7,12 +7,14 @@ as on a real line. pyserial's `PortManager` speaks the protocol; its client end 
 import asyncio
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from serial.rfc2217 import PortManager
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.links.lines import Lines
+from hardware_sim.links.tcp import settle_accepted
 from hardware_sim.links.uart import SerialFormat, as_heard
 
 # A reader that has stopped reading: beyond this the line loses bytes instead of holding up the world.
@@ -47,6 +49,7 @@ class Rfc2217Link:
         self._lines = lines
         self._server: asyncio.Server | None = None
         self._reader: _Attached | None = None
+        self._opened = 0
         self.lost_bytes = 0
 
     @property
@@ -65,7 +68,9 @@ class Rfc2217Link:
 
     async def open(self) -> None:
         try:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=4096)
+            self._opened += 1
+            serve = partial(self._serve, self._opened)
+            self._server = await asyncio.start_server(serve, self._host, self._port, limit=4096)
         except OSError as error:
             raise SettingsInvalid(
                 f"{self.url} cannot be served: {error.strerror}",
@@ -99,13 +104,18 @@ class Rfc2217Link:
             self._reader = None
 
     async def close(self) -> None:
+        self._opened += 1
         if self._server is not None:
+            await settle_accepted(self._server)
             self._server.close()
         self.hang_up()
         if self._server is not None:
             await self._server.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, opened: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if opened != self._opened:  # accepted just before the link was closed
+            writer.close()
+            return
         self.hang_up()
         attached = _Attached(writer, self._lines)
         self._reader = attached

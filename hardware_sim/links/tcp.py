@@ -6,11 +6,23 @@ Bytes for nobody are lost, as on a real line.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from edge_agent.domain.errors import SettingsInvalid
 
 # A reader that has stopped reading: beyond this the line loses bytes instead of holding up the world.
 _BACKLOG_BYTES = 64 * 1024
+_ACCEPT_TURNS = 6
+
+
+async def settle_accepted(server: asyncio.Server) -> None:
+    """Accept no more, and let the connections that were just accepted come to their handlers: a server that is closed
+    in between forgets them open, and their readers would wait for ever."""
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(_ACCEPT_TURNS):
+        await asyncio.sleep(0)
 
 
 class TcpLink:
@@ -27,6 +39,7 @@ class TcpLink:
         self._received = received
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._opened = 0
         self.lost_bytes = 0
 
     @property
@@ -39,8 +52,10 @@ class TcpLink:
         return self._writer is not None
 
     async def open(self) -> None:
+        self._opened += 1
+        serve = partial(self._serve, self._opened)
         try:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=4096)
+            self._server = await asyncio.start_server(serve, self._host, self._port, limit=4096)
         except OSError as error:
             raise SettingsInvalid(
                 f"{self.url} cannot be served: {error.strerror}",
@@ -66,13 +81,18 @@ class TcpLink:
         """The event loop watches the socket."""
 
     async def close(self) -> None:
+        self._opened += 1
         if self._server is not None:
+            await settle_accepted(self._server)
             self._server.close()
         self.hang_up()
         if self._server is not None:
             await self._server.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, opened: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if opened != self._opened:  # accepted just before the link was closed
+            writer.close()
+            return
         self.hang_up()
         self._writer = writer
         writer.write(self._connected())

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.cli import main

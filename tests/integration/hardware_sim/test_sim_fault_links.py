@@ -17,6 +17,8 @@ from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.clock import WorldClock
 from hardware_sim.fault_run import FaultRun
 from hardware_sim.faults import PORT, PORT_KINDS, AnyFault, Fault
+from hardware_sim.links.rfc2217 import Rfc2217Link
+from hardware_sim.links.tcp import TcpLink
 from hardware_sim.port_proxy import PortProxy
 from hardware_sim.port_settings import PortSettings, split_address
 from hardware_sim.run import PortSim
@@ -68,6 +70,23 @@ async def test_hung_up_on_for_a_moment(tmp_path: Path) -> None:
         await ended(reader)
         await until(lambda: fault.state == "over")
         writer.close()
+
+
+@pytest.mark.parametrize("kind", [TcpLink, Rfc2217Link])
+async def test_a_reader_accepted_at_the_last_moment_is_hung_up_on_too(kind: type[TcpLink] | type[Rfc2217Link]) -> None:
+    for turns in range(10):
+        link = kind("127.0.0.1", 0, lambda: b"HELLO", lambda _: b"")
+        await link.open()
+        host, _, port = link.url.rpartition("//")[2].rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as reader:
+            for _ in range(turns):  # the loop takes some turns from the kernel's accepting to the link's serving
+                await asyncio.sleep(0)
+            await link.close()
+            await link.open()
+            with suppress(ConnectionError):
+                while await asyncio.to_thread(reader.recv, 100):
+                    pass
+        await link.close()
 
 
 async def test_plugged_in_again_it_is_another_terminal(tmp_path: Path) -> None:

@@ -69,7 +69,14 @@ class Terminals:
             command, cwd=self.folder, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        printed, _ = await asyncio.wait_for(process.communicate(), 100)
+        assert process.stdout is not None
+        reading = asyncio.ensure_future(process.stdout.read())
+        try:
+            printed = await asyncio.wait_for(asyncio.shield(reading), 90)
+        except TimeoutError:
+            process.kill()
+            raise AssertionError(f"{command} does not end: {(await reading).decode()}") from None
+        await process.wait()
         assert process.returncode == 0, printed.decode()
         return printed.decode()
 
@@ -109,7 +116,9 @@ async def test_the_tutorial(tmp_path: Path) -> None:
                 program, _, file = re.sub(r"socket://\S+", url, command).removesuffix(" &").partition(" > ")
                 await terminals.start(f"python -u {program.removeprefix('python ')}", tmp_path / file)
                 continue
-            if command.endswith("stop") or " fault " in command:  # a reader of the tutorial types slower than a truck drives
+            if (
+                command.endswith("stop") or " fault " in command
+            ):  # a reader of the tutorial types slower than a truck drives
                 await lines_in(tmp_path / "lane" / "truth.jsonl", trucks)
             if command.endswith("state"):
                 await lines_in(tmp_path / "lane" / "truth.jsonl", 1)
