@@ -155,8 +155,6 @@ class Lane:
         """The passage, later if it would come nearer to the truck before than drivers do."""
         if before is None:
             return passage
-        if before.truck.turns_back_m is not None:  # it needs the whole lane
-            return passage.delayed(max(0.0, before.departs + 1.0 - passage.arrives))
         while passage.arrives < before.departs:
             distance, at = least_distance(before, passage)
             if distance >= _DISTANCE_M:
