@@ -10,6 +10,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -101,9 +102,17 @@ def _number(scan: ScanImage) -> str:
 
 
 def _utc(device_time: str) -> datetime | None:
-    """When the scanner says it was, if it says so with an offset from UTC (ISO 8601)."""
-    try:
-        at = datetime.fromisoformat(device_time)
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else None
+    """When the scanner says it was, if it says so with an offset from UTC: ISO 8601, or DICOM's DT (PS3.5, 6.2)."""
+    for read in (datetime.fromisoformat, _dicom, _dicom_whole_seconds):
+        with suppress(ValueError, OverflowError):
+            at = read(device_time)
+            return at.astimezone(UTC) if at.tzinfo else None
+    return None
+
+
+def _dicom(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%d%H%M%S.%f%z")
+
+
+def _dicom_whole_seconds(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%d%H%M%S%z")

@@ -1147,7 +1147,7 @@ class Scan(_message.Message):
     scan_id: _builtins.str
     """The scanner's own id of this scan."""
     format: _builtins.str
-    """"uff", "dicos", "dicom", "tiff", "png", "jpeg"."""
+    """"uff", "dicos", "dicom", "tiff", "png", "jpeg", "other"."""
     vehicle_number: _builtins.str
     """The number that the scanner states for the vehicle or its cargo, '' if none."""
     width: _builtins.int

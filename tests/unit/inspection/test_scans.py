@@ -1,5 +1,7 @@
 """Which vehicle a scan belongs to: by number, by time, or to none that the booth knows."""
 
+import pytest
+
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Expected, ScanJoin
 from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, code, instant, plate, scan
@@ -55,6 +57,18 @@ def test_by_the_time_at_which_it_was_taken() -> None:
         two_vehicles().at(80, "x-ray", scan("s1"), device_time=at(14)).at(81, "x-ray", scan("s2"), device_time=at(33))
     )
     assert script.said() == ["scan s1 by time in inspection-1", "scan s2 by time in inspection-2"]
+
+
+@pytest.mark.parametrize(
+    "taken", ["2026-01-01T01:00:14+01:00", "20260101000014.000000+0000", "20251231190014-0500", "2026-01-01T00:00:14Z"]
+)
+def test_times_as_scanners_write_them(taken: str) -> None:
+    assert two_vehicles().at(80, "x-ray", scan("s1"), device_time=taken).said() == ["scan s1 by time in inspection-1"]
+
+
+@pytest.mark.parametrize("taken", ["20260101000014.000000", "yesterday", "9999-12-31T23:59:59-14:00", "\x00"])
+def test_times_that_say_nothing(taken: str) -> None:
+    assert two_vehicles().at(80, "x-ray", scan("s1"), device_time=taken).said() == ["scan s1 by none in no inspection"]
 
 
 def test_clocks_may_differ_by_some_seconds() -> None:
