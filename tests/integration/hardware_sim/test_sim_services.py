@@ -137,7 +137,15 @@ def scans(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix in (".png", ".tif"))
 
 
-async def test_folder_gets_whole_files_under_their_last_name(tmp_path: Path) -> None:
+async def test_folder_gets_whole_files_under_their_last_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write_bytes = Path.write_bytes
+
+    def watched(path: Path, data: bytes) -> int:
+        written.append(path.name)
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", watched)
     one = lane()
     device = imaging_folder.ImagingFolder(
         "xray", imaging_folder.Settings(kind="imaging_folder", sidecar=True), site_of(one, folder=tmp_path)
@@ -156,6 +164,8 @@ async def test_folder_gets_whole_files_under_their_last_name(tmp_path: Path) -> 
             )
         assert passage.truck.container_code in path.with_suffix(".json").read_text()
     assert not [p for p in (tmp_path / "scans").iterdir() if p.name.startswith(".")]
+    assert len(written) == 4
+    assert all(name.startswith(".") for name in written), "a name that readers see, and a file that is not whole"
 
 
 async def test_marker_comes_after_a_file_that_is_written_slowly(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_commands_without_end_are_bounded_and_the_next_one_is_heard() -> None:
     scale = nci(one)
     for _ in range(100):
         assert scale.received(b"W" * 1000, 0.0) == b""
+        assert len(scale._lines._kept) <= 256
     assert scale.received(b"\r", 0.0) == b"\n?\r\x03"
     assert scale.received(b"S\r", 0.0) == b"\n20\r\x03"
 

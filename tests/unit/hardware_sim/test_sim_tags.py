@@ -150,7 +150,7 @@ def test_wrong_commands_are_answered_as_the_manual_says() -> None:
 
 def test_while_it_executes_it_takes_no_other_command() -> None:
     reader = reader18(lane_of([]))
-    reader.received(framed(0x00, 0x21) * 3, 1.0)
+    reader.received(framed(0x00, 0x21) + framed(0x00, 0x77) + framed(0x00, 0x01), 1.0)
     due = reader.next_wake()
     assert due is not None
     assert len(reader.woke(due)) == 14
@@ -179,6 +179,12 @@ def test_numbers_of_any_length_make_whole_words() -> None:
             assert len(tag.epc) >= 12
             assert len(tag.epc) % 2 == 0
             assert tag.epc.decode().rstrip(" ") == number
+
+
+def test_answers_are_split_where_the_length_byte_ends() -> None:
+    parts = reader18(lane_of([]), per_frame=16)._parts([bytes([32]) + bytes(32)] * 16)
+    assert [len(part) for part in parts] == [7, 7, 2]
+    assert all(sum(map(len, part)) + 6 <= 0xFF for part in parts)
 
 
 @pytest.mark.parametrize("per_frame", [1, 16])

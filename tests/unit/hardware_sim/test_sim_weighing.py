@@ -49,6 +49,12 @@ def test_it_is_in_motion_from_the_first_axle_until_it_has_settled_and_oscillates
     assert passage.stands_from < settled < passage.stands_from + 4
     weights = [s.gross for at, s in shown if first <= at < passage.stands_from]
     assert any(b < a for a, b in pairwise(weights)), "a deck that never swings back is no deck"
+    # The first axle alone: the indication follows it, overshoots by a third, and comes back.
+    one, on = axle_loads(passage.truck)[0], passage.reaches(-13.0 + axles_of(passage.truck)[0])
+    swing = [scale.shown(on + k / 50).gross / one for k in range(1, 40)]
+    assert swing[2] < 0.4
+    assert 1.2 < max(swing) < 1.5
+    assert min(swing[swing.index(max(swing)) :]) < 1.0
 
 
 def test_truck_that_does_not_stop_is_never_at_rest() -> None:
