@@ -18,6 +18,7 @@ from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.talk import talk
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.observation import DeviceStatus, Reading
+from tests.integration.devices.command_booth import Booth
 
 PATIENCE_S = 30.0
 BACKGROUND = b"GB,000379,000371,000407,000371\r\n"
@@ -179,3 +180,11 @@ def device_server() -> Iterator[DeviceServer]:
     server = DeviceServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def booth(tmp_path: Path) -> Iterator[Booth]:
+    made = Booth(tmp_path)
+    yield made
+    for device in made.made:
+        device.close()
