@@ -34,6 +34,8 @@ NOISE_LIMIT = 1024
 UNFINISHED_S = 30.0
 # Alarms that were told, by kind and time: a portal that sends a document a second repeats them.
 REMEMBERED = 64
+# No passage is longer; what states more is dated by this.
+LONGEST_S = 120.0
 _COUNT_LIMIT = 2**32 - 1
 
 _FRAME = re.compile(rb"[\x02\x03]")
@@ -162,11 +164,14 @@ class SpectroscopicN42:
         for number, raw in enumerate(parts[:-1], 1):
             yield Reading(Opaque("n42_part", (str(number), str(len(parts)))), self._when, raw)
         bodies = self._bodies(document)
+        # The vehicle was there while it was measured; when the document comes, the next one may be.
+        lasted = max(0.0, min(document.measurement.real_s, LONGEST_S)) if document.measurement else 0.0
+        at = self._when - lasted / 2
         evidence = (Evidence(EvidenceKind.N42, "application/xml", data),) if document.measurement else ()
         for index, body in enumerate(bodies):
             yield Reading(
                 body,
-                self._when,
+                at,
                 parts[-1] if index == 0 else b"",
                 evidence=evidence if index == 0 else (),
                 device_time=document.started,

@@ -62,13 +62,22 @@ def test_a_document_is_a_measurement_with_the_document_as_evidence() -> None:
     assert reading.body.gamma_counts == 28
     assert reading == Reading(
         reading.body,
-        100.0,
+        99.5,  # the middle of the second that was measured
         framed(PASSAGE),
         (Evidence(EvidenceKind.N42, "application/xml", PASSAGE),),
         "2026-11-22T10:00:01-06:00",
     )
     assert portal.dialogue.next_wake() is None
     assert portal.dialogue.to_send() == b""
+
+
+@pytest.mark.parametrize(("real_s", "at"), [(20.0, 90.0), (1e9, 40.0), (-5.0, 100.0), (math.nan, 100.0)])
+def test_it_is_dated_when_the_vehicle_was_there(real_s: float, at: float) -> None:
+    measured = SpectroscopicMeasurement("maker", 1.0, real_s, 5, None, True, None)
+    document = Document("maker", (), measured, (), (), "")
+    dialogue = SpectroscopicN42(Settings(), lambda _: document)
+    dialogue.opened(0.0)
+    assert [reading.at for reading in dialogue.received(framed(b"<x/>"), 100.0)] == [at]
 
 
 def test_line_ends_between_documents_belong_to_the_next() -> None:
