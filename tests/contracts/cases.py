@@ -125,7 +125,7 @@ CASES = (
     _uhf_reader(
         uhfreader18.Settings(
             model=288,
-            seals=Seals(epc_prefix="", tamper=Tamper(bank="user", word=0, bit=0)),
+            seals=Seals(epc_prefix=("",), tamper=Tamper(bank="user", word=0, bit=0)),
         ),
         "1500010301010c0000000000000000000003136bb1a5",
     ),
