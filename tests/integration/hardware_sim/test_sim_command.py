@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,33 @@ def test_mistakes_in_a_scenario_end_with_their_lines(tmp_path: Path, capsys: pyt
 
 def test_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
-    assert capsys.readouterr().out.startswith("demo              Ten trucks")
+    assert "\ndemo              Ten trucks" in capsys.readouterr().out
     assert main(["scenarios", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) >= {"demo", "quiet", "source"}
+
+
+def test_the_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"title", "seed", "lanes", "faults"} <= set(schema["properties"])
+
+
+async def test_a_run_can_be_faster_than_real_time(scenario: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    slow = scenario.with_name("slow.yaml")
+    slow.write_text(scenario.read_text().replace("first_truck_s: 0.2", "first_truck_s: 120"))
+    async with simulator(slow, "--json", "--speed", "100", "--out", out) as process:
+        assert process.stdout is not None
+        await process.stdout.read()
+        assert await process.wait() == 0
+    first, _ = (json.loads(line) for line in (out / "truth.jsonl").read_text().splitlines())
+    between = datetime.fromisoformat(first["departed"]) - datetime.fromisoformat(first["arrived"])
+    assert between.total_seconds() > 1  # of the world: its wall time runs as fast
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "1e9", "nan"])
+def test_a_speed_that_cannot_be_is_refused(scenario: Path, speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", str(scenario), f"--speed={speed}"])
+    assert "a speed is more than 0" in capsys.readouterr().err
