@@ -1,13 +1,16 @@
 """Faults on the world's clock, and what each does to a line's bytes."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_file import parse_settings
+from hardware_sim.clock import WorldClock
 from hardware_sim.faults import BYTE_KINDS, MAX_FAULTS, AnyFault, Fault, Faults, describe
 from hardware_sim.links.faults import FaultyLine
 from hardware_sim.scenario import Scenario, load_scenario
@@ -274,6 +277,19 @@ def test_forgetting_needs_a_second_gateway() -> None:
         read("port: {upstream: '127.0.0.1:7443'}\nfaults: [{target: port, kind: forget}]\n")
     with pytest.raises(SettingsInvalid, match="is not host:port"):
         read("port: {upstream: '7443'}\n")
+
+
+async def test_whoever_waits_looks_again_when_time_runs_faster() -> None:
+    clock = WorldClock(SystemClock())
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(clock.wait(3600.0, asyncio.Event()))
+        await asyncio.sleep(0)
+        before = clock.monotonic()
+        clock.run_at(1000.0)
+        assert clock.monotonic() - before < 60  # it goes on from where it was
+        await waiting
+    with pytest.raises(ValueError, match="greater than 0"):
+        clock.run_at(0.0)
 
 
 def test_shipped_faults_fit() -> None:

@@ -126,6 +126,7 @@ def test_everything_right(files: Files) -> None:
         ({"container_codes": []}, "container", Verdict.MISSED),
         ({"container_codes": ["MSKU0000000", "CSQU3054383"]}, "container", Verdict.EXTRA),
         ({"seals": []}, "seal", Verdict.MISSED),
+        ({"seals": ["HSO000000"]}, "seal", Verdict.WRONG),
         ({"seals": ["HS0000000", "HS0000000"]}, "seal", Verdict.RIGHT),
         ({"seal_conditions": ["broken"]}, "seal state", Verdict.WRONG),
         ({"tags": []}, "tag", Verdict.MISSED),
@@ -206,7 +207,7 @@ def test_a_booth_whose_clock_is_wrong(files: Files) -> None:
     assert all(v.wholly_right for v in score.vehicles)
     beyond = files.score([truck(n) for n in range(20)], late, window=timedelta(seconds=60))
     assert beyond.one_to_one.right < 20
-    one = record(0, opened=iso(904), closed=iso(915), plate="ABC0000", container_codes=[], seals=[], tags=[])
+    one = record(0, opened=iso(304), closed=iso(315), plate="ABC0000", container_codes=[], seals=[], tags=[])
     assert fates(files.score([truck(0)], [one])) == ["missed"]
 
 
@@ -216,6 +217,20 @@ def test_lanes_are_kept_apart(files: Files) -> None:
     score = files.score(trucks, records)
     assert [v.joined.record.lane if v.joined.record else "" for v in score.vehicles] == ["1", "2"]
     assert all(c.good for v in score.vehicles for c in v.checks if c.what == "plate")
+
+
+def test_lanes_are_kept_apart_when_nothing_was_read(files: Files) -> None:
+    blind: Json = {"plate": None, "container_codes": [], "seals": [], "tags": []}
+    score = files.score(
+        [truck(0), truck(0, id="2-0000", lane="2")], [record(0, lane="2", **blind), record(0, id="x", **blind)]
+    )
+    assert [v.joined.record.lane if v.joined.record else "" for v in score.vehicles] == ["1", "2"]
+
+
+def test_a_vehicle_whose_identifiers_stand_in_the_record_before_it(files: Files) -> None:
+    both = record(1, closed=iso(62), seals=["HS0000001", "HS0000002"], container_codes=["MSKU0000001", "MSKU0000002"])
+    score = files.score([truck(n) for n in range(3)], [record(0), both])
+    assert fates(score) == ["right", "merged", "merged"]
 
 
 def test_a_fault_is_told_and_can_be_left_out(files: Files) -> None:
