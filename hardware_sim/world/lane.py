@@ -98,7 +98,7 @@ class Lane:
             raise LaneFull(f"{len(self._sent)} trucks wait for lane {self.id} already: let them pass first")
         self._trucks.append(truck)
         self._sent.append((truck, at))
-        if self.began is not None:
+        if self.began is not None and len(self._sent) == 1:  # others that wait come first
             self._settle_next(self.began)
 
     def next_arrival(self) -> float | None:
