@@ -12,11 +12,11 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.cameras.trouble import CameraTrouble
 from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service
 from hardware_sim.faults import (
@@ -43,15 +43,6 @@ class HasFaults(Protocol):
     def fault(self, settings: FaultSettings, active: bool) -> None:
         """One of `own_faults` begins or ends."""
         ...
-
-
-@dataclass(slots=True)
-class CameraTrouble:
-    """What a camera asks for every frame: is it frozen, black, and how strong is the flare in its lens (0: none)."""
-
-    frozen: bool = False
-    black: bool = False
-    flare: float = 0.0
 
 
 class LaneParts(Protocol):
