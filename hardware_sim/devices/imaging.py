@@ -9,6 +9,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Literal
 from uuid import UUID
+from zlib import crc32
 
 import numpy as np
 from pydantic import Field
@@ -98,7 +99,7 @@ class ImagingScanner:
         }[s.states]
         taken = self._site.utc(passage.leaves(s.at_m)) + timedelta(seconds=self._skew_s)
         scan = Scan(
-            scan_id=f"{self.name}-{truck.index:06d}",
+            scan_id=f"{_short(self.name)}-{truck.index:06d}",
             vehicle_number=number,
             taken=taken,
             uuid=UUID(bytes=random.bytes(16), version=4),
@@ -125,3 +126,8 @@ class ImagingScanner:
     def said_of(self, passage: Passage) -> dict[str, object] | None:
         """What was handed on, whether or not somebody took it."""
         return self._reports.pop(passage.truck.index, None)
+
+
+def _short(name: str) -> str:
+    """So that a scan's id fits DICOM's SH of 16 characters (PS3.5, 6.2), and no two scanners share one."""
+    return name if len(name) <= 9 else f"{name[:4]}~{crc32(name.encode()) & 0xFFFF:04X}"
