@@ -17,7 +17,7 @@ from edge_agent.domain.clock import Clock
 from hardware_sim.cameras.frames import Frames
 from hardware_sim.cameras.photos import PhotoView, find_photos
 from hardware_sim.cameras.rtsp import RtspCamera
-from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
+from hardware_sim.cameras.scene import VIEWS, Noise, View
 from hardware_sim.cameras.serve import Camera
 from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service, Simulated, Site, WiredSettings
@@ -119,7 +119,7 @@ class PortSim:
                 self.links[name] = self._build_links(run, device)
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
-                frames = Frames(view, noise(), settings.quality, self.faults.cameras[name])
+                frames = Frames(view, noise(), settings.quality, self.faults.cameras[name], f"{seed}/{name}")
                 served = RtspCamera if settings.protocol == "rtsp" else Camera
                 run.cameras[name] = served(name, settings, frames, self.clock.monotonic)
 
@@ -148,7 +148,7 @@ class PortSim:
         return {name: link for name, link in ends if isinstance(link, MemoryLink)}
 
     def _view(self, name: str, settings: CameraSettings, run: LaneRun, photos: Path | None) -> View:
-        rendered: View = PlateView(run.lane) if settings.view == "plate" else ContainerView(run.lane)
+        rendered = VIEWS[settings.view](run.lane, self.seed)
         folder = Path(settings.photos) if settings.photos is not None else None
         if photos is not None and (photos / name).is_dir():
             folder = photos / name

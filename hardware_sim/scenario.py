@@ -23,7 +23,7 @@ class CameraSettings(SimSettings):
     """A camera that shows rendered trucks, or photos from a folder: MJPEG over HTTP, or RTSP where Debian's GStreamer
     is installed."""
 
-    view: Literal["plate", "container"]
+    view: Literal["plate", "container", "rear"]
     host: str = "127.0.0.1"
     port: Port = 0
     fps: Annotated[float, Field(ge=0.2, le=30)] = 6.0

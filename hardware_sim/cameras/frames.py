@@ -1,55 +1,67 @@
 """One camera's frames as JPEG, whoever sends them."""
 
+import threading
 from io import BytesIO
 
 from PIL import Image
 
-from hardware_sim.cameras.scene import Noise, View
-from hardware_sim.cameras.trouble import CameraTrouble, flared
+from hardware_sim.cameras.light import Flare
+from hardware_sim.cameras.scene import HEIGHT, WIDTH, Noise, View
+from hardware_sim.cameras.trouble import CameraTrouble
 
-# Variants of the empty lane that are kept as JPEG; as many as there are noise images, so that neighbours differ.
+# Variants of the empty lane that are kept as JPEG.
 _EMPTY_KEPT = 6
 
 
 class Frames:
-    """Draws what a camera sees at a moment, with its sensor's noise. May be called from one thread at a time."""
+    """Draws what a camera sees at a moment, with its sensor's noise.
 
-    def __init__(self, view: View, noise: Noise, quality: int, trouble: CameraTrouble | None = None) -> None:
-        """`quality` is JPEG's, 30 to 95. `trouble` is what is wrong with the camera, asked for every frame."""
-        self._trouble = trouble or CameraTrouble()
-        self._last = b""
+    A frame's bytes follow from the seed and the moment, in milliseconds of traffic, alone: not from who else looks, nor
+    from what was asked before. Only a frozen picture is what it last was.
+    """
+
+    def __init__(
+        self, view: View, noise: Noise, quality: int, trouble: CameraTrouble | None = None, seed: str = ""
+    ) -> None:
+        """`quality` is JPEG's, 30 to 95; the flare's place follows from `seed`."""
         self.drawn = 0
         self._view = view
         self._noise = noise
         self._quality = quality
-        self._number = 0
-        self._empty_kept: dict[tuple[bool, int], bytes] = {}
+        self._trouble = trouble or CameraTrouble()
+        self._flare = Flare(seed)
+        self._last: bytes | None = None
+        self._kept: dict[tuple[str, bool, int], bytes] = {}
+        self._lock = threading.Lock()
 
     def at(self, at: float) -> bytes:
-        """The JPEG at `at`. No two are the same bytes, unless the camera is frozen: a real camera's never are."""
-        if not (self._trouble.frozen and self._last):
-            self._last = self._next(at)
-        return self._last
+        """The JPEG at `at`. No two moments have the same bytes, as with a real camera, unless it is frozen."""
+        with self._lock:
+            if not self._trouble.frozen or self._last is None:
+                self._last = self._drawn_at(at)
+            return self._last
 
-    def _next(self, at: float) -> bytes:
-        self._number += 1
+    def _drawn_at(self, at: float) -> bytes:
+        number = round(self._view.elapsed(at) * 1000)
+        flare = self._trouble.flare
         if self._trouble.black:
-            black = Image.new("RGB", self._view.empty(at).size)
-            return _numbered(self._encode(black), self._number)
+            return _numbered(self._once("black", number, at), number)
         drawn = self._view.draw(at)
         night = self._view.night(at)
-        if self._trouble.flare:
-            seen = self._noise.add(drawn or self._view.empty(at), self._number, night=night)
-            return _numbered(self._encode(flared(seen, self._trouble.flare)), self._number)
-        if drawn is None:
-            variant = (night, self._number % _EMPTY_KEPT)
-            if variant not in self._empty_kept:
-                self._empty_kept[variant] = self._encode(
-                    self._noise.add(self._view.empty(at), self._number, night=night)
-                )
-            return _numbered(self._empty_kept[variant], self._number)
-        self.drawn += 1
-        return _numbered(self._encode(self._noise.add(drawn, self._number, night=night)), self._number)
+        if drawn is None and not flare and not self._view.rain(at):
+            return _numbered(self._once("empty", number, at), number)
+        if drawn is not None:
+            self.drawn += 1
+        image = self._noise.add(drawn or self._view.empty(at), number, night=night)
+        return _numbered(self._encode(self._flare.over(image, flare) if flare else image), number)
+
+    def _once(self, what: str, number: int, at: float) -> bytes:
+        """What is the same all the time, but for noise: a few variants are encoded, once each."""
+        night, variant = what == "empty" and self._view.night(at), number % _EMPTY_KEPT
+        if (what, night, variant) not in self._kept:
+            image = self._view.empty(at) if what == "empty" else Image.new("RGB", (WIDTH, HEIGHT))
+            self._kept[what, night, variant] = self._encode(self._noise.add(image, variant, night=night))
+        return self._kept[what, night, variant]
 
     def _encode(self, image: Image.Image) -> bytes:
         buffer = BytesIO()

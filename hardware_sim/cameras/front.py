@@ -1,24 +1,29 @@
 """The front of a truck, drawn once a truck: grille, headlights, bumper, plate."""
 
 from dataclasses import dataclass
+from math import radians
 from random import Random
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-from hardware_sim.cameras.lettering import draw_plate
+from hardware_sim.cameras.face import Face, Place
+from hardware_sim.cameras.plate import draw_plate, plate_size
+from hardware_sim.cameras.weather import wet
 from hardware_sim.world.plates import Colour
 from hardware_sim.world.truck import Truck
 
 WIDTH_M, HEIGHT_M = 2.5, 2.0
+LAMPS_M = (0.92, 1.0)  # headlights: from the middle, above the road
 PX_PER_M = 640
-_PLATE_HEIGHT_M = 0.56  # middle of the plate above the road
+PLATE_HEIGHT_M = 0.56  # middle of the plate above the road
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """`image` is RGB, WIDTH_M by HEIGHT_M at PX_PER_M, its lower edge on the road."""
+    """WIDTH_M by HEIGHT_M, its lower edge on the road; `turned` is by how much it hangs aslant, in radians."""
 
-    image: Image.Image
+    face: Face
+    turned: float
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -76,27 +81,26 @@ def draw_front(truck: Truck) -> Front:
     for side in (-1, 1):
         x0, x1 = sorted((side * 0.78, side * 1.16))
         draw.rectangle(box(x0, 0.0, x1, 0.30), fill=(14, 14, 15))
-    draw.rectangle(box(-0.17, 0.47, 0.17, 0.65), fill=(34, 34, 36))
-    if truck.night:
-        image = _by_night(image)
+    details: list[Place] = []
+    if truck.plate is not None:
+        wide, high = plate_size(truck.plate)
+        middle, down = WIDTH_M / 2, HEIGHT_M - PLATE_HEIGHT_M
+        holder = (middle - wide / 2 - 0.02, down - high / 2 - 0.02, middle + wide / 2 + 0.02, down + high / 2 + 0.02)
+        draw.rectangle([round(m * px) for m in holder], fill=(34, 34, 36))
+    image = weathered(image, truck)
     if truck.plate is not None:
         plate = draw_plate(truck.plate, px, infrared=truck.night)
-        at = (round(width / 2 - plate.width / 2), round(height - _PLATE_HEIGHT_M * px - plate.height / 2))
-        image.paste(plate, at)
-    # The plate is never mounted quite level, nor the camera.
-    turned = image.rotate(random.uniform(-1.2, 1.2), Image.Resampling.BICUBIC, fillcolor=(24, 24, 25))
-    return Front(turned)
+        image.paste(
+            wet(plate) if truck.rain else plate, (round((middle - wide / 2) * px), round((down - high / 2) * px))
+        )
+        details.append((holder[0] - 0.06, holder[1] - 0.06, holder[2] + 0.06, holder[3] + 0.06))
+    # The plate is never mounted quite level.
+    return Front(Face.of(image, px, details), radians(random.uniform(-1.2, 1.2)))
 
 
-def _by_night(image: Image.Image) -> Image.Image:
-    """Grey and dark under the infrared lamp, with the headlights' glare."""
-    dark = image.convert("L").point([round(v * 0.30) for v in range(256)])
-    glare = Image.new("L", (image.width // 8, image.height // 8), 0)
-    draw = ImageDraw.Draw(glare)
-    for side in (-1, 1):
-        cx, cy = (image.width / 2 + side * 0.92 * PX_PER_M) / 8, (image.height - 1.0 * PX_PER_M) / 8
-        for radius, light in ((34, 26), (22, 60), (14, 150), (9, 255)):
-            draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=light)
-    glare = glare.filter(ImageFilter.GaussianBlur(5)).resize(image.size, Image.Resampling.BILINEAR)
-    lit = ImageChops.add(dark, glare)
-    return Image.merge("RGB", (lit, lit, lit))
+def weathered(image: Image.Image, truck: Truck) -> Image.Image:
+    """As an infrared camera sees it by night, and dull in the rain."""
+    if truck.night:
+        dark = image.convert("L").point([round(v * 0.30) for v in range(256)])
+        image = Image.merge("RGB", (dark, dark, dark))
+    return wet(image) if truck.rain else image

@@ -55,6 +55,12 @@ class PhotoView:
     def night(self, at: float) -> bool:
         return False
 
+    def rain(self, at: float) -> bool:
+        return self._rendered.rain(at) and self.draw(at) is None
+
+    def elapsed(self, at: float) -> float:
+        return self._rendered.elapsed(at)
+
     def empty(self, at: float) -> Image.Image:
         return self._rendered.empty(at)
 

@@ -7,12 +7,13 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from hardware_sim.cameras.front import shade
 from hardware_sim.cameras.lettering import lettering
+from hardware_sim.cameras.weather import wet
+from hardware_sim.world.outline import CONTAINER_HEIGHT_M, FLOOR_M, axles_of
+from hardware_sim.world.plates import Colour
 from hardware_sim.world.truck import Container, Truck
 
 PX_PER_M = 170
 HEIGHT_M = 4.3
-_FLOOR_M = 1.15  # underside of the container above the road
-_HEIGHT = {"22G1": 2.59, "42G1": 2.59, "45G1": 2.90, "L5G1": 2.90}
 _CORRUGATION_M = 0.28
 _LETTER_M = 0.19
 
@@ -49,7 +50,7 @@ def draw_side(truck: Truck) -> Side:
     end = truck.container_from_m + truck.container_m
     # Chassis and wheels.
     solid(box(truck.length_m - 0.1, 0.85, 0.9, 1.15), (44, 45, 48))
-    for axle in (0.9, 3.1, 3.9, end - 1.9, end - 0.7):
+    for axle in axles_of(truck):
         cx, cy = width - axle * px, height - 0.5 * px
         for radius, colour in ((0.5, (20, 20, 21)), (0.3, (122, 124, 128)), (0.12, (60, 61, 64))):
             r = radius * px
@@ -70,22 +71,34 @@ def draw_side(truck: Truck) -> Side:
 
     for container, behind in truck.placed:
         wall = _container_wall(container)
-        high = _FLOOR_M + _HEIGHT[container.size_type]
-        place = box(behind + container.length_m, _FLOOR_M, behind, high)
+        high = FLOOR_M + CONTAINER_HEIGHT_M[container.size_type]
+        place = box(behind + container.length_m, FLOOR_M, behind, high)
         image.paste(wall, place[:2])
         draw_mask.rectangle((place[0], place[1], place[0] + wall.width - 1, place[1] + wall.height - 1), fill=255)
-    return Side(image, mask)
+    for behind in (2.2, end - 4.0, end - 2.6):  # side markers
+        draw.rectangle(box(behind + 0.07, 0.98, behind, 1.03), fill=(236, 150, 30))
+    solid(box(end - 0.05, 0.15, end - 0.45, 0.62), (32, 32, 33))  # mud flap
+    if truck.container_m > 10:  # landing legs
+        solid(box(6.9, 0.3, 6.75, 0.9), (74, 75, 78))
+        solid(box(7.0, 0.26, 6.65, 0.32), (74, 75, 78))
+    draw.rectangle(box(2.0, 1.72, 1.82, 1.76), fill=(30, 31, 33))  # the door's handle
+    solid(box(1.46, 2.2, 1.36, 2.75), (28, 29, 31), 6)  # mirror
+    return Side(wet(image) if truck.rain else image, mask)
+
+
+def ink_on(paint: Colour) -> Colour:
+    """Light lettering on dark paint and dark on light, as owners do."""
+    return (238, 238, 232) if sum(paint) < 480 else (20, 22, 26)
 
 
 def _container_wall(container: Container) -> Image.Image:
     px = PX_PER_M
     random = Random(f"side/{container.code}")
     colour = container.paint
-    width, height = round(container.length_m * px), round(_HEIGHT[container.size_type] * px)
+    width, height = round(container.length_m * px), round(CONTAINER_HEIGHT_M[container.size_type] * px)
     wall = Image.new("RGB", (width, height), colour)
     code = container.code
-    # Light lettering on dark paint and dark on light, as owners do.
-    ink = (238, 238, 232) if sum(colour) < 480 else (20, 22, 26)
+    ink = ink_on(colour)
     letters = round(_LETTER_M * px)
     parts = [lettering(t, letters, stroke=0.03, squeeze=0.92, gap=0.10) for t in (code[:4], code[4:10], code[10])]
     space = round(letters * 0.65)
@@ -120,6 +133,12 @@ def _container_wall(container: Container) -> Image.Image:
         draw.rectangle((0, y0, width, y0 + rail), fill=shade(colour, 0.82))
     for x0 in (0, width - rail):
         draw.rectangle((x0, 0, x0 + rail, height), fill=shade(colour, 0.88))
+    casting_w, casting_h = round(0.178 * px), round(0.118 * px)  # corner castings (ISO 1161)
+    for x0 in (0, width - casting_w):
+        for y0 in (0, height - casting_h):
+            draw.rectangle((x0, y0, x0 + casting_w - 1, y0 + casting_h - 1), fill=shade(colour, 0.7))
+            mx, my = x0 + casting_w // 2, y0 + casting_h // 2
+            draw.ellipse((mx - 6, my - 4, mx + 6, my + 4), fill=(24, 24, 25))
     return wall
 
 

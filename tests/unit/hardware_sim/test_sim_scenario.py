@@ -50,7 +50,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("traffic:\n  trucks:\n    - plate: {text: abc, region: US-TX}\n", 2, "pattern"),
         ("traffic:\n  trucks:\n    - plate: {text: ABC1234, region: US-ZZ}\n", 2, "no such region"),
         ("traffic:\n  trucks:\n    - cargo: {kind: uranium}\n", 2, "'none', 'norm' or 'source'"),
-        ("traffic: {count: 1}\ncameras:\n  cam: {view: roof}\n", 2, "'plate' or 'container'"),
+        ("traffic: {count: 1}\ncameras:\n  cam: {view: roof}\n", 2, "'plate', 'container' or 'rear'"),
         ("traffic: {count: 1}\ncameras:\n  cam: {view: plate, port: 70000}\n", 2, "less than or equal to 65535"),
     ],
 )
