@@ -274,7 +274,9 @@ def _booth(devices: dict[str, Any], gateway: str) -> dict[str, Any]:
     }
     for name, device in devices.items():
         if "view" in device:
-            lane["cameras"].append({"id": name, "source": device["url"], "role": device["view"]})
+            # A rear camera is looked at for the code on the doors: a trailer's plate is not the vehicle's.
+            role = "container" if device["view"] == "rear" else device["view"]
+            lane["cameras"].append({"id": name, "source": device["url"], "role": role})
         else:
             lane["devices"].append({"id": name, "driver": device["kind"], "link": {"url": device["url"]}})
     return {

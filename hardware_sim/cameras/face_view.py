@@ -1,14 +1,11 @@
 """A camera beside the lane that sees the front or the rear of a truck, and the side that leads there."""
 
-from collections.abc import Callable
-
 from PIL import Image, ImageDraw
 
 from hardware_sim.cameras.face import Face, paste_face
 from hardware_sim.cameras.front import shade
 from hardware_sim.cameras.geometry import HEIGHT, WIDTH, Pinhole, Plane
-from hardware_sim.cameras.view import HALF, LaneView, Look, Shutter
-from hardware_sim.world.lane import Lane
+from hardware_sim.cameras.view import LaneView, Look, Shutter
 from hardware_sim.world.outline import CONTAINER_HEIGHT_M, FLOOR_M, WHEEL_M, axles_of
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.plates import Colour
@@ -24,23 +21,21 @@ class FaceView(LaneView):
     CAMERA: Pinhole
     SHUTTER = Shutter(day=1 / 1000, night=1 / 500)
 
-    def __init__(self, lane: Lane, seed: str, background: Callable[[Look], Image.Image]) -> None:
-        super().__init__(lane, seed, background)
-        self._small: dict[Look, Image.Image] = {}
-
     def draw(self, at: float) -> Image.Image | None:
         here = [p for p in reversed(self._lane.seen(at)) if self.in_sight(p, at)]  # the nearest last
         if not here:
             return None
         look = self.look(at)
-        if look not in self._small:
-            self._small[look] = self._behind(look).reduce(2)
-        small = self._small[look].copy()
-        for passage in self._nearest_last(here):
-            self._side(small, passage, at)
+        here = self._nearest_last(here)
+        large = self._behind(look).copy()
+        self._side(large, here[0], at)
+        small = large.reduce(2)  # smooths the edges of the side that is most in view
+        for passage in here:
+            if passage is not here[0]:
+                self._side(small, passage, at)
             self._faces(small, passage, at, look, detail=False)
         frame = small.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
-        for passage in self._nearest_last(here):
+        for passage in here:
             self._faces(frame, passage, at, look, detail=True)
             self._lamps(frame, passage, at, look)
         return self._finished(frame, at, look)
@@ -88,7 +83,7 @@ class FaceView(LaneView):
             a, b = front - begin, front - end
             y = towards * (HALF_WIDTH_M if end <= truck.container_from_m else CONTAINER_HALF_M)
             points = [(a, y, high), (b, y, high), (b, y, low), (a, y, low)]
-            seen = self.CAMERA.outline(points, HALF[0] / WIDTH)
+            seen = self.CAMERA.outline(points, frame.width / WIDTH)
             if len(seen) >= 3:
                 lit = _lit(colour, light * factor, truck)
                 draw.polygon(seen, fill=lit[0] if frame.mode == "L" else lit)

@@ -52,8 +52,11 @@ class Frames:
             return _numbered(self._once("empty", number, at), number)
         if drawn is not None:
             self.drawn += 1
-        image = self._noise.add(drawn or self._view.empty(at), number, night=night)
-        return _numbered(self._encode(self._flare.over(image, flare) if flare else image), number)
+        seen = drawn or self._view.empty(at)
+        image = self._noise.add(seen, number, night=night)
+        if flare:
+            image = self._flare.over(image, flare, grey=seen.mode == "L")
+        return _numbered(self._encode(image), number)
 
     def _once(self, what: str, number: int, at: float) -> bytes:
         """What is the same all the time, but for noise: a few variants are encoded, once each."""

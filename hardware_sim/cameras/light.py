@@ -54,14 +54,15 @@ class Flare:
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
-        self._veils: dict[float, Image.Image] = {}
+        self._veils: dict[tuple[float, bool], Image.Image] = {}
 
-    def over(self, frame: Image.Image, strength: float) -> Image.Image:
-        """The frame behind the veil; `strength` 1 hides about a third of it."""
-        strength = round(strength, 2)
-        if strength not in self._veils:
-            self._veils = {strength: _veil(self._seed, strength)}
-        return ImageChops.screen(frame, self._veils[strength])
+    def over(self, frame: Image.Image, strength: float, *, grey: bool = False) -> Image.Image:
+        """The frame (RGB) behind the veil; `strength` 1 hides about a third of it. `grey`: an infrared camera's."""
+        kind = round(strength, 2), grey
+        if kind not in self._veils:
+            veil = _veil(self._seed, kind[0])
+            self._veils = {kind: veil.convert("L").convert("RGB") if grey else veil}
+        return ImageChops.screen(frame, self._veils[kind])
 
 
 def _veil(seed: str, strength: float) -> Image.Image:
@@ -70,7 +71,7 @@ def _veil(seed: str, strength: float) -> Image.Image:
     sx, sy = WIDTH * random.uniform(0.28, 0.72), HEIGHT * random.uniform(0.12, 0.38)
     y, x = np.mgrid[0 : HEIGHT // 2, 0 : WIDTH // 2] * 2.0 + 1
     away = np.hypot(x - sx, y - sy)
-    reach = 210.0 * strength**0.5
+    reach = 270.0 * strength**0.5
     light = 1.35 * np.exp(-((away / reach) ** 2)) + 0.5 * np.exp(-away / (1.6 * reach)) + 0.10
     angle = np.arctan2(y - sy, x - sx)
     light += 0.22 * np.exp(-away / (2.6 * reach)) * np.abs(np.cos(angle * 7 + random.random())) ** 24

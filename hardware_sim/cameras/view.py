@@ -7,7 +7,6 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
-from hardware_sim.cameras.geometry import HEIGHT, WIDTH
 from hardware_sim.cameras.weather import Rain
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.truck import Truck
@@ -114,6 +113,3 @@ class LaneView:
         frame = frame.copy()
         self._rain.over(frame, self.elapsed(at), night=look.night)
         return frame
-
-
-HALF = (WIDTH // 2, HEIGHT // 2)
