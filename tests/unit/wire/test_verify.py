@@ -148,7 +148,10 @@ def test_step_7_who_may_sign_what(booth: Booth) -> None:
     assert refusal(chain, booth.by_device(booth.payload(itself))) is RefusalCode.WRONG_SIGNER
 
 
-@pytest.mark.parametrize("key", [b"", b"junk", spki(ec.generate_private_key(ec.SECP256R1()).public_key())[:-1]])
+CUT_SHORT = spki(ec.generate_private_key(ec.SECP256R1()).public_key())[:-1]
+
+
+@pytest.mark.parametrize("key", [b"", b"junk", CUT_SHORT], ids=["none", "junk", "cut short"])
 def test_step_7_a_session_key_that_is_none(booth: Booth, key: bytes) -> None:
     payload = booth.payload(SessionOpened(key, "test"))
     assert refusal(booth.chain(), booth.by_device(payload)) is RefusalCode.MALFORMED_EVENT
