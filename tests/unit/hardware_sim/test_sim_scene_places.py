@@ -59,7 +59,7 @@ def test_what_lies_behind_the_lens_is_cut_off() -> None:
 
 def _share(frame: Image.Image, box: tuple[float, float, float, float], wanted: object) -> float:
     """The share of a box's pixels of which `wanted` (of red, green, blue) holds."""
-    pixels = np.asarray(frame.convert("RGB").crop(tuple(round(b) for b in box)), np.int16)
+    pixels = np.asarray(frame.convert("RGB").crop(box), np.int16)
     return float(wanted(pixels[..., 0], pixels[..., 1], pixels[..., 2]).mean())  # type: ignore[operator]
 
 
