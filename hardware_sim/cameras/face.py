@@ -17,6 +17,7 @@ Place = tuple[float, float, float, float]
 _LEVELS = 3
 # Details are drawn with so much of what is around them, for the smear at their edges.
 _MARGIN_M = 0.02
+_RIM_M = 0.005  # outside a picture there is nothing to be mixed in at its edge
 # A smear shorter than this, in pixels, is not seen.
 _LEAST_SMEAR = 0.5
 
@@ -65,7 +66,7 @@ def paste_face(frame: Image.Image, camera: Pinhole, plane: Plane, face: Face, wa
     """Put a face into the frame, or with `detail` what is to be read on it. The frame's size says at which scale.
     `way`: metres along the lane that it goes while the shutter is open."""
     for picture in face.details if detail else (face.whole,):
-        _paste(frame, camera, plane, picture, way, _MARGIN_M if detail else 0.0)
+        _paste(frame, camera, plane, picture, way, _MARGIN_M if detail else _RIM_M)
 
 
 def _paste(frame: Image.Image, camera: Pinhole, plane: Plane, picture: _Picture, way: float, margin: float) -> None:

@@ -82,7 +82,7 @@ def _doors(truck: Truck, container: Container) -> Face:
     )
     size = lettering(container.size_type, letters, 0.03, 0.86, 0.06)
     image.paste(ink, (left, y + round(letters * 1.6)), size)
-    _weights(image, random, left, y + round(letters * 3.6), ink)
+    _weights(image, random, round((half + 0.35) * px), y + round(letters * 3.6), ink)
     bars = (0.36, 0.86, half + 0.30, half + 0.86)
     for bar in bars:  # locking bars with their cams and brackets; the code stands between and beside them
         lower = high_m - 0.07
@@ -112,7 +112,7 @@ def _weights(image: Image.Image, random: Random, x: int, y: int, ink: Colour) ->
     """The masses that every container has on its door, in print too small to be read from here."""
     tare = random.randrange(2200, 4900, 10)
     for line in ("MAX GROSS  30480 KG", f"TARE  {tare} KG", f"PAYLOAD  {30480 - tare} KG", "CUBE  33.2 CU M"):
-        mask = fitted(line, round(0.045 * PX_PER_M), 0.8 * PX_PER_M, 0.02, 0.9, 0.04)
+        mask = fitted(line, round(0.045 * PX_PER_M), 0.46 * PX_PER_M, 0.02, 0.9, 0.04)
         image.paste(ink, (x, y), mask)
         y += round(0.085 * PX_PER_M)
 

@@ -21,7 +21,7 @@ class RearView(FaceView):
     """On a low pole beside the lane, before the portal; it looks after what has passed it. It reads the plate first,
     and the code on the doors once they are eleven metres away."""
 
-    CAMERA = Pinhole((-7.0, -3.2, 0.8), radians(18.0), radians(5.7), 2600.0)
+    CAMERA = Pinhole((-8.0, -3.2, 0.8), radians(17.5), radians(5.7), 2300.0)
 
     def __init__(self, lane: Lane, seed: int = 1) -> None:
         super().__init__(lane, f"{seed}/{lane.id}/rear", rear_background)
