@@ -70,9 +70,8 @@ def test_the_front_plate_is_where_the_camera_must_see_it(position: float) -> Non
     at = passage.reaches(position)
     frame = view.draw(at)
     assert frame is not None
-    plane, _ = view.plane(passage, at)
     corners = [
-        view.CAMERA.project(plane.point(1.25 + side * 0.26, 2.0 - PLATE_HEIGHT_M + down * 0.055))
+        view.CAMERA.project((position, 0.26 * side, PLATE_HEIGHT_M - 0.055 * down))
         for side in (-1, 1)
         for down in (-1, 1)
     ]
@@ -82,7 +81,7 @@ def test_the_front_plate_is_where_the_camera_must_see_it(position: float) -> Non
         middle = [(v0 + v1) / 2 for (_, v0), (_, v1) in ((corners[0], corners[1]), (corners[2], corners[3]))]
         blue = lambda r, g, b: (b > 90) & (r < 80)  # noqa: E731
         assert _share(frame, (left + 2, middle[0] - 8, left + band - 2, middle[0] + 8), blue) > 0.3
-        assert _share(frame, (right - band + 2, middle[1] - 8, right - 2, middle[1] + 8), blue) > 0.8
+        assert _share(frame, (right - band + 2, middle[1] - 8, right - 2, middle[1] + 8), blue) > 0.5
         assert _share(frame, (left - 20, middle[0] - 4, left - 4, middle[0] + 4), blue) == 0
     assert left < WIDTH
 
@@ -118,12 +117,14 @@ def test_two_containers_have_a_code_each() -> None:
 
 
 def rear_frame(at_m: float, **stated: object) -> tuple[Image.Image, Plane, Plane]:
+    """What is seen with the rear `at_m` past the portal, and where doors and chassis end are in the world."""
     lane = alone(**stated)
-    view, passage = RearView(lane), lane.passages[0]
-    at = passage.reaches(passage.truck.length_m + at_m)
-    frame = view.draw(at)
+    passage = lane.passages[0]
+    frame = RearView(lane).draw(passage.reaches(passage.truck.length_m + at_m))
     assert frame is not None
-    return frame, view.doors(passage, at), view.tail(passage, at)
+    right, down = (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
+    doors = Plane((at_m + 1.2, 1.22, FLOOR_M + 2.59), right, down)  # the chassis reaches 1.2 m past the container
+    return frame, doors, Plane((at_m, 1.22, rear.TAIL_TOP_M), right, down)
 
 
 @pytest.mark.parametrize("night", [False, True])

@@ -57,7 +57,7 @@ def test_rain_takes_contrast_and_falls_anew_in_every_frame(view: str, night: boo
 def test_another_seeds_rain_falls_elsewhere() -> None:
     rainy = lane(rain=True)
     one, other = (seen("container", rainy.passages[0], rainy, seed=seed) for seed in (1, 2))
-    assert one.tobytes() != other.tobytes()
+    assert (pixels(one) != pixels(other)).mean() > 0.05  # streaks all over, not droplets only
 
 
 def test_wet_surfaces_lose_a_third_of_their_contrast() -> None:
