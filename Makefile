@@ -29,7 +29,8 @@ demo: $(VENV)/demo.stamp    ## trucks through one simulated lane, truth beside w
 	$(BIN)/edge-agent demo
 
 test: check    ## the checks, then the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not proof and not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "alone and not proof"
 
 # --- what they are made of --------------------------------------------------------------------------------
 check: $(VENV)/dev.stamp proto-check    ## lint, types, the line between the stages, generated code

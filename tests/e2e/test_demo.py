@@ -17,6 +17,7 @@ async def run_demo(folder: Path, scenario: str) -> tuple[int, str]:
     return await process.wait(), output.decode()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_few_trucks(tmp_path: Path) -> None:
     status, said = await run_demo(tmp_path, "quiet")

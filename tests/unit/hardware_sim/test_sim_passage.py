@@ -65,7 +65,8 @@ def test_what_covers_a_place_is_what_small_steps_find(passage: Passage, place: f
     edges = [edge for span in covers for edge in span]
     assert edges == sorted(edges)
     for at, front in stepped(passage, 0.05):
-        if min((abs(at - edge) for edge in edges), default=inf) > 0.01:
+        touches = min(abs(front - place), abs(front - length - place)) < 1e-9  # a truck that stands just there
+        if not touches and min((abs(at - edge) for edge in edges), default=inf) > 0.01:
             inside = any(begin <= at <= end for begin, end in covers)
             assert inside == (front - length <= place <= front)
 
