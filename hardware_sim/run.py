@@ -119,7 +119,8 @@ class PortSim:
                 self.links[name] = self._build_links(run, device)
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
-                frames = Frames(view, noise(), settings.quality, self.faults.cameras[name], f"{seed}/{name}")
+                trouble = self.faults.cameras[name]
+                frames = Frames(view, noise(), settings.quality, trouble, f"{seed}/{name}", settings.fps)
                 served = RtspCamera if settings.protocol == "rtsp" else Camera
                 run.cameras[name] = served(name, settings, frames, self.clock.monotonic)
 

@@ -169,8 +169,8 @@ class ScanImage:
     """A scan of a vehicle by a non-intrusive scanner; the file, and a quick look where it can be drawn, are evidence.
 
     `scan_id` is the scanner's own id of this scan, `vehicle_number` the number that it states for the vehicle or
-    its cargo, '' if none. `format` is uff, dicos, dicom, tiff, png, jpeg or other. `width` and `height` are pixels, 0 if
-    the file is opaque. Reading.device_time is when the scanner says it was taken.
+    its cargo, '' if none. `format` is uff, dicos, dicom, tiff, png, jpeg or other. `width` and `height` are pixels, 0
+    if the file is opaque. Reading.device_time is when the scanner says it was taken.
     """
 
     scan_id: str

@@ -21,13 +21,21 @@ class Frames:
     """
 
     def __init__(
-        self, view: View, noise: Noise, quality: int, trouble: CameraTrouble | None = None, seed: str = ""
+        self,
+        view: View,
+        noise: Noise,
+        quality: int,
+        trouble: CameraTrouble | None = None,
+        seed: str = "",
+        fps: float = 6.0,
     ) -> None:
-        """`quality` is JPEG's, 30 to 95; the flare's place follows from `seed`."""
+        """`quality` is JPEG's, 30 to 95; the flare's place follows from `seed`. Noise changes thrice within 1 / `fps`,
+        so that frames which follow each other never have the same."""
         self.drawn = 0
         self._view = view
         self._noise = noise
         self._quality = quality
+        self._grains_per_ms = 3 * fps / 1000  # of six variants: late or early by more than half a frame, still another
         self._trouble = trouble or CameraTrouble()
         self._flare = Flare(seed)
         self._last: bytes | None = None
@@ -53,14 +61,15 @@ class Frames:
         if drawn is not None:
             self.drawn += 1
         seen = drawn or self._view.empty(at)
-        image = self._noise.add(seen, number, night=night)
+        image = self._noise.add(seen, int(number * self._grains_per_ms), night=night)
         if flare:
             image = self._flare.over(image, flare, grey=seen.mode == "L")
         return _numbered(self._encode(image), number)
 
     def _once(self, what: str, number: int, at: float) -> bytes:
         """What is the same all the time, but for noise: a few variants are encoded, once each."""
-        night, variant = what == "empty" and self._view.night(at), number % _EMPTY_KEPT
+        night = what == "empty" and self._view.night(at)
+        variant = int(number * self._grains_per_ms) % _EMPTY_KEPT
         if (what, night, variant) not in self._kept:
             image = self._view.empty(at) if what == "empty" else Image.new("RGB", (WIDTH, HEIGHT))
             self._kept[what, night, variant] = self._encode(self._noise.add(image, variant, night=night))
