@@ -255,7 +255,7 @@ def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
         given |= _ROLES.get(str(camera.get("role", "both")), frozenset())
     expects = lane.get("expects")
     for index, what in enumerate(expects if isinstance(expects, list) else []):
-        if what in set(Expected) and what not in given:
+        if isinstance(what, str) and what in set(Expected) and what not in given:
             yield Mistake(
                 (*place, "expects", index),
                 f"the lane expects {what}, and no device or camera of it can give that",
@@ -264,9 +264,9 @@ def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
 
 
 def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -> Iterator[Mistake]:
-    if isinstance(driver, Driver) and "link" not in device:
+    if isinstance(driver, Driver) and device.get("link") is None:
         yield Mistake(place, f"the driver {driver.name} needs a link", 'say where the device is: link: {url: "…"}')
-    if isinstance(driver, SourceDriver) and "link" in device:
+    if isinstance(driver, SourceDriver) and device.get("link") is not None:
         wrong = f"the driver {driver.name} takes no link: its `settings` say where the device is"
         yield Mistake((*place, "link"), wrong, f"take it out, and see docs/devices/{driver.name}.md")
 

@@ -47,6 +47,8 @@ MAX_OBSERVATIONS = 30_000
 # below the 64 MiB that a piece of evidence may have, whatever comes in on a line.
 MAX_RAW_BYTES = 2 * 1024 * 1024
 MAX_TALK = 10_000
+# Of what came with measurements; after it they are kept without their bytes.
+MAX_MEASURED_RAW_BYTES = 8 * 1024 * 1024
 # What sensors measured of the vehicle; all else (scans, opaque and malformed lines, states) is what devices say.
 MEASUREMENTS = (
     PlateRead,
@@ -104,6 +106,7 @@ class Assembly:
         self._count = 0
         self._talk = 0
         self._talk_bytes = 0
+        self._measured_bytes = 0
         self._blind: dict[str, str] = {}
 
     def join(self, observation: Observation) -> None:
@@ -113,7 +116,7 @@ class Assembly:
         if isinstance(body, SpectroscopicMeasurement):
             observation = replace(observation, raw=b"")  # its document is evidence of its own
         if self._has_room(observation):
-            self._observations.append(replace(observation, evidence=()))
+            self._observations.append(replace(observation, evidence=(), raw=self._raw(observation)))
         match body:
             case PlateRead():
                 device, evidence = observation.device_id, observation.evidence
@@ -188,6 +191,12 @@ class Assembly:
         self._talk += 1
         self._talk_bytes += len(observation.raw)
         return True
+
+    def _raw(self, observation: Observation) -> bytes:
+        if not isinstance(observation.body, MEASUREMENTS):
+            return observation.raw
+        self._measured_bytes += len(observation.raw)
+        return observation.raw if self._measured_bytes <= MAX_MEASURED_RAW_BYTES else b""
 
     def was_blind(self, device_id: str, why: str) -> None:
         """The device could not look, at least for a part of the passage."""

@@ -23,7 +23,8 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 9. A radiation alarm and a change of a device are events of their own, at once. A set-up that a device states is one
    when it is the first or differs from the last.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
-11. A tag, or a seal's condition, while no inspection is open is reported like a seal; a spectrum like an occupancy.
+11. A tag, or a seal's condition, while no inspection is open is reported like a seal, up to 256 different ones a
+    minute; a spectrum like an occupancy.
 12. A scale counts with what it settled on. It holds an inspection open while a vehicle stands on it, and its frames
     while nothing does say nothing of any vehicle.
 13. A scan is an event of its own, at once, whether its vehicle has come, has left or never will; which vehicle it
@@ -76,6 +77,10 @@ CONTEXT_OBSERVATIONS = 64
 MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
 MAX_REPORTED = 32
+# Of what a device or a library says of a fault, for the record of every vehicle that it was blind to.
+MAX_WHY = 200
+# Tags, seals and their conditions of no vehicle that are reported within a minute: a yard may hold thousands.
+MAX_STRAY = 256
 _TICK_S = 1e-6  # a wake time goes through a float and back
 
 
@@ -300,7 +305,8 @@ class Lane:
         provider = self._providers.get(device)
         silent = status.state is DeviceState.WAITING and provider is not None and provider.silent_is_down
         if silent or status.state in (DeviceState.OFFLINE, DeviceState.FAILED):
-            why = f"{status.state}: {status.detail}" if status.detail else str(status.state)
+            detail = status.detail[:MAX_WHY]
+            why = f"{status.state}: {detail}" if detail else str(status.state)
             self._down[device] = why
             self._occupied.discard(device)
             self._been_occupied.discard(device)
@@ -326,8 +332,9 @@ class Lane:
 
     def _once_a_minute(self, observation: Observation, number: str) -> list[Draft]:
         now = observation.at.monotonic
-        self._stray = {said: at for said, at in self._stray.items() if now - at < MALFORMED_EVERY_S}
-        if number in self._stray:
+        while self._stray and now - next(iter(self._stray.values())) >= MALFORMED_EVERY_S:
+            del self._stray[next(iter(self._stray))]  # the oldest stand first
+        if number in self._stray or len(self._stray) >= MAX_STRAY:
             return []
         self._stray[number] = now
         return [Draft(Unassigned(observation), observation.at)]

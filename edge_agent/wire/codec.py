@@ -16,8 +16,10 @@ from edge_agent.wire.codec_inspection import (
     inspection,
     instant,
     scan,
+    shorten,
 )
 from edge_agent.wire.codec_words import in_words
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _STATES = {
@@ -29,6 +31,8 @@ _STATES = {
 # A device can send any bytes; an event stays well below the envelope's limit, and the whole is in the raw capture.
 MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
+# The envelope adds its signature, the signer's key id and the payload's type.
+MAX_PAYLOAD_BYTES = MAX_ENVELOPE_BYTES - 2048
 
 
 def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, ...] = ()) -> bytes:
@@ -54,6 +58,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             )
         case domain.InspectionClosed():
             event.inspection_closed.inspection.CopyFrom(inspection(body.inspection))
+            if (too_many := event.ByteSize() - MAX_PAYLOAD_BYTES) > 0:
+                shorten(event.inspection_closed.inspection, too_many)
         case domain.AlarmRaised():
             event.alarm_raised.CopyFrom(_alarm(body))
         case domain.DeviceChanged():

@@ -1,7 +1,7 @@
 """One vehicle's record, from the domain's words to the wire's messages."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 from edge_agent.domain.clock import ClockState, Instant
 from edge_agent.domain.evidence import EvidenceRef
@@ -98,15 +98,29 @@ def inspection(closed: Inspection) -> wire.Inspection:
             message.complete.SetInParent()
         case Incomplete():
             message.incomplete.missing.extend(
-                wire.Missing(what=m.what.value, reason=_REASONS[m.reason], detail=m.detail) for m in outcome.missing
+                wire.Missing(what=m.what.value, reason=_REASONS[m.reason], detail=clip(m.detail, MAX_WORDS))
+                for m in outcome.missing
             )
             message.incomplete.SetInParent()
         case Abandoned():
-            message.abandoned.why = outcome.why
+            message.abandoned.why = clip(outcome.why, MAX_WORDS)
             message.abandoned.SetInParent()
         case _:
             assert_never(outcome)
     return message
+
+
+def shorten(message: wire.Inspection, too_many: int) -> None:
+    """Leaves out the ends of the largest lists, until the record is `too_many` bytes smaller or they are empty."""
+    lists: list[Any] = [
+        *(message.tags, message.seal_states, message.spectra, message.scans, message.seals, message.weights),
+        *(message.radiation, message.container_codes),
+    ]
+    wanted = message.ByteSize() - too_many
+    while message.ByteSize() > wanted and any(lists):
+        largest = max(lists, key=lambda entries: sum(entry.ByteSize() for entry in entries))
+        del largest[-1]
+        message.shortened = True
 
 
 def _voted(vote: Voted) -> wire.Voted:

@@ -93,6 +93,8 @@ def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixt
             "is no booth",
         ),
         ("expects: [plate,", "expects: [plates,", "booth.yaml:6: lanes.0.expects.0"),
+        ("expects: [plate,", "expects: [plate: ,", "booth.yaml:6: lanes.0.expects.0"),
+        ('link: {url: "socket://127.0.0.1:1600"}', "link: ", "booth.yaml:8: lanes.0.devices.0: the driver rapiscan_vm"),
         ("lanes:", "lane:", "booth.yaml:4: lane: no such setting"),
         ("rtsp://", "rtsp:/", "booth.yaml:11: lanes.0.cameras.0.source: an address begins with rtsp://"),
     ],

@@ -397,6 +397,7 @@ class Inspection(_message.Message):
     SPECTRA_FIELD_NUMBER: _builtins.int
     SCANS_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
+    SHORTENED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv4."""
     lane_id: _builtins.str
@@ -405,6 +406,8 @@ class Inspection(_message.Message):
     """How many observations were joined; the raw_capture evidence holds them, one a line."""
     direction: Global___Direction.ValueType
     """Which way the vehicle drove; absent when no device of the lane knows."""
+    shortened: _builtins.bool
+    """Something was left out of the lists above, so that the record fits its envelope; the raw_capture evidence holds it."""
     @_builtins.property
     def opened(self) -> Global___Instant:
         """When it was opened."""
@@ -476,10 +479,11 @@ class Inspection(_message.Message):
         spectra: _abc.Iterable[Global___Spectrum] | None = ...,
         scans: _abc.Iterable[Global___Scan] | None = ...,
         direction: Global___Direction.ValueType | None = ...,
+        shortened: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
     _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015

@@ -6,10 +6,12 @@ import pytest
 
 from edge_agent.domain.event import DeviceChanged, Unassigned
 from edge_agent.domain.evidence import Evidence, EvidenceKind
-from edge_agent.domain.inspection import Complete, Expected
+from edge_agent.domain.inspection import Complete, Expected, Incomplete
 from edge_agent.domain.observation import (
     Body,
     DeviceSetup,
+    DeviceState,
+    DeviceStatus,
     Direction,
     Nuclide,
     Observation,
@@ -21,9 +23,11 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.wire import codec
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
@@ -220,7 +224,66 @@ def test_the_fullest_inspection_fits_its_envelope() -> None:
         script.at(11, "x-ray", ScanImage(long, long, long, 1, 1, long), evidence=(DOCUMENT,) * 20, device_time=long)
         script.at(11, "portal", occupancy(n))
     script.at(12, "portal", DEPARTS).until(30)
-    booth = "spiffe://" + "p" * 60 + "/booth/" + "b" * 60
-    sizes = [len(event_payload(draft, Head(booth, bytes(16), 2**40, b"h" * 32))) for draft in script.drafts]
     assert len(script.drafts) == 102
-    assert 60_000 < max(sizes) < MAX_ENVELOPE_BYTES - 1000
+    assert 60_000 < max(len(data) for data in payloads(script)) < MAX_ENVELOPE_BYTES - 1000
+
+
+BOOTH = "spiffe://" + "p" * 60 + "/booth/" + "b" * 60
+
+
+def payloads(script: Script) -> list[bytes]:
+    return [event_payload(draft, Head(BOOTH, bytes(16), 2**40, b"h" * 32)) for draft in script.drafts]
+
+
+def test_a_record_that_would_not_fit_is_shortened_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "MAX_PAYLOAD_BYTES", 60_000)
+    script = passing()
+    device, long = "d" * 63, "Ж" * 5000
+    for n in range(100):
+        script.at(11, device, TagRead(f"{n:03d}{long}", long, 1, -50, long, long))
+        script.at(11, device, SealState(f"{n:03d}{long}", SealCondition.OTHER_NUMBER, long))
+        nuclides = tuple(Nuclide(long, 0.5, long) for _ in range(100))
+        script.at(11, device, replace(spectrum(), instrument=long, nuclides=nuclides), evidence=(DOCUMENT,))
+        script.at(11, device, ScanImage(long, long, long, 1, 1, long), evidence=(DOCUMENT,) * 20, device_time=long)
+        script.at(11, device, seal(f"S{n:031d}")).at(11, device, occupancy(n)).at(11, device, code(f"CSQU{n:07d}"))
+        script.at(11, f"{n:062d}", Weight(1000, True, long, long, True, 1))
+    script.at(12, "portal", DEPARTS).until(30)
+    closing = payloads(script)[-1]
+    record = wire.Event.FromString(closing).inspection_closed.inspection
+    assert record.shortened
+    assert 55_000 < len(closing) <= 60_000
+    assert record.tags
+    assert record.scans
+    small = wire.Event.FromString(payloads(passing().at(12, "portal", DEPARTS).until(30))[-1])
+    assert not small.inspection_closed.inspection.shortened
+
+
+def test_what_a_blind_device_says_of_itself_is_cut() -> None:
+    script = Script(expects=(Expected.SEAL, Expected.RADIATION)).at(
+        5, "portal", DeviceStatus(DeviceState.OFFLINE, "x" * 70_000)
+    )
+    script.at(6, "scanner", DeviceStatus(DeviceState.FAILED, "y" * 70_000))
+    script.at(10, "front", plate("AAA111")).until(20)
+    assert max(len(data) for data in payloads(script)) < 10_000
+    script.said()
+    outcome = script.closed[0].outcome
+    assert isinstance(outcome, Incomplete)
+    assert all(len(missing.detail) < 250 for missing in outcome.missing)
+
+
+def test_measurements_of_many_bytes_do_not_fill_the_capture() -> None:
+    script = passing()
+    for n in range(140):
+        script.at(11, "reader", tag(f"E2{n:04d}"), raw=bytes(256 * 1024))
+    script.at(12, "portal", DEPARTS).until(30).said()
+    [capture] = [e for e in script.evidence[0] if e.kind is EvidenceKind.RAW_CAPTURE]
+    assert 8 * 1024 * 1024 < len(capture.data) < 20 * 1024 * 1024
+    assert capture.data.count(b"TagRead") == 140, "each is there, the later without its bytes"
+
+
+def test_rule_11_a_yard_full_of_tags_is_reported_up_to_a_bound() -> None:
+    script = Script()
+    for n in range(5000):
+        script.at(10 + n / 1000, "reader", tag(f"E2{n:06d}"))
+    assert len(script.said()) == 256
+    assert script.at(80, "reader", tag("E2000000")).said() == ["unassigned TagRead"]
