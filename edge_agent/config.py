@@ -335,8 +335,8 @@ def _shared(devices: list[tuple[Place, dict[str, object]]], folder: Path) -> Ite
             if held in owners:
                 wrong = f"{said} is of {str(owners[held])!r} already" + (f": both are {held}" if held != said else "")
                 yield Mistake((*place, *setting), wrong, "a port or folder has one owner: give each device its own")
-            else:
-                owners[held] = device.get("id", "another device")
+                break  # what else they share follows from it
+            owners[held] = device.get("id", "another device")
 
 
 def _mapping(values: object, key: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,14 @@ def held_places(
             return
         # Behind one Modbus gateway there are several devices.
         yield ("settings", "port"), f"{host}:{port}", place if unit is None else f"{place} unit {unit}"
-    if isinstance(directory := said("directory"), str):
-        yield ("settings", "directory"), directory, os.path.realpath(folder / directory)
+    done = said("done_directory")
+    for name in ("directory", "done_directory", "memory"):
+        with suppress(ValueError):  # no path at all
+            if isinstance(path := said(name), str):
+                yield ("settings", name), path, os.path.realpath(folder / path)
+    with suppress(ValueError):
+        if isinstance(path := said("directory"), str) and said("after") == "move" and done is None:
+            yield ("settings", "directory"), f"{path}/done", os.path.realpath(folder / path / "done")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from edge_agent.cli import main
 from edge_agent.config import _shared
@@ -110,3 +111,21 @@ def test_what_is_no_url_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     status, said = said_of(tmp_path, "socket://host:99999", "socket://[1:4001", capsys)
     assert status == 2
     assert "2 mistakes to correct" in said
+
+
+def test_a_folder_of_scans_is_nobody_elses_either(tmp_path: Path) -> None:
+    def folder(name: str, **settings: object) -> tuple[Place, dict[str, object]]:
+        return (name,), {"id": name, "driver": "watched_folder", "settings": settings}
+
+    one = folder("a", directory="scans")
+    for other in ({"directory": "scans/done"}, {"directory": "b", "done_directory": "scans"}, {"directory": "a\0b"}):
+        said = [m.wrong for m in _shared([one, folder("b", **other)], tmp_path)]
+        assert len(said) == ("\0" not in str(other["directory"])), other
+    kept = {"after": "remember", "memory": "seen"}
+    assert len([*_shared([folder("a", directory="a", **kept), folder("b", directory="b", **kept)], tmp_path)]) == 1
+
+
+def test_a_folder_is_not_its_own_done_directory(tmp_path: Path) -> None:
+    settings = {"directory": "scans", "done_directory": "./scans"}
+    with pytest.raises(ValidationError, match="is the folder itself"):
+        drivers()["watched_folder"].settings.model_validate(settings, context={"folder": tmp_path})

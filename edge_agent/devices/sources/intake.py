@@ -24,7 +24,7 @@ REMEMBERED = 1000
 # Scans that may wait for the ledger, each with up to 64 MiB in memory.
 WAITING = 4
 
-_Key = tuple[bytes, Stated]
+_Key = tuple[bytes, Stated, str]
 
 
 class NotTaken(Exception):
@@ -59,7 +59,7 @@ class Intake:
     async def take(self, file: File, stated: Stated, note: str = "") -> Taken:
         """Returns when the scan is in the ledger. Raises NotTaken."""
         digest = hashlib.sha256(file.data)
-        key = digest.digest(), stated
+        key = digest.digest(), stated, "" if stated.scan_id else file.name  # else the name is the scan's id
         if key in self._taken:
             return Taken(digest.hexdigest(), repeated=True)
         task = self._pending.get(key)

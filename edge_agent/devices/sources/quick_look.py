@@ -203,6 +203,8 @@ def _jpeg_frame(data: bytes) -> int:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:  # these have no length, and none comes before the frame
+            raise NotDrawn("its header is not as a picture's")
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return at
         else:
@@ -224,15 +226,27 @@ def _jpeg_2000_size(data: bytes) -> tuple[int, int]:
     return right - left, bottom - top
 
 
+# Width, length, samples a pixel, tile width and tile length.
+_TIFF_SIZES = frozenset({256, 257, 277, 322, 323})
+
+
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, int]]:
-    """TIFF 6.0, section 2: tag and first value of the first directory's SHORT and LONG fields that hold one value."""
+    """TIFF 6.0, section 2: tag and value of the first directory's fields that say how large it is.
+
+    A field that stands twice, or in another form than the standard's, is read differently by different readers.
+    """
     order = "<" if data[:2] == b"II" else ">"
     (at,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, at)
+    seen: set[int] = set()
     for i in range(entries):
         tag, kind, count = struct.unpack_from(order + "HHI", data, at + 2 + 12 * i)
-        if count == 1 and kind in (3, 4):
-            yield tag, struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 10 + 12 * i)[0]
+        if tag not in _TIFF_SIZES:
+            continue
+        if tag in seen or count != 1 or kind not in (3, 4):
+            raise NotDrawn(f"its field {tag} is not as a picture's")
+        seen.add(tag)
+        yield tag, struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 10 + 12 * i)[0]
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:

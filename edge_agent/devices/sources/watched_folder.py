@@ -104,6 +104,8 @@ class Settings(FileSettings):
             raise ValueError("`memory` belongs to `after: remember`, which needs it")
         if self.after != "move" and self.done_directory is not None:
             raise ValueError("`done_directory` belongs to `after: move`")
+        if self.done_directory is not None and self.done_directory.resolve() == self.directory.resolve():
+            raise ValueError("`done_directory` is the folder itself: its scans would be taken over again and again")
         return self
 
     @property

@@ -43,3 +43,30 @@ def test_a_hundred_bytes_take_no_gigabytes() -> None:
     )
     took = subprocess.run([sys.executable, "-c", program], input=png(0xF0000000), stdout=subprocess.PIPE, check=True)
     assert int(took.stdout) < 500_000  # kilobytes
+
+
+def tiff(*fields: tuple[int, int, int, int]) -> bytes:
+    """A little-endian TIFF header with these fields: tag, kind (3 SHORT, 4 LONG), count, value."""
+    entries = b"".join(struct.pack("<HHII", *field) for field in fields)
+    return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(256, 4, 1, 24_000), (257, 4, 1, 24_000), (256, 4, 1, 100), (257, 4, 1, 100)],
+        [(256, 4, 1, 100), (257, 4, 1, 100), (322, 1, 1, 200), (323, 4, 1, 60_000)],
+        [(256, 4, 2, 100), (257, 4, 1, 100)],
+    ],
+    ids=["stated twice", "in another form", "of several values"],
+)
+def test_a_tiff_that_readers_read_differently_is_not_decoded(fields: list[tuple[int, int, int, int]]) -> None:
+    with pytest.raises(NotDrawn, match="is not as a picture's"):
+        of_picture(tiff(*fields))
+
+
+@pytest.mark.parametrize("marker", [0x00, 0x01, 0xD0, 0xD8, 0xD9])
+def test_a_jpeg_with_a_marker_that_hides_its_frame_is_not_decoded(marker: int) -> None:
+    small = b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00"
+    with pytest.raises(NotDrawn, match="is not as a picture's"):
+        of_picture(b"\xff\xd8\xff" + bytes([marker]) + b"\x00\x04\x00\x00" + small)
