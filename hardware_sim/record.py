@@ -25,7 +25,7 @@ from hardware_sim.links.settings import ByteLink
 from hardware_sim.settings import Name
 
 # 64 KiB in one go as hex, and what stands beside it.
-_MAX_LINE = 1024 * 1024
+_MAX_LINE = 64 * 1024 * 1024  # a scan of an imaging scanner is a line of some megabytes
 _Line = TypeVar("_Line", bound=BaseModel)
 What = Literal["greeting", "out", "in", "up", "down", "payload"]
 
@@ -211,7 +211,9 @@ class Session:
             with self.path.open(encoding="ascii") as file:
                 for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), ""), 1):
                     if len(line) > _MAX_LINE:
-                        raise SettingsInvalid(f"{self.path}:{number}: a line of more than {_MAX_LINE} bytes")
+                        raise SettingsInvalid(
+                            f"{self.path}:{number}: a line of more than {_MAX_LINE} bytes", "check the path"
+                        )
                     if line.strip():
                         yield number, line
         except OSError as error:

@@ -1,5 +1,6 @@
 """The ground truth: one JSON object a truck, on disk before the next one comes."""
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -103,7 +104,15 @@ class TruthFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8")
+            self._file = path.open("a", encoding="utf-8")
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._file.close()
+                raise SettingsInvalid(
+                    f"{path.parent} is the folder of another run that still goes on", "choose another folder with --out"
+                ) from None
+            self._file.truncate(0)
         except OSError as error:
             raise SettingsInvalid(
                 f"{path}: the truth cannot be written: {error.strerror}", "choose another folder with --out"

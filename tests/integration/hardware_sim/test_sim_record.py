@@ -11,6 +11,7 @@ import serial
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_file import parse_settings
+from hardware_sim import record
 from hardware_sim.faults import AnyFault
 from hardware_sim.record import Session
 from hardware_sim.replay import Replay
@@ -154,11 +155,14 @@ def session(path: Path, *lines: object, header: bool = True) -> Path:
             [{"t": 2, "device": "a", "link": 0, "what": "up"}, {"t": 1, "device": "a", "link": 0, "what": "down"}],
             ":3: time",
         ),
-        (["x" * 1_100_000], ":2: a line of more than"),
+        (["x" * 110_000], ":2: a line of more than"),
         (["ü"], "not ASCII"),
     ],
 )
-def test_a_file_that_is_no_session_is_named_with_its_line(tmp_path: Path, lines: list[object], words: str) -> None:
+def test_a_file_that_is_no_session_is_named_with_its_line(
+    tmp_path: Path, lines: list[object], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_MAX_LINE", 100_000)
     with pytest.raises(SettingsInvalid) as caught:
         Session(session(tmp_path / "s", *lines))
     assert words in str(caught.value)
