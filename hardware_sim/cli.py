@@ -57,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"hardware-sim: {error.name} is not installed\n  → pip install 'edge-agent[sim]'", file=sys.stderr)
         return _USAGE
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _OK
     except KeyboardInterrupt:
         return _INTERRUPTED
 

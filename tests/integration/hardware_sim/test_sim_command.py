@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -264,3 +265,9 @@ def test_a_speed_that_cannot_be_is_refused(scenario: Path, speed: str, capsys: p
     with pytest.raises(SystemExit):
         main(["run", str(scenario), f"--speed={speed}"])
     assert "a speed is more than 0" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    piped = f"{sys.executable} -m hardware_sim schema | head -c 20"
+    ended = subprocess.run(["bash", "-c", piped], capture_output=True, check=True)
+    assert (len(ended.stdout), ended.stderr) == (20, b"")
