@@ -2,19 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel
 
+from edge_agent.devices.back_off import BackOff, Sleep, Uniform
 from edge_agent.devices.catalogue import SourceDriver
 from edge_agent.devices.source import Emit
 from edge_agent.devices.state import Status
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import LinkDown
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Malformed, Reading
-
-BACK_OFF_FIRST_S = 1.0
-BACK_OFF_MAX_S = 30.0
 
 
 async def attend(
@@ -24,15 +21,15 @@ async def attend(
     emit: Emit,
     clock: Clock,
     *,
-    uniform: Callable[[float, float], float] = random.uniform,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    uniform: Uniform = random.uniform,
+    sleep: Sleep = asyncio.sleep,
 ) -> None:
     """Runs until cancelled, or until the source raises something else than LinkDown: then the device is `failed`.
 
     `settings` are of the type `driver.settings`. What `emit` raises goes through.
     """
     told = _Told(Status(device_id, emit), emit, driver.device)
-    attempts = 0
+    back_off = BackOff(uniform, sleep)
     while True:
         told.heard = False
         try:
@@ -43,9 +40,7 @@ async def attend(
             if task is not None and task.cancelling():  # the link was lost just as we were stopped, and that came up
                 raise asyncio.CancelledError from None
             await told.status.turn(DeviceState.OFFLINE, error.wrong, clock.monotonic())
-            attempts = 0 if told.heard else attempts
-            await sleep(uniform(0, min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(attempts, 16))))
-            attempts += 1
+            await back_off.wait(told.heard)
         except Exception as error:
             if told.broken:  # raised by `emit`: the ledger's or the lane's, and not the source's fault
                 raise

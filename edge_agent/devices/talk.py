@@ -9,12 +9,13 @@ failed: the driver raised; the conversation ends, other devices go on
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from edge_agent.devices.back_off import BackOff, Sleep, Uniform
 from edge_agent.devices.catalogue import Driver
 from edge_agent.devices.dialogue import Dialogue
 from edge_agent.devices.link import Link, LinkSettings, SerialLink
@@ -24,8 +25,6 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import DriverFailed, LinkDown
 from edge_agent.domain.observation import DeviceState, Malformed, Reading
 
-BACK_OFF_FIRST_S = 1.0
-BACK_OFF_MAX_S = 30.0
 # A link that was lost is back when it holds this long: a device server that accepts and hangs up is not back.
 HOLDS_S = 2.0
 
@@ -47,16 +46,15 @@ async def talk(
     clock: Clock,
     *,
     open_link: OpenLink = SerialLink,
-    uniform: Callable[[float, float], float] = random.uniform,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    uniform: Uniform = random.uniform,
+    sleep: Sleep = asyncio.sleep,
 ) -> None:
     """Runs until cancelled, or until the driver raises: then the device is `failed`, and this returns.
 
     Emits what the device says, dated in seconds of `clock.monotonic()`, and a `DeviceStatus` at every change of
     state and at no other time. `settings` are of the type `driver.settings`. What `emit` raises goes through.
     """
-    status = Status(device_id, emit)
-    attempts = 0
+    status, back_off = Status(device_id, emit), BackOff(uniform, sleep)
     while True:
         connection = _Connection(driver, settings, link, status, emit, clock)
         try:
@@ -67,9 +65,7 @@ async def talk(
             if task is not None and task.cancelling():  # the link was lost just as we were stopped, and that came up
                 raise asyncio.CancelledError from None
             await status.turn(DeviceState.OFFLINE, error.wrong, clock.monotonic())
-            attempts = 0 if connection.heard else attempts
-            await sleep(uniform(0, min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(attempts, 16))))
-            attempts += 1
+            await back_off.wait(connection.heard)
         except DriverFailed as error:
             await status.turn(DeviceState.FAILED, error.wrong, clock.monotonic())
             return

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import EvidenceRef
-from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus, Observation
+from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec_inspection import (
     MAX_NUMBER,
@@ -31,6 +31,7 @@ _STATES = {
 # A device can send any bytes; an event stays well below the envelope's limit, and the whole is in the raw capture.
 MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
+MAX_COUNTS = 256
 # The envelope adds its signature, the signer's key id and the payload's type.
 MAX_PAYLOAD_BYTES = MAX_ENVELOPE_BYTES - 2048
 
@@ -69,7 +70,7 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
                 wire.ScanReceived(inspection_id=body.inspection_id, lane_id=body.lane_id, scan=scan(body.scan))
             )
         case domain.Unassigned():
-            event.unassigned.CopyFrom(_unassigned(body.observation, body.inspection_id))
+            event.unassigned.CopyFrom(_unassigned(body))
         case _:
             assert_never(body)
     return event.SerializeToString()
@@ -81,7 +82,7 @@ def _alarm(alarm: domain.AlarmRaised) -> wire.AlarmRaised:
         lane_id=alarm.lane_id,
         device_id=alarm.device_id,
         kind=RADIATION[alarm.kind],
-        counts=alarm.counts,
+        counts=alarm.counts[:MAX_COUNTS],
         raw=alarm.raw[:MAX_RAW_BYTES],
     )
 
@@ -110,7 +111,8 @@ def _device_changed(said: domain.DeviceChanged) -> wire.DeviceChanged:
     return message
 
 
-def _unassigned(observation: Observation, inspection_id: str) -> wire.Unassigned:
+def _unassigned(body: domain.Unassigned) -> wire.Unassigned:
+    observation = body.observation
     kind, text = in_words(observation.body)
     return wire.Unassigned(
         observation_id=observation.id,
@@ -119,5 +121,6 @@ def _unassigned(observation: Observation, inspection_id: str) -> wire.Unassigned
         kind=kind,
         text=clip(text, MAX_RAW_BYTES),
         raw=observation.raw[:MAX_RAW_BYTES],
-        inspection_id=inspection_id,
+        inspection_id=body.inspection_id,
+        unreported=body.unreported,
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import BaseModel
 
-from edge_agent.devices.attend import BACK_OFF_MAX_S, attend
+from edge_agent.devices.attend import attend
+from edge_agent.devices.back_off import BACK_OFF_MAX_S
 from edge_agent.devices.catalogue import SourceDriver
 from edge_agent.devices.source import Emit
 from edge_agent.domain.errors import LinkDown, StoreFailed

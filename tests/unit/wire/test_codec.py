@@ -55,7 +55,8 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.wire.chain import Head
-from edge_agent.wire.codec import MAX_RAW_BYTES, event_payload
+from edge_agent.wire.codec import MAX_COUNTS, MAX_RAW_BYTES, event_payload
+from edge_agent.wire.codec_inspection import MAX_WORDS
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.unit.inspection.script import (
     ARRIVES,
@@ -192,6 +193,19 @@ def test_outcomes() -> None:
     assert inspection(Abandoned("stopped")).abandoned.why == "stopped"
 
 
+def test_why_something_is_missing_has_a_bound() -> None:
+    missing = Missing(Expected.PLATE, MissingReason.COULD_NOT_LOOK, "é" * 5000)
+    [said] = inspection(Incomplete((missing,))).incomplete.missing
+    assert said.detail == "é" * ((MAX_WORDS - 3) // 2) + "…"
+    assert len(inspection(Abandoned("é" * 5000)).abandoned.why.encode()) <= MAX_WORDS
+
+
+def test_an_alarm_has_a_bound_on_its_counts() -> None:
+    counts = tuple(range(MAX_COUNTS + 1))
+    raised = encoded(AlarmRaised("i", "1", "portal", RadiationKind.GAMMA, counts, b"")).alarm_raised
+    assert list(raised.counts) == list(range(256))
+
+
 def test_other_events() -> None:
     assert encoded(SessionOpened(b"key", "1.0")).session_opened.public_key == b"key"
     raised = encoded(AlarmRaised("i", "1", "portal", RadiationKind.NEUTRON, (1, 2), b"NA" * MAX_RAW_BYTES)).alarm_raised
@@ -236,6 +250,7 @@ def test_what_belongs_to_no_vehicle(body: Body, kind: str, text: str) -> None:
     assert (message.kind, message.text, message.raw, message.device_id) == (kind, text, b"raw", "device")
     assert message.inspection_id == ""
     assert encoded(Unassigned(observation, "i-7")).unassigned.inspection_id == "i-7"
+    assert encoded(Unassigned(observation, unreported=44)).unassigned.unreported == 44
 
 
 def test_no_body_is_forgotten_here() -> None:
