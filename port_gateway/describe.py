@@ -83,7 +83,8 @@ def _body(event: wire.Event) -> str:
         other = event.unassigned
         late = f"came too late for inspection {other.inspection_id}"
         belongs = late if other.inspection_id else "belongs to no vehicle"
-        return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}"
+        more = f", and {other.unreported} more that are only counted" if other.unreported else ""
+        return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}{more}"
     return f"an event that this version does not know (protobuf field {kind})"
 
 

@@ -75,10 +75,12 @@ class ScanReceived:
 @dataclass(frozen=True, slots=True)
 class Unassigned:
     """Something was read that belongs to no vehicle in the lane. `inspection_id` names the one for which it came too
-    late, '' if there is none. How often repeats are reported is said in inspection/lane.py."""
+    late, '' if there is none. `unreported`: so many others came since the last report and are only counted; when that
+    is done, and how often repeats are reported, is said in inspection/lane.py."""
 
     observation: Observation
     inspection_id: str = ""
+    unreported: int = 0
 
 
 EventBody = (

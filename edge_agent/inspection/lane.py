@@ -23,8 +23,8 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 9. A radiation alarm and a change of a device are events of their own, at once. A set-up that a device states is one
    when it is the first or differs from the last.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
-11. A tag, or a seal's condition, while no inspection is open is reported like a seal, up to 256 different ones a
-    minute; a spectrum like an occupancy.
+11. A tag, or a seal's condition, while no inspection is open is reported like a seal. Of these and of seals 256 a
+    minute are reported; past that they are counted, and the next report says how many. A spectrum is like an occupancy.
 12. A scale counts with what it settled on. It holds an inspection open while a vehicle stands on it, and its frames
     while nothing does say nothing of any vehicle.
 13. A scan is an event of its own, at once, whether its vehicle has come, has left or never will; which vehicle it
@@ -71,6 +71,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
 from edge_agent.inspection.scans import Scans
+from edge_agent.inspection.strays import Strays
 
 # What a portal said of its background in the last minutes belongs into the next vehicle's profile.
 CONTEXT_OBSERVATIONS = 64
@@ -79,8 +80,6 @@ MALFORMED_EVERY_S = 60.0
 MAX_REPORTED = 32
 # Of what a device or a library says of a fault, for the record of every vehicle that it was blind to.
 MAX_WHY = 200
-# Tags, seals and their conditions of no vehicle that are reported within a minute: a yard may hold thousands.
-MAX_STRAY = 256
 _TICK_S = 1e-6  # a wake time goes through a float and back
 
 
@@ -119,7 +118,7 @@ class Lane:
         self._reported: set[str] = set()
         self._garbage: dict[str, _Garbage] = {}
         self._last_raw: dict[str, bytes] = {}
-        self._stray: dict[str, float] = {}
+        self._strays = Strays()
         self._setups: dict[str, dict[str, str]] = {}
         self._scans = Scans(rules.lane_id, rules.scan_delay_s)
 
@@ -141,12 +140,12 @@ class Lane:
             case ContainerCodeRead():
                 return self._sighting(observation, "container_code", body.code)
             case SealRead():
-                return self._join(observation) if self._open else self._once_a_minute(observation, body.number)
+                return self._join(observation) if self._open else self._strays.seen(observation, body.number)
             case SealState():
                 said = f"{body.number} {body.condition}"
-                return self._join(observation) if self._open else self._once_a_minute(observation, said)
+                return self._join(observation) if self._open else self._strays.seen(observation, said)
             case TagRead():
-                return self._join(observation) if self._open else self._once_a_minute(observation, body.epc)
+                return self._join(observation) if self._open else self._strays.seen(observation, body.epc)
             case Weight():
                 return self._weight(observation, body)
             case ScanImage():
@@ -170,6 +169,9 @@ class Lane:
 
     def next_wake(self) -> float | None:
         """When `woke` wants to be called, in seconds on the observations' monotonic clock."""
+        return min((w for w in (self._next_end(), self._strays.next_wake()) if w is not None), default=None)
+
+    def _next_end(self) -> float | None:
         settled = None if self._occupied else self._last_activity + self._rules.settle_s
         if self._open is None:
             return settled if self._blocked else None
@@ -178,7 +180,10 @@ class Lane:
 
     def woke(self, now: Instant) -> list[Draft]:
         """Time has passed: close what has settled, give up what does not leave."""
-        wake = self.next_wake()
+        return self._strays.woke(now) + self._ended(now)
+
+    def _ended(self, now: Instant) -> list[Draft]:
+        wake = self._next_end()
         if wake is None or now.monotonic < wake - _TICK_S:
             return []
         if not self._occupied and now.monotonic >= self._last_activity + self._rules.settle_s - _TICK_S:
@@ -329,15 +334,6 @@ class Lane:
             body = Malformed(f"{body.why} (and {garbage.unreported} more since the last report)")
         self._garbage[observation.device_id] = _Garbage(now)
         return [Draft(Unassigned(replace(observation, body=body)), observation.at)]
-
-    def _once_a_minute(self, observation: Observation, number: str) -> list[Draft]:
-        now = observation.at.monotonic
-        while self._stray and now - next(iter(self._stray.values())) >= MALFORMED_EVERY_S:
-            del self._stray[next(iter(self._stray))]  # the oldest stand first
-        if number in self._stray or len(self._stray) >= MAX_STRAY:
-            return []
-        self._stray[number] = now
-        return [Draft(Unassigned(observation), observation.at)]
 
     def _record_only(self, observation: Observation) -> None:
         """Into the capture, without holding the inspection open: it says nothing of the vehicle."""

@@ -1440,6 +1440,7 @@ class Unassigned(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     INSPECTION_ID_FIELD_NUMBER: _builtins.int
+    UNREPORTED_FIELD_NUMBER: _builtins.int
     observation_id: _builtins.str
     """The observation's id."""
     lane_id: _builtins.str
@@ -1454,6 +1455,8 @@ class Unassigned(_message.Message):
     """The device's bytes."""
     inspection_id: _builtins.str
     """The inspection that had closed when this came, and that it is of by its date; '' if there is none."""
+    unreported: _builtins.int
+    """So many other seals, conditions and tags of no vehicle came since the last report and are only counted here."""
     def __init__(
         self,
         *,
@@ -1464,10 +1467,11 @@ class Unassigned(_message.Message):
         text: _builtins.str = ...,
         raw: _builtins.bytes = ...,
         inspection_id: _builtins.str = ...,
+        unreported: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "inspection_id", b"inspection_id", "kind", b"kind", "lane_id", b"lane_id", "observation_id", b"observation_id", "raw", b"raw", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "inspection_id", b"inspection_id", "kind", b"kind", "lane_id", b"lane_id", "observation_id", b"observation_id", "raw", b"raw", "text", b"text", "unreported", b"unreported"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

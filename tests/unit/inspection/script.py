@@ -211,6 +211,7 @@ def in_short(body: EventBody) -> str:
             return f"scan {body.scan.scan.scan_id} by {body.scan.how} in {body.inspection_id or 'no inspection'}"
         case Unassigned():
             late = f" of {body.inspection_id}" if body.inspection_id else ""
-            return f"unassigned {type(body.observation.body).__name__}{late}"
+            more = f" and {body.unreported} more" if body.unreported else ""
+            return f"unassigned {type(body.observation.body).__name__}{late}{more}"
         case SessionOpened():
             return "session"

@@ -23,6 +23,7 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.inspection.lane import Lane, LaneRules
 from edge_agent.wire import codec
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
@@ -31,6 +32,7 @@ from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
+    PROVIDERS,
     Script,
     alarm,
     code,
@@ -286,4 +288,16 @@ def test_rule_11_a_yard_full_of_tags_is_reported_up_to_a_bound() -> None:
     for n in range(5000):
         script.at(10 + n / 1000, "reader", tag(f"E2{n:06d}"))
     assert len(script.said()) == 256
+    assert script.at(15.5, "reader", tag("E2000000")).said() == [], "reported within this minute"
+    assert script.until(71).said() == ["unassigned TagRead and 4743 more"], "none is dropped without being counted"
     assert script.at(80, "reader", tag("E2000000")).said() == ["unassigned TagRead"]
+
+
+def test_rule_11_the_next_report_says_how_many_were_only_counted() -> None:
+    lane, reports = Lane(LaneRules("1", ()), PROVIDERS, lambda: "i"), []
+    for n in range(300):
+        reports += lane.observe(Observation(f"o{n}", "scanner", "1", instant(10), seal(f"ML-{n}")))
+    reports += lane.observe(Observation("later", "scanner", "1", instant(70), seal("ML-later")))
+    unreported = [draft.body.unreported for draft in reports if isinstance(draft.body, Unassigned)]
+    assert unreported == [0] * 256 + [44]
+    assert lane.next_wake() is None, "nothing is left to say"
