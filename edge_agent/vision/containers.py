@@ -20,9 +20,9 @@ import numpy as np
 
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS, LineRead
 from edge_agent.vision.lines import Relation, TextLine, bounding_box, mean_confidence, relation
 from edge_agent.vision.text_finder import Quad
-from edge_agent.vision.text_reader import LETTERS_AND_DIGITS, LineRead
 
 OWNER, SERIAL, COMPLETE = 4, 10, 11  # characters up to the end of each part
 CONFIDENCE_MIN = 0.3

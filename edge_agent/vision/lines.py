@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_agent.domain.observation import Box, CharacterRead
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS, LineRead
 from edge_agent.vision.text_finder import Quad
-from edge_agent.vision.text_reader import LETTERS_AND_DIGITS, LineRead
 
 SEPARATORS = frozenset(" -–—·.•:'’‘*,|/_~°\"“”=+")
 

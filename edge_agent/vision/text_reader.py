@@ -16,35 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.domain.observation import CharacterRead
+from edge_agent.vision.ctc import (
+    CLASSES,
+    LETTERS_AND_DIGITS,
+    LineRead,
+    Probabilities,
+    alternatives,
+    place,
+    runs,
+    unit,
+)
 from edge_agent.vision.frame import Image
-from edge_agent.vision.model_file import DEFAULT_THREADS, Model, load, read_model_file
+from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
 
 MODEL = "text_reader_ppocrv6"
-LETTERS_AND_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+REST = CLASSES  # the class of everything that is neither blank, letter nor digit
 SAME_SHAPE = dict(zip("АВЕКМНОРСТУХІЅЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEKMHOPCTYXISJABEZHIKMNOPTYX", strict=True))
 HEIGHT = 48
 WIDTH_STEP = 32
 WIDTH_MIN = 96
 WIDTH_MAX = 960  # longer lines are no plate and no container code; they are squeezed
-ALTERNATIVE_MIN = 0.005
-ALTERNATIVES_MAX = 4
-
-Probabilities = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class LineRead:
-    """One line as read: each character with its confidence and its place along the line (0 left, 1 right).
-
-    A character outside A-Z and 0-9 stands as the model said it.
-    """
-
-    characters: tuple[CharacterRead, ...]
-    places: tuple[float, ...]
-
-    @property
-    def as_read(self) -> str:
-        return "".join(c.character for c in self.characters)
 
 
 @dataclass(frozen=True)
@@ -95,40 +86,26 @@ def reader_input(lines: Sequence[Image]) -> Probabilities:
 def decode(probabilities: Probabilities, known: Classes, used: float = 1.0) -> LineRead:
     """Best path of CTC over steps × columns: repeats merge, blanks part. `used` is the share of steps with a line."""
     steps = probabilities.shape[0]
-    reduced = np.zeros((steps, 38), dtype=np.float32)
+    reduced = np.zeros((steps, CLASSES + 1), dtype=np.float32)
     reduced[:, 0] = probabilities[:, 0]
     for i, columns in enumerate(known.columns):
         reduced[:, i + 1] = probabilities[:, columns].sum(axis=1)
     strongest_rest = known.rest[probabilities[:, known.rest].argmax(axis=1)]
-    reduced[:, 37] = probabilities[np.arange(steps), strongest_rest]
+    reduced[:, REST] = probabilities[np.arange(steps), strongest_rest]
     best = reduced.argmax(axis=1)
-    labels = np.where(best == 37, 37 + strongest_rest, best)
+    labels = np.where(best == REST, REST + strongest_rest, best)
 
     characters: list[CharacterRead] = []
     places: list[float] = []
-    start = 0
-    while start < steps:
-        end = start + 1
-        while end < steps and labels[end] == labels[start]:
-            end += 1
+    for start, end in runs(labels):
         kind = int(best[start])
         if kind:
             peak = start + int(reduced[start:end, kind].argmax())
             row = reduced[peak]
-            character = known.alphabet[strongest_rest[peak]] if kind == 37 else LETTERS_AND_DIGITS[kind - 1]
-            characters.append(CharacterRead(character, _unit(row[kind]), _alternatives(row, kind)))
-            places.append(min(1.0, ((start + end) / 2) / steps / used))
-        start = end
+            character = known.alphabet[strongest_rest[peak]] if kind == REST else LETTERS_AND_DIGITS[kind - 1]
+            characters.append(CharacterRead(character, unit(row[kind]), alternatives(row, kind)))
+            places.append(place(start, end, steps, used))
     return LineRead(tuple(characters), tuple(places))
-
-
-def _alternatives(row: Probabilities, kind: int) -> tuple[tuple[str, float], ...]:
-    order = [i for i in np.argsort(-row[1:37]) + 1 if i != kind and row[i] >= ALTERNATIVE_MIN]
-    return tuple((LETTERS_AND_DIGITS[i - 1], _unit(row[i])) for i in order[:ALTERNATIVES_MAX])
-
-
-def _unit(value: np.float32) -> float:
-    return round(min(1.0, max(0.0, float(value))), 4)
 
 
 class TextReader:
@@ -141,7 +118,7 @@ class TextReader:
     @classmethod
     def open(cls, threads: int = DEFAULT_THREADS) -> "TextReader":
         """Raises ModelRefused if the model's file is not the stated one."""
-        return cls(load(read_model_file(MODEL), threads=threads))
+        return cls(open_model(MODEL, threads))
 
     def read(self, lines: Sequence[Image]) -> list[LineRead]:
         """Each straightened line's text. Lines of one width are read in one batch."""

@@ -3,9 +3,9 @@
 import numpy as np
 
 from edge_agent.domain.observation import CharacterRead
+from edge_agent.vision.ctc import LineRead
 from edge_agent.vision.lines import TextLine
 from edge_agent.vision.text_finder import Quad
-from edge_agent.vision.text_reader import LineRead
 
 
 def quad(x: float, y: float, w: float, h: float) -> Quad:

@@ -2,9 +2,9 @@ import numpy as np
 
 from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.containers import CodeCandidate, code_candidates
+from edge_agent.vision.ctc import LineRead
 from edge_agent.vision.lines import TextLine
 from edge_agent.vision.text_finder import Quad
-from edge_agent.vision.text_reader import LineRead
 from tests.unit.vision.builders import line
 
 

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS, Probabilities
 from edge_agent.vision.frame import Image
 from edge_agent.vision.text_reader import (
     HEIGHT,
-    LETTERS_AND_DIGITS,
     WIDTH_MAX,
-    Probabilities,
     classes,
     decode,
     reader_input,
