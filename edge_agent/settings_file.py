@@ -2,89 +2,123 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge_agent.domain.errors import SettingsInvalid
+from edge_agent.settings_numbers import booleans_as_numbers
+from edge_agent.settings_words import Mistake, Place, in_words, without_passwords
+
+__all__ = [
+    "MAX_BYTES",
+    "Examined",
+    "Further",
+    "Mistake",
+    "Place",
+    "examine_settings",
+    "parse_settings",
+    "read_settings",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # A booth's file has some hundred lines; the limit keeps a wrong path (a video, a disk image) out of memory.
 MAX_BYTES = 1024 * 1024
-# A camera's URL may carry its password, and messages go to logs.
-# A password may hold any character, unescaped too: up to the last @ before the value ends.
-_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*:)//?[^\s'\"]*@", re.IGNORECASE)
+# Where a booth's file is described.
+_PAGE = "docs/operate.md"
 _INT = "tag:yaml.org,2002:int"
-_REMEDIES = {
-    "extra_forbidden": "remove it, or correct its spelling",
-    "missing": "add it",
-}
-
-
-Place = tuple[str | int, ...]
-
-
-class Mistake(NamedTuple):
-    """What a model cannot say of itself: where it stands in the file, what is wrong, what to do."""
-
-    place: Place
-    wrong: str
-    remedy: str
-
+_BOOL = "tag:yaml.org,2002:bool"
 
 Further = Callable[[object], Iterable[Mistake]]
 
 
-def read_settings(path: Path, model: type[Model], further: Further = lambda values: ()) -> Model:
+@dataclass(frozen=True, slots=True)
+class Examined(Generic[Model]):
+    """A file with what is wrong with it: `values` as they were read, `model` if they fit it.
+
+    `places` are where mistakes stand; `wrong` says all of them, None if there is none.
+    """
+
+    values: object
+    model: Model | None
+    places: tuple[Place, ...]
+    wrong: SettingsInvalid | None
+
+    def checked(self) -> Model:
+        """Raises SettingsInvalid if anything is wrong."""
+        if self.wrong is not None or self.model is None:
+            raise self.wrong or AssertionError("neither a model nor a mistake")
+        return self.model
+
+
+def read_settings(path: Path, model: type[Model], further: Further = lambda values: (), page: str = _PAGE) -> Model:
     """Parse `path` as YAML and validate it as `model`.
 
     `further` gets the values as they were read, whether or not they fit the model, and adds mistakes of its own.
-    Raises SettingsInvalid with one line for every mistake: file, line, place, what is wrong and what to do.
+    `page` has an example of such a file. Raises SettingsInvalid with one line for every mistake: file, line, place,
+    what is wrong and what to do.
     """
-    return parse_settings(_read(path), model, str(path), further)
+    return examine_settings(path, model, further, page).checked()
 
 
-def parse_settings(text: str, model: type[Model], name: str, further: Further = lambda values: ()) -> Model:
+def examine_settings(
+    path: Path, model: type[Model], further: Further = lambda values: (), page: str = _PAGE
+) -> Examined[Model]:
+    """As `read_settings`; raises SettingsInvalid only on a file that cannot be read, or is not YAML."""
+    return _examine(_read(path), model, str(path), further, page)
+
+
+def parse_settings(
+    text: str, model: type[Model], name: str, further: Further = lambda values: (), page: str = _PAGE
+) -> Model:
     """As `read_settings`, for text that is already in memory; `name` stands in the messages."""
+    return _examine(text, model, name, further, page).checked()
+
+
+def _examine(text: str, model: type[Model], name: str, further: Further, page: str) -> Examined[Model]:
     try:
         node = yaml.compose(text, Loader=_NoAliasLoader)
         if node is None:
-            raise SettingsInvalid(f"{name}: the file is empty", "start from the example in docs/operate.md")
+            raise SettingsInvalid(f"{name}: the file is empty", f"start from the example in {page}")
         lines: dict[Place, int] = {}
-        mistakes = _walk(node, (), lines)
+        twice = _walk(node, (), lines)
         values = yaml.load(text, Loader=_NoAliasLoader)  # noqa: S506 - derived from SafeLoader
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}" if mark else name
-        raise SettingsInvalid(f"{place}: not YAML: {error.problem}", "correct that line") from None
+        raise _not_yaml(error, name) from None
     except RecursionError:
         raise SettingsInvalid(f"{name}: nested too deep", "this is no settings file: check the path") from None
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsInvalid(f"{name}: not YAML: {error}", "save it as UTF-8 text") from None
-    reports = [(line, f"{name}:{line}: {what}") for line, what in mistakes]
+    reports = [(line, f"{name}:{line}: {what}") for _, line, what in twice]
+    places = [place for place, _, _ in twice]
     result: Model | None = None
+    mistakes: list[Mistake] = []
     try:
         result = model.model_validate(values)
     except ValidationError as error:
-        reports += [_report(name, dict(e), lines) for e in error.errors(include_url=False)]
-    for mistake in further(values):
+        mistakes = [in_words(dict(e), model, lines) for e in error.errors(include_url=False)]
+    for mistake in dict.fromkeys((*mistakes, *booleans_as_numbers(values, model, ()), *further(values))):
         line = _line(mistake.place, lines)
-        reports.append((line, f"{name}:{line}: {_dotted(mistake.place)}: {mistake.wrong}\n  → {mistake.remedy}"))
-    if reports or result is None:
-        reports.sort(key=lambda report: report[0])
-        count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
-        said = _CREDENTIALS.sub(r"\1//***@", "\n".join(text for _, text in reports))
-        raise SettingsInvalid(said, f"{count} to correct in {name}")
-    return result
+        remedy = f"\n  → {mistake.remedy}" if mistake.remedy else ""
+        reports.append((line, f"{name}:{line}: {_dotted(mistake.place)}: {mistake.wrong}{remedy}"))
+        places.append(mistake.place)
+    if not reports:
+        return Examined(values, result, (), None)
+    reports.sort(key=lambda report: report[0])
+    count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
+    said = without_passwords("\n".join(text for _, text in reports))
+    return Examined(values, result, tuple(places), SettingsInvalid(said, f"{count} to correct in {name}"))
 
 
 class _NoAliasLoader(yaml.SafeLoader):
     """Aliases make YAML expand without bound ("billion laughs"), and no settings file needs them.
 
-    A number is written in decimal digits: YAML 1.1 would read a lane's id of 010 as 8, and one of 1:30 as 90.
+    A number is written in decimal digits: YAML 1.1 would read a lane's id of 010 as 8, and one of 1:30 as 90. Only true
+    and false are truth values by themselves: a port that is `on` is none, and `NO` is Norway.
     """
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
@@ -95,10 +129,11 @@ class _NoAliasLoader(yaml.SafeLoader):
 
 
 _NoAliasLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INT]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _BOOL)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _NoAliasLoader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
+_NoAliasLoader.add_implicit_resolver(_BOOL, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def _read(path: Path) -> str:
@@ -116,10 +151,38 @@ def _read(path: Path) -> str:
         raise SettingsInvalid(f"{path}:{line}: not UTF-8 text", "save it as UTF-8 text") from None
 
 
-def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[int, str]]:
+# What PyYAML says, and what that mostly comes from.
+_YAML_PROBLEMS = {
+    "cannot start any token": ("a character that YAML does not take here", "indent with spaces, never with a tab"),
+    "mapping values are not allowed": (
+        "a `name: value` stands where none can",
+        "look at its indentation, at the line above (a space must follow its colon), and put text with ': ' in quotes",
+    ),
+    "expected <block end>": (
+        "it is indented otherwise than the lines that it belongs to",
+        "indent all settings of one mapping, and all `- ` of one list, alike",
+    ),
+    "could not find expected ':'": ("a name without a colon", "write `name: value`"),
+    "unexpected end of stream": ("a quote that is not closed", "close it"),
+}
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, name: str) -> SettingsInvalid:
+    problem = error.problem or ""
+    mark = error.problem_mark or error.context_mark
+    if "while scanning" in (error.context or "") and error.context_mark:
+        mark = error.context_mark  # where it began, and not where the file ended without it
+    place = f"{name}:{mark.line + 1}" if mark else name
+    for part, (wrong, remedy) in _YAML_PROBLEMS.items():
+        if part in problem:
+            return SettingsInvalid(f"{place}: not YAML: {wrong}", remedy)
+    return SettingsInvalid(f"{place}: not YAML: {problem}", "correct that line")
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[Place, int, str]]:
     """Note the line of every place; report keys that occur twice, of which YAML would drop one silently."""
     lines[place] = node.start_mark.line + 1
-    mistakes: list[tuple[int, str]] = []
+    mistakes: list[tuple[Place, int, str]] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -127,7 +190,8 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[
             if not isinstance(key, yaml.ScalarNode):
                 continue  # a list or mapping as a name: the loader refuses it
             if key.value in seen:
-                mistakes.append((line, f"'{key.value}' stands here a second time\n  → keep one of them"))
+                what = f"'{key.value}' stands here a second time\n  → keep one of them"
+                mistakes.append(((*place, key.value), line, what))
             seen.add(key.value)
             mistakes += _walk(value, (*place, key.value), lines)
             lines[(*place, key.value)] = line
@@ -137,30 +201,11 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[
     return mistakes
 
 
-def _report(name: str, error: dict[str, Any], lines: dict[Place, int]) -> tuple[int, str]:
-    line = _line(error["loc"], lines)
-    message = error["msg"].removeprefix("Value error, ")
-    remedy = _REMEDIES.get(error["type"])
-    if error["type"] == "extra_forbidden":
-        message = "no such setting"
-    elif error["type"] == "missing":
-        message = "this setting is missing"
-    text = f"{name}:{line}: {_dotted(error['loc'])}: {message}"
-    if remedy is None:
-        remedy = f"it is {_short(error['input'])}: correct it" if "\n" not in message else None
-    return line, f"{text}\n  → {remedy}" if remedy else text
-
-
 def _line(place: Place, lines: dict[Place, int]) -> int:
-    while place and place not in lines:  # union tags and missing keys have no line of their own
+    while place and place not in lines:  # what is missing has no line of its own
         place = place[:-1]
     return lines.get(place, 1)
 
 
 def _dotted(place: Place) -> str:
     return ".".join(str(part) for part in place) or "the file"
-
-
-def _short(value: object) -> str:
-    text = _CREDENTIALS.sub(r"\1//***@", repr(value))
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from hardware_sim.settings import OneOrTwo
+from edge_agent.settings_words import one_of
+from hardware_sim.settings import Name, OneOrTwo
 
 # The target that stands for the connection to the port gateway (scenario: `port:`).
 PORT = "port"
@@ -36,7 +37,7 @@ class _Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    target: Name
     at: _Span | None = None
     truck: Annotated[int, Field(ge=1)] | None = None
     when: Literal["arrives", "enters", "clears"] = "enters"
@@ -233,21 +234,29 @@ AnyFault: TypeAdapter[FaultSettings] = TypeAdapter(FaultSettings)
 BYTE_KINDS = frozenset({"drop", "delay", "garble", "split", "merge", "silence", "hang_up", "re_plug", "wrong_baud"})
 CAMERA_KINDS = frozenset({"frozen", "black", "lens_flare"})
 PORT_KINDS = frozenset({"refuse", "slow", "half_open", "forget", "down"})
+ALL_KINDS = frozenset(
+    get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(FaultSettings)[0])
+)
 # The link is gone while one of these lasts.
 UNPLUGGED = frozenset({"hang_up", "re_plug"})
 
 
-def wrong_targets(faults: Sequence[FaultSettings], kinds: Mapping[str, frozenset[str]]) -> list[str]:
-    """What is wrong with the targets of `faults`, in words; `kinds` says what can happen to each target."""
-    wrong: list[str] = []
-    for number, fault in enumerate(faults, 1):
-        if fault.target not in kinds:
-            known = ", ".join(sorted(kinds)) or "none"
-            wrong.append(f"fault {number}: there is no {fault.target}; targets are: {known}")
-        elif fault.kind not in kinds[fault.target]:
-            possible = ", ".join(sorted(kinds[fault.target])) or "nothing"
-            wrong.append(f"fault {number}: {fault.kind} cannot happen to {fault.target}; what can: {possible}")
-    return wrong
+class Misfit(NamedTuple):
+    """Why a fault cannot be: which of its keys is wrong, what is, and what could stand there."""
+
+    key: Literal["target", "kind"]
+    wrong: str
+    remedy: str
+
+
+def misfit(target: str, kind: str, kinds: Mapping[str, frozenset[str]]) -> Misfit | None:
+    """Why a fault cannot happen to a target, if it cannot; `kinds` says what can happen to each."""
+    if target not in kinds:
+        return Misfit("target", f"there is no {target}", one_of(target, sorted(kinds)))
+    if kind not in kinds[target]:
+        possible = ", ".join(sorted(kinds[target])) or "nothing"
+        return Misfit("kind", f"{kind} cannot happen to {target}", f"what can: {possible}")
+    return None
 
 
 @dataclass(slots=True, eq=False)
@@ -290,8 +299,9 @@ class Faults:
     all: list[Fault] = field(default_factory=list)
 
     def plan(self, settings: Sequence[FaultSettings]) -> None:
-        """Take over the scenario's faults. One without a moment begins with traffic."""
+        """Take over the scenario's faults. One without a moment begins with traffic. Raises ValueError as `begin`."""
         for fault in settings:
+            self._fits(fault)
             self._new(fault, planned=True)
 
     def next_due(self) -> float | None:
@@ -307,8 +317,7 @@ class Faults:
 
     def begin(self, settings: FaultSettings, now: float) -> Fault:
         """Begin a fault by command. Raises ValueError in words if it cannot happen to its target."""
-        if wrong := wrong_targets([settings], self.kinds):
-            raise ValueError(wrong[0].removeprefix("fault 1: "))
+        self._fits(settings)
         if settings.at is not None or settings.truck is not None or settings.after_s:
             raise ValueError("a fault by command begins at once: leave out at, truck, when and after_s")
         fault = self._new(settings, planned=False)
@@ -343,6 +352,10 @@ class Faults:
     def unplugged(self, target: str) -> bool:
         """Whether the target's link is gone now."""
         return any(f.settings.kind in UNPLUGGED for f in self.active(target))
+
+    def _fits(self, settings: FaultSettings) -> None:
+        if wrong := misfit(settings.target, settings.kind, self.kinds):
+            raise ValueError(f"{wrong.wrong}; {wrong.remedy}")
 
     def _new(self, settings: FaultSettings, *, planned: bool) -> Fault:
         if len(self.all) >= MAX_FAULTS:

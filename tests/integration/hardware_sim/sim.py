@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.domain.clock import SystemClock
-from edge_agent.settings_file import parse_settings
 from hardware_sim.run import PortSim
-from hardware_sim.scenario import Scenario
+from hardware_sim.scenario import Scenario, parse_scenario
 
 LANE = """\
 title: A short lane
@@ -34,7 +33,7 @@ lanes:
 
 
 def lane(more: str = "") -> Scenario:
-    return parse_settings(LANE + more, Scenario, "lane.yaml")
+    return parse_scenario(LANE + more, "lane.yaml")
 
 
 @asynccontextmanager

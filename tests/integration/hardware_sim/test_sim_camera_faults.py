@@ -7,17 +7,16 @@ from typing import Any
 import aiohttp
 from PIL import Image, ImageStat
 
-from edge_agent.settings_file import parse_settings
 from hardware_sim.faults import AnyFault
 from hardware_sim.run import PortSim
-from hardware_sim.scenario import Scenario
+from hardware_sim.scenario import parse_scenario
 from tests.integration.hardware_sim.sim import running
 
 LANE = "title: t\nlanes: {1: {cameras: {front: {view: plate}}, traffic: {on_demand: true}}}"
 
 
 async def test_frozen_black_and_dazzled(tmp_path: Path) -> None:
-    scenario = parse_settings(LANE, Scenario, "camera.yaml")
+    scenario = parse_scenario(LANE, "camera.yaml")
     async with running(scenario, tmp_path) as sim, aiohttp.ClientSession() as session:
         url = str(sim.places()["front"]["url"]).replace("stream.mjpg", "snapshot.jpg")
 

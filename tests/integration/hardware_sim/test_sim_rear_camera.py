@@ -8,9 +8,8 @@ import aiohttp
 import numpy as np
 from PIL import Image
 
-from edge_agent.settings_file import parse_settings
 from hardware_sim.faults import AnyFault
-from hardware_sim.scenario import Scenario
+from hardware_sim.scenario import parse_scenario
 from hardware_sim.score.truth import read_truth
 from tests.integration.hardware_sim.sim import running, until
 
@@ -26,7 +25,7 @@ lanes:
 
 
 async def test_a_rear_camera_sees_the_truck_that_leaves(tmp_path: Path) -> None:
-    scenario = parse_settings(LANE, Scenario, "rear.yaml")
+    scenario = parse_scenario(LANE, "rear.yaml")
     shown: list[Image.Image] = []
     async with running(scenario, tmp_path) as sim, aiohttp.ClientSession() as session:
         place = sim.places()["rear-camera"]

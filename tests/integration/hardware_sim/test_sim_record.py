@@ -10,12 +10,11 @@ import serial
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import SettingsInvalid
-from edge_agent.settings_file import parse_settings
 from hardware_sim import record
 from hardware_sim.faults import AnyFault
 from hardware_sim.record import Session
 from hardware_sim.replay import Replay
-from hardware_sim.scenario import Scenario
+from hardware_sim.scenario import parse_scenario
 from tests.integration.hardware_sim.sim import address, connected, lane, running, until
 
 Heard = list[tuple[float, bytes]]
@@ -120,7 +119,7 @@ async def test_byte_for_byte_what_was_recorded(tmp_path: Path) -> None:
 
 async def test_questions_and_answers_are_recorded(tmp_path: Path) -> None:
     text = "title: t\nlanes: {1: {devices: {scale: {kind: mt_sics, links: [{kind: tcp}]}}, traffic: {on_demand: true}}}"
-    scenario = parse_settings(text, Scenario, "scale.yaml")
+    scenario = parse_scenario(text, "scale.yaml")
     async with running(scenario, tmp_path, record=tmp_path / "s.jsonl") as sim:
         reader, writer = await connected(address(sim, "scale"))
         writer.write(b"SI\r\n")

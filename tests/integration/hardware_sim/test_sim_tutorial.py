@@ -12,10 +12,9 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from edge_agent.settings_file import parse_settings
 from hardware_sim.control_api import OPERATIONS
 from hardware_sim.faults import AnyFault, FaultSettings
-from hardware_sim.scenario import Scenario
+from hardware_sim.scenario import parse_scenario
 from hardware_sim.score.received import Received
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text()
@@ -183,7 +182,7 @@ def test_the_examples_of_faults_are_sound() -> None:
         "scale": {"kind": "mt_sics", "links": [{"kind": "tcp"}]},
     }, "traffic": {"count": 1}}  # fmt: skip
     for block in blocks:
-        parse_settings(json.dumps({"title": "t", "lanes": {"1": lane}} | block), Scenario, "example")
+        parse_scenario(json.dumps({"title": "t", "lanes": {"1": lane}} | block), "example")
 
 
 def test_every_request_and_every_field_of_a_record_stand_there() -> None:

@@ -9,11 +9,10 @@ from pydantic import ValidationError
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import SettingsInvalid
-from edge_agent.settings_file import parse_settings
 from hardware_sim.clock import WorldClock
 from hardware_sim.faults import BYTE_KINDS, MAX_FAULTS, AnyFault, Fault, Faults, describe
 from hardware_sim.links.faults import FaultyLine
-from hardware_sim.scenario import Scenario, load_scenario
+from hardware_sim.scenario import Scenario, load_scenario, parse_scenario
 from tests.unit.hardware_sim.conftest import with_base
 
 LINES = [f"GS,{n:06d},000060,000061,000050\r\n".encode() for n in range(40)]
@@ -253,7 +252,7 @@ def test_settings_that_do_not_fit(settings: dict[str, Any]) -> None:
 
 
 def read(more: str) -> Scenario:
-    return parse_settings(with_base("traffic: {count: 1}\n") + more, Scenario, "lane.yaml")
+    return parse_scenario(with_base("traffic: {count: 1}\n") + more, "lane.yaml")
 
 
 def test_a_scenario_names_every_fault_that_cannot_be() -> None:
@@ -265,8 +264,8 @@ faults:
   - {target: port, kind: down}
 """)
     for words in (
-        "fault 1: stuck_motion cannot happen to portal",
-        "fault 2: there is no camera",
+        "faults.0.kind: stuck_motion cannot happen to portal",
+        "faults.1.target: there is no camera",
         "say `port: {upstream: host:port}`",
     ):
         assert words in str(caught.value)

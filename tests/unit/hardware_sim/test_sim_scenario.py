@@ -40,7 +40,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     ("more", "line", "says"),
     [
         ("traffic:\n  count: 3\n  colour: red\n", 2, "no such setting"),
-        ("traffic:\n  count: -1\n", 1, "greater than or equal to 0"),
+        ("traffic:\n  count: -1\n", 1, "must be at least 0"),
         ("traffic: {}\n", 0, "say how many trucks come"),
         ("traffic:\n  count: 1\n  trucks: [{}, {}]\n", 0, "2 trucks are listed"),
         ("traffic:\n  count: 1\n  regions: [US-TX, XX]\n", 2, "no such region: XX"),
@@ -49,9 +49,9 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("traffic:\n  trucks:\n    - seal: '??'\n", 2, "a seal number has"),
         ("traffic:\n  trucks:\n    - plate: {text: abc, region: US-TX}\n", 2, "pattern"),
         ("traffic:\n  trucks:\n    - plate: {text: ABC1234, region: US-ZZ}\n", 2, "no such region"),
-        ("traffic:\n  trucks:\n    - cargo: {kind: uranium}\n", 2, "'none', 'norm' or 'source'"),
+        ("traffic:\n  trucks:\n    - cargo: {kind: uranium}\n", 2, "must be 'none', 'norm' or 'source'"),
         ("traffic: {count: 1}\ncameras:\n  cam: {view: roof}\n", 2, "'plate', 'container' or 'rear'"),
-        ("traffic: {count: 1}\ncameras:\n  cam: {view: plate, port: 70000}\n", 2, "less than or equal to 65535"),
+        ("traffic: {count: 1}\ncameras:\n  cam: {view: plate, port: 70000}\n", 2, "must be at most 65535"),
     ],
 )
 def test_mistake_is_reported_with_its_line(scenario: Make, more: str, line: int, says: str) -> None:
@@ -69,7 +69,9 @@ def test_every_mistake_in_one_go(scenario: Make) -> None:
 def test_trucks_so_close_that_the_portal_sees_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "close.yaml"
     path.write_text(with_base("traffic:\n  count: 2\n  gap_s: [2.5, 11.0]\n"))
-    with pytest.raises(SettingsInvalid, match=r"holds an occupancy for 2\.0 s.*make gap_s longer or hold_in smaller"):
+    with pytest.raises(
+        SettingsInvalid, match=r"(?s)holds an occupancy for 2\.0 s.*make gap_s longer or hold_in smaller"
+    ):
         load_scenario(str(path))
 
 

@@ -102,7 +102,7 @@ def test_a_truck_with_a_stated_moment_is_there_then_or_as_soon_as_it_can(scenari
         ("traffic: {trucks: [{containers: [{}, {size_type: 42G1}]}]}", "both of 20 feet"),
         ("traffic: {trucks: [{containers: [{}], seal: null}]}", "say it under `containers`"),
         ("traffic: {trucks: [{reverse: {at_m: 3, back_m: 2}, turns_back_m: 4}]}", "say one of them"),
-        ("traffic: {count: 1, mix: {norm: 2}}", "less than or equal to 1"),
+        ("traffic: {count: 1, mix: {norm: 2}}", "must be at most 1"),
         ("traffic: {trucks: [{containers: [{code: MSKU0383251}]}]}", "check digit of MSKU0383251"),
         ("traffic: {trucks: [{tag: anam-1}]}", "pattern"),
     ],

@@ -1,0 +1,196 @@
+"""A mistake that pydantic found in a settings file, in words for whoever wrote the file.
+
+place    where it stands in the file: pydantic's own, without what only the model knows (tags of unions)
+wrong    what is wrong
+remedy   what to do; names that may stand there, the nearest first
+"""
+
+import re
+from collections.abc import Container, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter
+
+Place = tuple[str | int, ...]
+
+
+class Mistake(NamedTuple):
+    """Where it stands in the file, what is wrong, what to do ("" where `wrong` says that)."""
+
+    place: Place
+    wrong: str
+    remedy: str
+
+
+# A camera's URL may carry its password, and messages go to logs.
+# A password may hold any character, unescaped too: up to the last @ before the value ends.
+_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*:)//?[^\s'\"]*@", re.IGNORECASE)
+_MOST_SHOWN = 60
+
+_WORDS = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a finite number",
+    "bool": "must be true or false",
+    "string_type": "must be text",
+    "dict": "must be a mapping: lines of `name: value`",
+    "model": "must be a mapping: lines of `name: value`",
+    "list": "must be a list",
+    "tuple": "must be a list",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "string_pattern_mismatch": "must fit the pattern {pattern}",
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or fewer",
+    "too_short": "must have {min_length} entries or more",
+    "too_long": "must have {max_length} entries or fewer",
+}
+_MAPPINGS = ("dict", "model")
+_LISTS = ("list", "tuple")
+
+
+def in_words(error: Any, model: type[BaseModel] | TypeAdapter[Any], places: Container[Place]) -> Mistake:
+    """One of pydantic's `errors()` of `model`; `places` are those that stand in the file."""
+    kind: str = error["type"]
+    context: dict[str, Any] = error.get("ctx", {})
+    place = place_in_file(error["loc"], places)
+    stem = kind if kind in _WORDS else kind.split("_")[0]
+    match kind:
+        case "missing":
+            return Mistake((*place, error["loc"][-1]), "this setting is missing", "add it")
+        case "extra_forbidden":
+            key = str(error["loc"][-1])
+            return Mistake(place, "no such setting", one_of(key, _names(model, error["loc"][:-1])))
+        case "union_tag_not_found" | "union_tag_invalid":
+            tag = context["discriminator"].strip("'")
+            known = _tags(model, error["loc"])
+            if kind == "union_tag_not_found":
+                return Mistake((*place, tag), "this setting is missing", f"add it: one of {', '.join(known)}")
+            return Mistake((*place, tag), f"there is no {tag} {context['tag']!r}", one_of(context["tag"], known))
+        case "literal_error" | "enum" if isinstance(error["input"], str):
+            known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+            near = get_close_matches(error["input"], known, 1)
+            remedy = f"did you mean {near[0]}?" if near else _as_it_is(error["input"])
+            return Mistake(place, _WORDS[kind].format(**context), remedy)
+        case "value_error":
+            return Mistake(place, error["msg"].removeprefix("Value error, "), _as_it_is(error["input"]))
+        case _ if stem in _WORDS:
+            bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+            return Mistake(place, _WORDS[stem].format(**bounds), _shape(stem, error, model))
+        case _:
+            return Mistake(place, error["msg"].replace("Input should be", "must be"), _as_it_is(error["input"]))
+
+
+def place_in_file(loc: Sequence[str | int], places: Container[Place]) -> Place:
+    """The parts of `loc` that stand in the file."""
+    place: Place = ()
+    for part in loc:
+        for named in (part, str(part)):
+            if (*place, named) in places:
+                place = (*place, named)
+                break
+    return place
+
+
+def one_of(word: str, known: Sequence[str]) -> str:
+    """What to do about a word that is none of those that are known."""
+    if not known:
+        return "remove it, or correct its spelling"
+    near = get_close_matches(word, known, 1)
+    return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(known)}"
+
+
+def without_passwords(text: str) -> str:
+    """The text with what stands before the @ of every URL taken out."""
+    return _CREDENTIALS.sub(r"\1//***@", text)
+
+
+def _shown(value: object) -> str:
+    """A value as it stands in the file; "" for a mapping, or a list of more than plain values."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict | list) for v in value)):
+        return ""
+    text = "empty" if value is None else without_passwords(repr(value))
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+
+
+def _as_it_is(value: object) -> str:
+    text = _shown(value)
+    return f"it is {text}: correct it" if text else ""
+
+
+def _shape(stem: str, error: Any, model: type[BaseModel] | TypeAdapter[Any]) -> str:
+    """What to do about a value of another shape than it should have."""
+    value = error["input"]
+    if stem in _LISTS:
+        return "put [ ] around it, or write each entry on a line of its own with `- ` before it"
+    if stem in _MAPPINGS and isinstance(value, list):
+        return "it is a list: take away the `- `, and give each entry a name with a colon"
+    if stem in _MAPPINGS:
+        known, kinds = _names(model, error["loc"]), _tags(model, error["loc"])
+        which = f"; there are: {', '.join(known)}" if known else f"; kinds are: {', '.join(kinds)}" if kinds else ""
+        if value is not None and (known or kinds):
+            return f"it is {_shown(value)}: write for instance {{{known[0] if known else 'kind'}: …}}{which}"
+        return f"it is {_shown(value)}: indent what belongs to it further than its own line{which}"
+    if stem == "string_type" and isinstance(value, int | float):
+        return f"it is {_shown(value)}: put it in quotes"
+    return _as_it_is(value)
+
+
+# --- what may stand at a place, from the model's JSON schema ----------------------------------------------------------
+
+
+def _names(model: type[BaseModel] | TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
+    """The settings that a mapping at `loc` may have."""
+    return list(dict.fromkeys(name for node in _nodes(model, loc) for name in node.get("properties", ())))
+
+
+def _tags(model: type[BaseModel] | TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
+    """The kinds of which a mapping at `loc` may be."""
+    return [tag for node in _nodes(model, loc) for tag in node.get("discriminator", {}).get("mapping", ())]
+
+
+def _nodes(model: type[BaseModel] | TypeAdapter[Any], loc: Sequence[str | int]) -> list[dict[str, Any]]:
+    schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
+    nodes = list(_branches(schema, schema))
+    for part in loc:
+        # A part that leads nowhere names a member of a union: its branches are in `nodes` already.
+        inside = [found for node in nodes for step in _steps(node, part) for found in _branches(step, schema)]
+        nodes = inside or nodes
+    return nodes
+
+
+def _steps(node: dict[str, Any], part: str | int) -> Iterator[dict[str, Any]]:
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    if part in mapping:
+        yield {"$ref": mapping[part]}
+    elif isinstance(part, int):
+        prefix = node.get("prefixItems", [])
+        if part < len(prefix):
+            yield prefix[part]
+        elif isinstance(node.get("items"), dict):
+            yield node["items"]
+    elif part in node.get("properties", {}):
+        yield node["properties"][part]
+    elif isinstance(node.get("additionalProperties"), dict):
+        yield node["additionalProperties"]
+    else:
+        yield from node.get("patternProperties", {}).values()
+
+
+def _branches(node: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The node, and what it may be."""
+    if "$ref" in node:
+        yield from _branches(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
+        return
+    yield node
+    if "discriminator" not in node:
+        for name in ("anyOf", "oneOf", "allOf"):
+            for branch in node.get(name, ()):
+                yield from _branches(branch, schema)
