@@ -57,8 +57,9 @@ LaneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 
 
 class Scenario(SimSettings):
-    """The lanes of a port, and what happens there. What its parts cannot say of themselves is checked when it is read
-    from a file, or by `parse_scenario`."""
+    """The lanes of a port, and what happens there."""
+
+    # What its parts cannot say of themselves is judged by `load_scenario` and `parse_scenario`.
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
