@@ -28,12 +28,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
-from edge_agent.devices.owners import held_places
+from edge_agent.devices.owners import Held, held_places
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
-from edge_agent.settings_file import Mistake, Place, read_settings
+from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
+from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.wire.identity import (
@@ -176,7 +177,7 @@ class Setup:
 def read_config(path: Path) -> Setup:
     """Read and check a booth's settings file. Raises SettingsInvalid with every mistake."""
     folder = path.resolve().parent
-    config = read_settings(path, BoothConfig, lambda values: _mistakes(values, folder))
+    config = examine_config(path).checked()
     key, certificate = folder / config.identity.key, folder / config.identity.certificate
     gateway_certificate = folder / config.uplink.gateway_certificate
     return Setup(
@@ -190,6 +191,12 @@ def read_config(path: Path) -> Setup:
     )
 
 
+def examine_config(path: Path) -> Examined[BoothConfig]:
+    """The file with all that is wrong with it. Raises SettingsInvalid if it cannot be read, or is not YAML."""
+    folder = path.resolve().parent
+    return examine_settings(path, BoothConfig, lambda values: _mistakes(values, folder))
+
+
 def expired_certificates(setup: Setup, now: datetime) -> list[str]:
     """What `check` says of certificates that are out of date: the port will not speak with this booth."""
     paths = {"identity.certificate": setup.certificate, "uplink.gateway_certificate": setup.uplink.gateway_certificate}
@@ -201,16 +208,14 @@ def expired_certificates(setup: Setup, now: datetime) -> list[str]:
     ]
 
 
+def configured(device: DeviceConfig, folder: Path) -> Device:
+    """The device with its driver; `folder` is the settings file's. Its settings were checked."""
+    driver = drivers()[device.driver]
+    return Device(device, driver, driver.settings.model_validate(device.settings, context={"folder": folder}))
+
+
 def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
-    known = drivers()
-    devices = tuple(
-        Device(
-            device,
-            known[device.driver],
-            known[device.driver].settings.model_validate(device.settings, context={"folder": folder}),
-        )
-        for device in lane.devices
-    )
+    devices = tuple(configured(device, folder) for device in lane.devices)
     cameras = tuple(
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
         for camera in lane.cameras
@@ -229,29 +234,29 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
 def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
     yield from _identity_mistakes(_mapping(values, "identity"), folder)
     yield from _gateway_mistakes(_mapping(values, "uplink"), folder)
-    lanes = list(_items(values, (), "lanes"))
+    lanes = list(items_of(values, (), "lanes"))
     yield from _twice(lanes)
     yield from _twice(
-        [at for place, lane in lanes for key in ("devices", "cameras") for at in _items(lane, place, key)]
+        [at for place, lane in lanes for key in ("devices", "cameras") for at in items_of(lane, place, key)]
     )
-    yield from _shared([at for place, lane in lanes for at in _items(lane, place, "devices")], folder)
+    yield from _shared([at for place, lane in lanes for at in items_of(lane, place, "devices")], folder)
     for place, lane in lanes:
-        yield from _lane_mistakes(place, lane)
+        yield from _lane_mistakes(place, lane, folder)
 
 
-def _lane_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
+def _lane_mistakes(place: Place, lane: dict[str, object], folder: Path) -> Iterator[Mistake]:
     known = drivers()
     given: set[Expected] = set()
-    for at, device in _items(lane, place, "devices"):
+    for at, device in items_of(lane, place, "devices"):
         name = device.get("driver")
         driver = known.get(name) if isinstance(name, str) else None
         if driver is not None:
             given |= driver.gives
             yield from _link_mistakes(at, driver, device)
-            yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}))
+            yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}), folder)
         elif isinstance(name, str):
             yield Mistake((*at, "driver"), f"there is no driver {name!r}", f"use one of: {', '.join(sorted(known))}")
-    for _, camera in _items(lane, place, "cameras"):
+    for _, camera in items_of(lane, place, "cameras"):
         given |= _ROLES.get(str(camera.get("role", "both")), frozenset())
     expects = lane.get("expects")
     for index, what in enumerate(expects if isinstance(expects, list) else []):
@@ -271,9 +276,11 @@ def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -
         yield Mistake((*place, "link"), wrong, f"take it out, and see docs/devices/{driver.name}.md")
 
 
-def _settings_mistakes(place: Place, driver: AnyDriver, settings: object) -> Iterator[Mistake]:
+def _settings_mistakes(place: Place, driver: AnyDriver, settings: object, folder: Path) -> Iterator[Mistake]:
+    for at in truth_values(settings, driver.settings, place):
+        yield Mistake(at, *NO_NUMBER)
     try:
-        driver.settings.model_validate(settings)
+        driver.settings.model_validate(settings, context={"folder": folder})
     except ValidationError as error:
         for e in error.errors(include_url=False, include_input=False):
             yield Mistake(
@@ -328,15 +335,20 @@ def _twice(items: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:
 
 def _shared(devices: list[tuple[Place, dict[str, object]]], folder: Path) -> Iterator[Mistake]:
     """A port has one owner: two readers would each get some of its bytes."""
-    known, owners = drivers(), dict[str, object]()
+    known, owners = drivers(), list[tuple[Held, object]]()
     for place, device in devices:
         driver = known.get(str(device.get("driver")))
-        for setting, said, held in held_places(driver, device, folder) if driver else ():
-            if held in owners:
-                wrong = f"{said} is of {str(owners[held])!r} already" + (f": both are {held}" if held != said else "")
-                yield Mistake((*place, *setting), wrong, "a port or folder has one owner: give each device its own")
+        for held in held_places(driver, device, folder) if driver else ():
+            first = next(((other, owner) for other, owner in owners if other.meets(held)), None)
+            if first is not None:
+                other, owner = first
+                both = f": both are {held.place}" if held.place == other.place != held.said else ""
+                wrong = f"{held.said} is of {str(owner)!r} already" + (both or other.also(held))
+                yield Mistake(
+                    (*place, *held.setting), wrong, "a port or folder has one owner: give each device its own"
+                )
                 break  # what else they share follows from it
-            owners[held] = device.get("id", "another device")
+            owners.append((held, device.get("id", "another device")))
 
 
 def _mapping(values: object, key: str) -> dict[str, object]:
@@ -344,7 +356,8 @@ def _mapping(values: object, key: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _items(values: object, place: Place, key: str) -> Iterator[tuple[Place, dict[str, object]]]:
+def items_of(values: object, place: Place, key: str) -> Iterator[tuple[Place, dict[str, object]]]:
+    """The mappings in the list `key` of what stands at `place`, each with its own place."""
     found = values.get(key) if isinstance(values, dict) else None
     for index, item in enumerate(found if isinstance(found, list) else []):
         if isinstance(item, dict):

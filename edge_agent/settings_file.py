@@ -1,7 +1,7 @@
 """Reads a YAML settings or scenario file into a pydantic model, and reports every mistake with its line."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge_agent.domain.errors import SettingsInvalid
-from edge_agent.settings_numbers import booleans_as_numbers
+from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.settings_words import Mistake, Place, in_words, without_passwords
 
 __all__ = [
@@ -101,7 +101,7 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
         result = model.model_validate(values)
     except ValidationError as error:
         mistakes = [in_words(dict(e), model, lines) for e in error.errors(include_url=False)]
-    for mistake in dict.fromkeys((*mistakes, *booleans_as_numbers(values, model, ()), *further(values))):
+    for mistake in dict.fromkeys((*mistakes, *_no_numbers(values, model), *further(values))):
         line = _line(mistake.place, lines)
         remedy = f"\n  → {mistake.remedy}" if mistake.remedy else ""
         reports.append((line, f"{name}:{line}: {_dotted(mistake.place)}: {mistake.wrong}{remedy}"))
@@ -112,6 +112,11 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
     count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
     said = without_passwords("\n".join(text for _, text in reports))
     return Examined(values, result, tuple(places), SettingsInvalid(said, f"{count} to correct in {name}"))
+
+
+def _no_numbers(values: object, model: type[BaseModel]) -> Iterator[Mistake]:
+    for place in truth_values(values, model, ()):
+        yield Mistake(place, *NO_NUMBER)
 
 
 class _NoAliasLoader(yaml.SafeLoader):

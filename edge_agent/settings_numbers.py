@@ -6,24 +6,25 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from edge_agent.settings_words import Mistake, Place
+Place = tuple[str | int, ...]
+NO_NUMBER = "must be a number", "it is true or false: write the number"
 
 
-def booleans_as_numbers(value: object, kind: Any, place: Place) -> Iterator[Mistake]:
-    """Where `value` says true or false and `kind`, a model or a field's annotation, wants a number."""
+def truth_values(value: object, kind: Any, place: Place) -> Iterator[Place]:
+    """The places where `value` says true or false and `kind`, a model or a field's annotation, wants a number."""
     if isinstance(value, bool):
         kinds = {found for one in _alternatives(kind) for found in _kinds(one)}
         if kinds & {int, float} and bool not in kinds:
-            yield Mistake(place, "must be a number", f"it is {str(value).lower()}: correct it")
+            yield place
     elif isinstance(value, Mapping):
         for key, one in value.items():
             for wanted in _values_of(kind, key, tuple(value)):
-                yield from booleans_as_numbers(one, wanted, (*place, key))
+                yield from truth_values(one, wanted, (*place, key))
     elif isinstance(value, list):
         items = [one for one in _alternatives(kind) if get_origin(one) in (list, tuple, set, frozenset)]
         for index, one in enumerate(value):
             for wanted in {get_args(collection)[0] for collection in items}:
-                yield from booleans_as_numbers(one, wanted, (*place, index))
+                yield from truth_values(one, wanted, (*place, index))
 
 
 def _values_of(kind: Any, key: object, keys: tuple[object, ...]) -> list[Any]:

@@ -61,6 +61,7 @@ class Event:
 class CaptureWriter:
     """Writes a capture, each event at once; a context manager. `received` counts the device's bytes.
 
+    Without a byte of the device there is nothing to replay: on leaving it the file is removed.
     Raises SettingsInvalid if the file exists or cannot be made, StoreFull if it cannot be written.
     """
 
@@ -87,6 +88,8 @@ class CaptureWriter:
         with self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
+            if not self.received:
+                self._path.unlink(missing_ok=True)
 
     def event(self, kind: Kind, at: float, data: bytes = b"", why: str = "") -> None:
         """`at` is in monotonic seconds; `data` go with rx and tx, `why` with lost and end."""

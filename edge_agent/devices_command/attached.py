@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from serial.tools.list_ports import comports
 
-from edge_agent.config import Device, Setup
+from edge_agent.config import Device
 from edge_agent.devices.catalogue import AnyDriver, Driver, drivers
 from edge_agent.devices.holders import strangers
 from edge_agent.devices_command.booth import running_agent
+from edge_agent.devices_command.settings import Attached
 
 # Names that stay with an adapter (by-id), or with the socket that it is plugged into (by-path).
 STABLE_NAMES = (Path("/dev/serial/by-id"), Path("/dev/serial/by-path"))
@@ -59,27 +60,26 @@ def ports(
     ]
 
 
-def everything(setup: Setup | None, found: list[Port]) -> dict[str, Any]:
+def everything(booth: Attached | None, found: list[Port]) -> dict[str, Any]:
     """One JSON-able object: `ports`, `drivers` and, with a booth's settings, its `devices` and the `agent`."""
     known = drivers()
     said: dict[str, Any] = {
         "ports": [asdict(port) for port in found],
         "drivers": [_driver(known[name]) for name in sorted(known)],
     }
-    if setup is not None:
-        agent = running_agent(setup)
+    if booth is not None:
+        agent = running_agent(booth.ledger)
         said["agent"] = None if agent is None else str(agent)
         said["devices"] = [
             {
                 "device": device.config.id,
-                "lane": lane.rules.lane_id,
+                "lane": lane,
                 "driver": device.driver.name,
                 "what": device.driver.device,
                 "where": device.where,
                 "port": _presence(device),
             }
-            for lane in setup.lanes
-            for device in lane.devices
+            for lane, device in booth.devices
         ]
     return said
 

@@ -1,11 +1,12 @@
-"""A booth's devices for a person who looks at them: found by name, held by nobody else, and listened to."""
+"""A booth's devices for a person who looks at them: held by nobody else, and listened to."""
 
 import asyncio
 import os
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
-from edge_agent.config import Device, Setup
+from edge_agent.config import Device
 from edge_agent.devices.attend import attend
 from edge_agent.devices.catalogue import Driver, SourceDriver
 from edge_agent.devices.holders import PROC, Holder, strangers
@@ -13,7 +14,7 @@ from edge_agent.devices.link import LinkSettings, SerialLink
 from edge_agent.devices.source import Emit
 from edge_agent.devices.talk import OpenLink, talk
 from edge_agent.domain.clock import Clock, at_monotonic
-from edge_agent.domain.errors import LinkDown, SettingsInvalid
+from edge_agent.domain.errors import LinkDown
 from edge_agent.domain.inspection import Expected
 from edge_agent.domain.observation import DeviceStatus, Reading
 from edge_agent.ledger.store import LOCK_FILE
@@ -21,20 +22,12 @@ from edge_agent.ledger.store import LOCK_FILE
 _PARITY = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
 
 
-def chosen(setup: Setup, names: list[str]) -> list[Device]:
-    """The booth's devices of these names, all of them without names. Raises SettingsInvalid on an unknown one."""
-    devices = {device.config.id: device for lane in setup.lanes for device in lane.devices}
-    for name in names:
-        if name not in devices:
-            known = ", ".join(devices) or "none: the file has no devices"
-            raise SettingsInvalid(f"there is no device {name!r} in the settings file", f"its devices are: {known}")
-    return [devices[name] for name in dict.fromkeys(names)] if names else list(devices.values())
-
-
-def running_agent(setup: Setup) -> Holder | None:
-    """The agent that writes this booth's ledger now, by its lock in /proc/locks (proc(5))."""
+def running_agent(ledger: Path | None) -> Holder | None:
+    """The agent that writes this ledger now, by its lock in /proc/locks (proc(5))."""
+    if ledger is None:
+        return None
     with suppress(OSError):
-        lock = os.stat(setup.ledger / LOCK_FILE)
+        lock = os.stat(ledger / LOCK_FILE)
         for line in (PROC / "locks").read_text().splitlines():
             fields = line.split()
             if len(fields) < 6 or fields[1] != "FLOCK" or fields[3] != "WRITE":
@@ -57,9 +50,9 @@ def _program(pid: str) -> str:
     return "a program"
 
 
-def refuse_running(setup: Setup) -> None:
-    """Raises LinkDown if this booth's agent runs: its devices are its own."""
-    if agent := running_agent(setup):
+def refuse_running(ledger: Path | None) -> None:
+    """Raises LinkDown if the agent of this ledger runs: its devices are its own."""
+    if agent := running_agent(ledger):
         raise LinkDown(
             f"the agent of this booth is running and holds its devices: {agent}",
             "stop it first; while it runs, its log tells every device's state",

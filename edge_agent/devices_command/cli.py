@@ -11,10 +11,13 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
+
+if TYPE_CHECKING:
+    from edge_agent.devices_command.settings import Attached
 
 # What a supervisor or a script sees: a device does not speak.
 EXIT_SILENT = 1
@@ -73,22 +76,20 @@ def _positive(text: str) -> float:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from edge_agent.config import read_config
     from edge_agent.devices_command.attached import everything, in_words, ports
 
-    said = everything(read_config(options.config) if options.config else None, ports())
+    said = everything(_devices(options.config) if options.config else None, ports())
     print(json.dumps(said) if options.json else "\n".join(in_words(said)))
     return 0
 
 
 def _probe(options: argparse.Namespace) -> int:
-    from edge_agent.config import read_config
-    from edge_agent.devices_command.booth import chosen, refuse_running
+    from edge_agent.devices_command.booth import refuse_running
     from edge_agent.devices_command.probe import Heard, Verdict, as_json, can_scan, in_words, probe, scan_bauds
 
-    setup, clock = read_config(options.config), SystemClock()
-    devices = chosen(setup, options.devices)
-    refuse_running(setup)
+    booth, clock = _devices(options.config), SystemClock()
+    devices = booth.chosen(options.devices)
+    refuse_running(booth.ledger)
     silent = [device.config.id for device in devices if not device.silent_is_down]
     _tell(f"listening to {len(devices)} device{'s'[: len(devices) != 1]} for {options.seconds:g} s")
     if silent:
@@ -106,18 +107,18 @@ def _probe(options: argparse.Namespace) -> int:
     for heard, baud, scanned in found:
         said = as_json(heard, baud)
         print(json.dumps(said) if options.json else "\n".join(in_words(heard, options.seconds, baud, scanned)))
-    return 0 if all(heard.verdict is Verdict.SPEAKS for heard, _, _ in found) else EXIT_SILENT
+    left_out = not options.devices and booth.left_out
+    return 0 if not left_out and all(heard.verdict is Verdict.SPEAKS for heard, _, _ in found) else EXIT_SILENT
 
 
 def _monitor(options: argparse.Namespace) -> int:
-    from edge_agent.config import read_config
-    from edge_agent.devices_command.booth import chosen, in_utc, listen, refuse_held, refuse_running, takes_over
+    from edge_agent.devices_command.booth import in_utc, listen, refuse_held, refuse_running, takes_over
     from edge_agent.domain.observation import DeviceStatus, Reading
     from edge_agent.replay import as_object, line
 
-    setup, clock = read_config(options.config), SystemClock()
-    [device] = chosen(setup, [options.device])
-    refuse_running(setup)
+    booth, clock = _devices(options.config), SystemClock()
+    [device] = booth.chosen([options.device])
+    refuse_running(booth.ledger)
     refuse_held(device)
     began = clock.monotonic()
 
@@ -136,13 +137,12 @@ def _monitor(options: argparse.Namespace) -> int:
 
 
 def _capture(options: argparse.Namespace) -> int:
-    from edge_agent.config import read_config
-    from edge_agent.devices_command.booth import chosen, refuse_held, refuse_running
+    from edge_agent.devices_command.booth import refuse_held, refuse_running
     from edge_agent.devices_command.record import record
 
-    setup, clock = read_config(options.config), SystemClock()
-    [device] = chosen(setup, [options.device])
-    refuse_running(setup)
+    booth, clock = _devices(options.config), SystemClock()
+    [device] = booth.chosen([options.device])
+    refuse_running(booth.ledger)
     refuse_held(device)
     _tell(f"recording {device.config.id} at {device.where} for at most {options.seconds:g} s; Ctrl-C ends it")
 
@@ -150,15 +150,25 @@ def _capture(options: argparse.Namespace) -> int:
         return await record(device, options.out, clock, options.seconds, options.bytes, _stop_signal())
 
     recorded = _run(recording())
+    if not recorded.received:
+        _tell(f"no byte came: the device is {recorded.last_state or 'not connected'}; {options.out} was not made")
+        return EXIT_SILENT
     print(
         f"{options.out}: {recorded.received} bytes, {recorded.messages} messages, {recorded.malformed} malformed; "
         f"{recorded.why}"
     )
-    if not recorded.received:
-        print(f"no byte came: the device is {recorded.last_state or 'not connected'}", file=sys.stderr)
-        return EXIT_SILENT
     print(f"look at it with: edge-agent replay {options.out}")
     return 0
+
+
+def _devices(config: Path) -> "Attached":
+    """The booth's devices; says what is wrong with its file."""
+    from edge_agent.devices_command.settings import read_devices
+
+    booth = read_devices(config)
+    if warning := booth.warning():
+        _tell(f"warning: {warning}")
+    return booth
 
 
 def _tell(text: str) -> None:

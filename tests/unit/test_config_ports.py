@@ -13,6 +13,7 @@ from edge_agent.devices.catalogue import drivers
 from edge_agent.settings_file import Place
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 
+ANY = "0.0.0.0"  # noqa: S104 - nobody listens
 HEAD = """\
 identity: {key: keys/booth.key, certificate: keys/booth.crt}
 ledger: {directory: ledger}
@@ -90,6 +91,20 @@ def test_ports_of_their_own(tmp_path: Path, first: str, second: str, capsys: pyt
         ("watched_folder", {"directory": "scans"}, {"directory": "./scans/"}, "directory: ./scans/ is of 'a'"),
         ("watched_folder", {"directory": "scans"}, {"directory": "scans/2"}, ""),
         ("modem_lines", {"url": "/dev/x"}, {"url": "/dev/../dev/x"}, "url: /dev/../dev/x is of 'a'"),
+        ("http_push", {"host": "127.0.0.1", "port": 80}, {"host": "127.0.0.1", "port": 80}, "port: 127.0.0.1:80 is of"),
+        (
+            "http_push",
+            {"host": ANY, "port": 80},
+            {"port": 80},
+            "port: 127.0.0.1:80 is of 'a' already: it listens",
+        ),
+        ("http_push", {"port": 80}, {"host": ANY, "port": 80}, "port: 0.0.0.0:80 is of 'a' already: it listens"),
+        ("http_push", {"port": 80}, {"host": "::", "port": 80}, "port: :::80 is of 'a' already: it listens on 127"),
+        ("http_push", {"host": "::1", "port": 80}, {"host": "0::0", "port": 80}, "port: 0::0:80 is of 'a'"),
+        ("http_push", {"host": ANY, "port": 80}, {"host": "::", "port": 80}, "port: :::80 is of 'a'"),
+        ("http_push", {"host": "192.0.2.1", "port": 80}, {"host": "192.0.2.2", "port": 80}, ""),
+        ("http_push", {"host": ANY, "port": 80}, {"port": 81}, ""),
+        ("http_push", {"host": ANY, "port": 0}, {"host": ANY, "port": 0}, ""),
     ],
 )
 def test_devices_behind_a_library(
@@ -105,6 +120,22 @@ def test_devices_behind_a_library(
     assert len(found) == bool(said)
     if said:
         assert f"{found[0][0]}: {found[0][1]}".startswith(f"devices.1.settings.{said}")
+
+
+@pytest.mark.parametrize(
+    ("other", "settings", "meet"),
+    [
+        ("dicom_store", {"host": "127.0.0.1", "port": 104}, 1),
+        ("dicom_store", {"host": "127.0.0.1", "port": 105}, 0),
+        ("llrp", {"host": "192.0.2.9", "port": 104}, 0),  # far away it has a port of its own
+    ],
+)
+def test_a_listener_for_all(tmp_path: Path, other: str, settings: dict[str, object], meet: int) -> None:
+    devices: list[tuple[Place, dict[str, object]]] = [
+        (("a",), {"id": "a", "driver": other, "settings": settings}),
+        (("b",), {"id": "b", "driver": "http_push", "settings": {"host": ANY, "port": 104}}),
+    ]
+    assert len([*_shared(devices, tmp_path)]) == meet
 
 
 def test_what_is_no_url_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,14 +15,14 @@ import hashlib
 import hmac
 import logging
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from edge_agent.devices.source import Emit
 from edge_agent.devices.sources.intake import Intake, NotTaken, open_intake
-from edge_agent.devices.sources.places import Place, TlsSettings, is_loopback, tls_context
+from edge_agent.devices.sources.places import Place, TlsSettings, checks_files, is_loopback, tls_context
 from edge_agent.devices.sources.scan_file import MAX_FILE_BYTES, NOTHING, TEXT_MAX, FileSettings, Stated, clean
 from edge_agent.devices.sources.scan_reading import File
 from edge_agent.domain.clock import Clock
@@ -66,6 +66,16 @@ class Settings(FileSettings):
             raise ValueError("give one address, or 0.0.0.0 for all")
         return host
 
+    @field_validator("token_file")
+    @classmethod
+    def _holds_a_token(cls, path: Path, info: ValidationInfo) -> Path:
+        if checks_files(info):
+            try:
+                _token(path)
+            except LinkDown as error:
+                raise ValueError(f"{error.wrong}: {error.remedy}") from None
+        return path
+
     @model_validator(mode="after")
     def _not_in_the_clear(self) -> Self:
         if self.tls is None and not self.insecure and not is_loopback(self.host):
@@ -87,7 +97,7 @@ class HttpPush:
         except ImportError as error:
             raise SettingsInvalid(f"{error.name} is not installed", "pip install 'edge-agent[booth]'") from None
         settings = self._settings
-        token = _token(settings)
+        token = _token(settings.token_file)
         context = tls_context(settings.tls) if settings.tls else None
         async with open_intake(settings, self._clock, emit, settings.answer_s) as intake:
             handler = _Handler(settings, token, intake)
@@ -100,8 +110,7 @@ class HttpPush:
                     intake.stop()
 
 
-def _token(settings: Settings) -> bytes:
-    path = settings.token_file
+def _token(path: Path) -> bytes:
     try:
         token = path.read_bytes().strip()
     except OSError as error:

@@ -3,9 +3,9 @@
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from edge_agent.domain.errors import LinkDown
 
@@ -13,6 +13,11 @@ from edge_agent.domain.errors import LinkDown
 def _beside_the_settings(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
     return folder / path if isinstance(folder, Path) else path
+
+
+def checks_files(info: ValidationInfo) -> bool:
+    """Whether a booth's settings file is read, and what it names must be there; of a capture's it need not."""
+    return "folder" in (info.context or {})
 
 
 # Relative to the folder of the booth's settings file.
@@ -27,6 +32,15 @@ class TlsSettings(BaseModel):
     certificate: Place
     key: Place
     client_ca: Place | None = None
+
+    @model_validator(mode="after")
+    def _can_be_used(self, info: ValidationInfo) -> Self:
+        if checks_files(info):
+            try:
+                tls_context(self)
+            except LinkDown as error:
+                raise ValueError(f"{error.wrong}: {error.remedy}") from None
+        return self
 
 
 def tls_context(settings: TlsSettings) -> ssl.SSLContext:

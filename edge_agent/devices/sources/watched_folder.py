@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from edge_agent.devices.source import Emit
 from edge_agent.devices.sources.folder_files import After, FolderFiles, Listing, NotAsListed
 from edge_agent.devices.sources.gathering import Entry, Gathering, Rules, WholeScan, all_entries
-from edge_agent.devices.sources.places import Place
+from edge_agent.devices.sources.places import Place, checks_files
 from edge_agent.devices.sources.scan_file import NOTHING, TEXT_MAX, FileSettings, clean, stated_by_name
 from edge_agent.devices.sources.scan_reading import File, scan_reading
 from edge_agent.devices.sources.sidecar import SidecarSettings, read_sidecar
@@ -97,6 +97,13 @@ class Settings(FileSettings):
             if not groups or groups - {"scan", "vehicle", "taken"}:
                 raise ValueError("its groups must be (?P<scan>…), (?P<vehicle>…) or (?P<taken>…)")
         return pattern
+
+    @field_validator("memory")
+    @classmethod
+    def _has_a_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and checks_files(info) and not path.parent.is_dir():
+            raise ValueError(f"the folder {path.parent} is not there: make it, on a local disk")
+        return path
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

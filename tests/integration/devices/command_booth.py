@@ -56,6 +56,7 @@ class Booth:
         self.folder = folder
         self.path = folder / "booth.yaml"
         self.rows: list[dict[str, Any]] = []
+        self.expects: list[str] = []
         self.made: list[Device] = []
         now = datetime(2026, 1, 1, tzinfo=UTC)
         create_identity(folder / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
@@ -75,7 +76,7 @@ class Booth:
             "identity": {"key": "keys/booth.key", "certificate": "keys/booth.crt"},
             "ledger": {"directory": "ledger"},
             "uplink": {"gateway": "localhost:7443", "gateway_certificate": "keys/gateway.crt"},
-            "lanes": [{"id": "1", "expects": [], "devices": self.rows}],
+            "lanes": [{"id": "1", "expects": self.expects, "devices": self.rows}],
         }))  # fmt: skip
 
 

@@ -65,6 +65,8 @@ def test_a_capture_stops_at_its_size_and_says_when_nothing_came(
     assert (status, "100 bytes are recorded" in said) == (0, True)
     status, _, told = run(capsys, "capture", booth.path, "mute", "--out", booth.folder / "b", "--seconds", 0.5)
     assert (status, "no byte came: the device is waiting: connected" in told) == (1, True)
+    assert f"{booth.folder / 'b'} was not made" in told
+    assert not (booth.folder / "b").exists(), "it would block the next try"
     status, _, told = run(capsys, "capture", booth.path, "portal", "--out", booth.folder / "a")
     assert (status, "exists already" in told) == (2, True)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from edge_agent.config import read_config
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices_command.attached import everything, in_words, ports
 from edge_agent.devices_command.booth import running_agent
+from edge_agent.devices_command.settings import read_devices
 from edge_agent.domain.clock import SystemClock
 from edge_agent.ledger.store import LOCK_FILE
 from tests.integration.devices.command_booth import PATIENCE_S, Booth, another_program, run
@@ -44,7 +44,7 @@ def test_list_shows_ports_by_the_names_that_stay(booth: Booth, tmp_path: Path) -
     found += [SimpleNamespace(device="/dev/ttyS9", manufacturer=None, product=None, serial_number=None)]
     hold = "import os,sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print('held', flush=True); sys.stdin.read()"
     with another_program(hold, terminal) as holder:
-        lines = in_words(everything(read_config(booth.path), ports(lambda: found, [by_id, tmp_path / "absent"])))
+        lines = in_words(everything(read_devices(booth.path), ports(lambda: found, [by_id, tmp_path / "absent"])))
         assert f"held by {holder_name(holder.pid)} (process {holder.pid})" in lines[1]
         assert f"now {terminal}, held by {holder_name(holder.pid)}" in lines[-1]
     assert lines[1].startswith(f"  {by_id}/usb-FTDI_USB-RS232_A1B2-if00  {terminal}  FTDI USB-RS232 A1B2")
@@ -134,14 +134,14 @@ def test_a_running_agents_devices_are_left_alone(
     booth.add("portal", "rapiscan_vm250", BACKGROUND)
     (booth.folder / "ledger").mkdir()
     lock = "import fcntl,sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('locked', flush=True); "
-    assert running_agent(read_config(booth.path)) is None
+    assert running_agent(read_devices(booth.path).ledger) is None
     with another_program(lock + "sys.stdin.read()", str(booth.folder / "ledger" / LOCK_FILE)) as agent:
         status, said, told = run(capsys, command[0], booth.path, *command[1:])
         assert (status, said) == (2, "")
         assert "the agent of this booth is running and holds its devices: " in told
         assert f"(process {agent.pid})" in told
         assert f"whose agent runs: {holder_name(agent.pid)}" in run(capsys, "list", booth.path)[1]
-    assert running_agent(read_config(booth.path)) is None
+    assert running_agent(read_devices(booth.path).ledger) is None
     assert not (booth.folder / "x").exists()
 
 
