@@ -55,9 +55,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PlateRead:
-    """A licence plate in one frame: `text` normalised (A-Z, 0-9), nothing corrected; `as_read` with its separators.
+    """A licence plate in one frame: `text` normalised (A-Z, 0-9); `as_read` as the reader said it, with separators.
 
+    Nothing is corrected in `text`, but O and 0, I and 1, which plates draw alike, may be told apart by the place in
+    the plate's series. `suggested` is the text that the series of the region would make of all characters, B for 8 and
+    the like too; '' where that is `text`.
     `confidence` is of the characters; `likeness` (0..1) says how much the thing that carries them looks like a plate.
+    `looks`: how many looks at this vehicle read this text since the camera last said so; this is the best of them.
     """
 
     text: str
@@ -66,11 +70,16 @@ class PlateRead:
     box: Box
     as_read: str = ""
     likeness: float = 1.0
+    suggested: str = ""
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerCodeRead:
-    """An ISO 6346 code in one frame, as read. `code` may lack its check digit (ten characters) or fail it."""
+    """An ISO 6346 code in one frame, as read. `code` may lack its check digit (ten characters) or fail it.
+
+    `looks` as of a PlateRead.
+    """
 
     code: str
     confidence: float
@@ -78,6 +87,7 @@ class ContainerCodeRead:
     box: Box
     check_digit_ok: bool
     size_type: str = ""
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,9 @@ class Assembly:
         match body:
             case PlateRead():
                 device, evidence = observation.device_id, observation.evidence
-                self._plates.add(body.text, body.confidence, body.characters, device, evidence, body.likeness)
+                self._plates.add(
+                    body.text, body.confidence, body.characters, device, evidence, body.likeness, body.looks
+                )
             case ContainerCodeRead():
                 self._codes.add_code(body, observation.device_id, observation.evidence)
             case SealRead() if len(self._seals) < MAX_SEALS:

@@ -1,6 +1,6 @@
 """Which text most evidence supports, over the frames and cameras of one inspection.
 
-Support is the sum, over the reads that said exactly this text, of their confidence (for a plate, times how much the
+Support is the sum, over the looks that read exactly this text, of their confidence (for a plate, times how much the
 thing that was read looks like a plate: lettering is read just as well). Nothing is corrected: a text that no
 frame showed is never the result, and what other frames read stays beside it.
 """
@@ -42,10 +42,11 @@ class Ballot:
         device_id: str,
         evidence: tuple[Evidence, ...],
         likeness: float,
+        looks: int,
     ) -> None:
-        self.reads += 1
-        self.confidence += confidence
-        self.support += confidence * likeness
+        self.reads += looks
+        self.confidence += confidence * looks
+        self.support += confidence * likeness * looks
         if confidence * likeness > self.best:
             self.best, self.characters = confidence * likeness, characters
             self.device_id, self.evidence = device_id, evidence
@@ -65,15 +66,17 @@ class Ballots:
         device_id: str,
         evidence: tuple[Evidence, ...],
         likeness: float = 1.0,
+        looks: int = 1,
     ) -> Ballot:
+        """`looks`: how many looks the read stands for."""
         if text not in self._by_text and len(self._by_text) >= MAX_TEXTS:
             del self._by_text[min(self._by_text.values(), key=lambda ballot: ballot.support).text]
         ballot = self._by_text.setdefault(text, Ballot(text))
-        ballot.add(confidence, characters, device_id, evidence, likeness)
+        ballot.add(confidence, characters, device_id, evidence, likeness, looks)
         return ballot
 
     def add_code(self, read: ContainerCodeRead, device_id: str, evidence: tuple[Evidence, ...]) -> None:
-        ballot = self.add(read.code, read.confidence, read.characters, device_id, evidence)
+        ballot = self.add(read.code, read.confidence, read.characters, device_id, evidence, looks=read.looks)
         if read.size_type:
             ballot.size_types[read.size_type] = ballot.size_types.get(read.size_type, 0) + 1
 

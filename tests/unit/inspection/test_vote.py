@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.inspection.vote import MAX_TEXTS, Ballots, vote_codes, vote_plate
 from tests.unit.inspection.script import characters, code
@@ -96,3 +98,17 @@ def test_memory_is_bounded() -> None:
     ranked = ballots.ranked()
     assert len(ranked) == MAX_TEXTS
     assert ranked[0].text == "KEPT99"
+
+
+def test_a_read_counts_for_as_many_looks_as_it_stands_for() -> None:
+    ballots = Ballots()
+    ballots.add("ABC128", 0.95, (), "front", (), looks=2)
+    ballots.add("ABC123", 0.9, (), "front", ())
+    ballots.add("ABC123", 0.7, (), "front", (), looks=4)
+    vote = vote_plate(ballots)
+    assert vote is not None
+    assert (vote[0].text, vote[0].reads, vote[0].reads_other) == ("ABC123", 5, 2)
+    assert abs(vote[0].confidence - (0.9 + 4 * 0.7) / 5) < 1e-9
+    codes = Ballots()
+    codes.add_code(replace(code("MSKU4135329"), looks=7), "rear", ())
+    assert vote_codes(codes)[0][0].vote.reads == 7
