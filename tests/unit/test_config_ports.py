@@ -152,6 +152,8 @@ def test_a_folder_of_scans_is_nobody_elses_either(tmp_path: Path) -> None:
     for other in ({"directory": "scans/done"}, {"directory": "b", "done_directory": "scans"}, {"directory": "a\0b"}):
         said = [m.wrong for m in _shared([one, folder("b", **other)], tmp_path)]
         assert len(said) == ("\0" not in str(other["directory"])), other
+    elsewhere = folder("a", directory="scans", done_directory="put-away")
+    assert [*_shared([elsewhere, folder("b", directory="scans/done")], tmp_path)] == []
     kept = {"after": "remember", "memory": "seen"}
     assert len([*_shared([folder("a", directory="a", **kept), folder("b", directory="b", **kept)], tmp_path)]) == 1
 

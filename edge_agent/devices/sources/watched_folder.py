@@ -153,6 +153,13 @@ class WatchedFolder:
             raise LinkDown(
                 f"{self._settings.directory} still does not answer", "check the network share and its server"
             )
+        try:
+            await self._watch(name, emit)
+        except LinkDown:
+            await self._fault(emit, False, "")  # the next source begins anew, and would never tell the end of it
+            raise
+
+    async def _watch(self, name: str, emit: Emit) -> None:
         await self._ask(self._folder.prepare, name, LIST_S)
         waiting = False
         while True:
@@ -174,7 +181,8 @@ class WatchedFolder:
             await emit(Reading(Malformed(wrong), now))
         for scan in found.scans:
             await self._take(scan, name, emit)
-        if self._full and not found.scans and not found.settling:
+        # A new source would not know what is left here, and would take it over again.
+        if self._full and not found.scans and not found.settling and not self._left:
             raise LinkDown(
                 f"{self._settings.directory} has {listing.free_mb} MB free: the scanner cannot write there",
                 f"make room; below {self._settings.min_free_mb} MB (`min_free_mb`) this is reported",

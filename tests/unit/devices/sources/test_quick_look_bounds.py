@@ -5,9 +5,11 @@ import subprocess
 import sys
 import zlib
 
+import cv2
+import numpy as np
 import pytest
 
-from edge_agent.devices.sources.quick_look import NotDrawn, of_picture
+from edge_agent.devices.sources.quick_look import NotDrawn, _jpeg_2000_size, _stated, of_picture
 
 
 def chunk(kind: bytes, content: bytes, length: int | None = None) -> bytes:
@@ -70,3 +72,21 @@ def test_a_jpeg_with_a_marker_that_hides_its_frame_is_not_decoded(marker: int) -
     small = b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00"
     with pytest.raises(NotDrawn, match="is not as a picture's"):
         of_picture(b"\xff\xd8\xff" + bytes([marker]) + b"\x00\x04\x00\x00" + small)
+
+
+def test_a_jpegs_tables_are_no_frame() -> None:
+    """DHT, JPG and DAC lie among the frames' markers; what they hold is not the picture's size."""
+    whole = cv2.imencode(".jpg", np.zeros((8, 16), np.uint8))[1].tobytes()
+    for marker in (0xC4, 0xC8, 0xCC):
+        table = bytes([0xFF, marker]) + b"\x00\x0b\x08\x7f\xff\x7f\xff\x01\x01\x11\x00"
+        assert _stated(whole[:2] + table + whole[2:]) == (16, 8)
+
+
+def test_a_jpeg_2000_of_many_components_is_not_decoded() -> None:
+    def size(components: int) -> bytes:
+        sizes = struct.pack(">HHIIIIIIIIH", 47, 0, 16, 8, 0, 0, 16, 8, 0, 0, components)
+        return b"\xff\x4f\xff\x51" + sizes
+
+    assert _jpeg_2000_size(size(4)) == (16, 8)
+    with pytest.raises(NotDrawn, match="5 components a pixel are not drawn"):
+        _jpeg_2000_size(size(5))
