@@ -1,0 +1,47 @@
+"""Plates as a detector hands them to the reader."""
+
+import cv2
+import numpy as np
+
+from models.rendering.drawn import Drawn, Picture, chance
+from models.rendering.wear import bend, cloud, place, tilted, wear
+
+
+def reader_crop(rng: np.random.Generator, drawn: Drawn, background: Picture | None = None) -> tuple[Picture, str]:
+    """The whole plate, cut out by an inexact detector: from 4 % too tight to 15 % too wide on each side.
+
+    About 50 to 350 pixels wide; turned, in perspective, worn. `background` is a photo of any size, of which a
+    part shows around the plate; without one it is bodywork. Returns the picture and the text to read.
+    """
+    image, quads = drawn.image, [line.quad for line in drawn.lines]
+    if chance(rng, 0.2):
+        image, quads = bend(rng, image, quads, 0.03 * image.shape[0])
+    wide = float(np.exp(rng.uniform(np.log(56), np.log(320))))
+    corners = tilted(rng, wide, wide * image.shape[0] / image.shape[1], float(rng.uniform(0.2, 1.2)))
+    low, high = corners.min(0), corners.max(0)
+    size = high - low
+    before, after = (rng.uniform(-0.04, 0.15, 2) * size for _ in range(2))
+    width, height = (max(8, round(v)) for v in (size + before + after))
+    ground = behind(rng, width, height, background)
+    place(image, (corners - low + before).astype(np.float32), ground)
+    return wear(rng, ground, float(rng.uniform(0.2, 1.0))), drawn.text
+
+
+def behind(rng: np.random.Generator, width: int, height: int, photo: Picture | None) -> Picture:
+    """What shows around a plate: a part of the photo, or bodywork with a shadow and an edge or two."""
+    if photo is not None:
+        scale = rng.uniform(0.5, 2.5)
+        part_w = min(photo.shape[1], max(2, round(width * scale)))
+        part_h = min(photo.shape[0], max(2, round(height * scale)))
+        x, y = int(rng.integers(photo.shape[1] - part_w + 1)), int(rng.integers(photo.shape[0] - part_h + 1))
+        part = photo[y : y + part_h, x : x + part_w]
+        return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    paint = np.clip(rng.integers(5, 235) + rng.normal(0, 20, 3), 0, 255)
+    shade = cloud(rng, height, width, 3)[..., None] * np.float32(rng.uniform(0, 90)) - 30
+    ground = np.clip(paint.astype(np.float32) + shade, 0, 255).astype(np.uint8)
+    for _ in range(int(rng.integers(0, 4))):
+        level = rng.uniform(0, height)
+        slope = rng.normal(0, 0.1) * height
+        tint = int(rng.integers(0, 255))
+        cv2.line(ground, (0, round(level)), (width, round(level + slope)), (tint,) * 3, int(rng.integers(1, 5)))
+    return ground

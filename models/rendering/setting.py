@@ -1,0 +1,162 @@
+"""A row of characters set into a box, and the paint and relief that it gets."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.rendering.drawn import Colour, Mask, Picture, blend, chance
+from models.rendering.letters import Face, glyph, pick_word_font, word
+from models.rendering.series import Item
+from models.rendering.strokes import CAP
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """How a row is set; lengths in heights of a capital."""
+
+    stretch: float = 1.0
+    tracking: float = 0.09
+    gap: float = 0.3
+    pitch: float = 0.0
+    """Every character in a cell so wide; 0 sets proportionally."""
+    jitter: float = 0.0
+    """Standard deviation of each character's place."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a row came to stand: the box of its characters, and of each sign between them. Pixels."""
+
+    ink: Box
+    signs: tuple[tuple[Item, Box], ...]
+
+
+def set_row(
+    rng: np.random.Generator,
+    canvas: Mask,
+    items: list[Item],
+    face: Face,
+    box: Box,
+    spacing: Spacing,
+    align: float = 0.5,
+) -> Row:
+    """Paint `items` into `canvas` as high as `box`, narrower if they would leave it; `align` 0 is flush left."""
+    left, top, right, bottom = box
+    high = bottom - top
+    signs = {
+        "gap": spacing.gap,
+        "dash": spacing.gap * 0.9,
+        "dot": spacing.gap * 0.7,
+        "decal": 0.62,
+        "seal": 0.42,
+        "stack": 0.34,
+    }
+    widths = []
+    for kind, value in items:
+        if kind == "character":
+            own = glyph(face, value).shape[1] / CAP * spacing.stretch
+            widths.append(max(own, spacing.pitch) * high if spacing.pitch else own * high)
+        else:
+            widths.append(signs[kind] * high)
+    track = spacing.tracking * high
+    total = sum(widths) + track * (len(items) - 1)
+    squeeze = min(1.0, (right - left) / max(1.0, total))
+    x = left + (right - left - total * squeeze) * align
+    found: list[tuple[Item, Box]] = []
+    ink = [np.inf, np.inf, -np.inf, -np.inf]
+    for item, wide in zip(items, widths, strict=True):
+        kind, value = item
+        wide *= squeeze
+        if kind == "character":
+            mask = glyph(face, value)
+            drawn_wide = mask.shape[1] / CAP * spacing.stretch * high * squeeze
+            shift = rng.normal(0, spacing.jitter * high, 2) if spacing.jitter else np.zeros(2)
+            x0, y0 = x + (wide - drawn_wide) / 2 + shift[0], top + shift[1]
+            _paste(canvas, mask, x0, y0, drawn_wide, high)
+            ink = [min(ink[0], x0), min(ink[1], y0), max(ink[2], x0 + drawn_wide), max(ink[3], y0 + high)]
+        else:
+            found.append((item, (x, top, x + wide, bottom)))
+            if kind == "dash":
+                y, half = (top + bottom) / 2, max(1.0, high * 0.055)
+                inset = wide * 0.12
+                cv2.rectangle(
+                    canvas, (round(x + inset), round(y - half)), (round(x + wide - inset), round(y + half)), 255, -1
+                )
+            elif kind == "dot":
+                cv2.circle(
+                    canvas, (round(x + wide / 2), round((top + bottom) / 2)), max(1, round(high * 0.075)), 255, -1
+                )
+        x += wide + track * squeeze
+    return Row((ink[0], ink[1], ink[2], ink[3]), tuple(found))
+
+
+def _paste(canvas: Mask, mask: Mask, x: float, y: float, wide: float, high: float) -> None:
+    """The mask, scaled, into the canvas at whole pixels; the stronger of both stays."""
+    x0, y0 = round(x), round(y)
+    w, h = max(1, round(wide)), max(1, round(high))
+    scaled = cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    left, top = max(0, x0), max(0, y0)
+    right, bottom = min(canvas.shape[1], x0 + w), min(canvas.shape[0], y0 + h)
+    if right > left and bottom > top:
+        part = canvas[top:bottom, left:right]
+        np.maximum(part, scaled[top - y0 : bottom - y0, left - x0 : right - x0], out=part)
+
+
+def put_word(
+    rng: np.random.Generator,
+    image: Picture,
+    text: str,
+    style: str,
+    ink: Colour,
+    box: Box,
+    align: float = 0.5,
+    fill: bool = False,
+) -> None:
+    """A name or slogan inside a box, as large as it allows; `fill` stretches it to the box's width."""
+    left, top, right, bottom = box
+    high, room = bottom - top, right - left
+    if high < 3 or room < 3 or not text:
+        return
+    mask = word(pick_word_font(rng, style), text, 40)
+    scale = high / mask.shape[0]
+    wide = mask.shape[1] * scale
+    if wide > room:
+        wide = room
+        high = max(high * 0.7, mask.shape[0] * room / mask.shape[1])
+    elif fill:
+        wide = min(room, wide * 1.6)
+    w, h = max(1, round(wide)), max(1, round(high))
+    x0, y0 = round(left + (room - w) * align), round((top + bottom - h) / 2)
+    x0, y0 = max(0, x0), max(0, y0)
+    w, h = min(w, image.shape[1] - x0), min(h, image.shape[0] - y0)
+    if w > 0 and h > 0:
+        scaled = cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        blend(image[y0 : y0 + h, x0 : x0 + w], scaled, ink)
+
+
+def paint(rng: np.random.Generator, image: Picture, mask: Mask, ink: Colour, relief: float) -> None:
+    """Paint the serial: strokes a little heavier or lighter, worn ink, and the embossing's light and dark edges."""
+    if chance(rng, 0.35):
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+        mask = (cv2.dilate(mask, kernel) if chance(rng, 0.5) else cv2.erode(mask, kernel)).astype(np.uint8)
+    if chance(rng, 0.15):  # the roller missed the stroke's edge or its middle
+        worn = cv2.resize(
+            rng.integers(90, 256, (6, 12), np.uint8), (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_CUBIC
+        )
+        mask = cv2.multiply(mask, worn, scale=1 / 255).astype(np.uint8)
+    if relief > 0:
+        soft = cv2.blur(mask, (5, 5)).astype(np.int16)
+        reach = 1 + round(relief)
+        side = -1 if chance(rng, 0.2) else 1
+        edges = (np.roll(soft, (side * reach, side), (0, 1)) - soft) * np.float32(
+            -0.22 * min(1.5, relief) * rng.uniform(0.4, 1.2)
+        )
+        lit = image.astype(np.float32) + edges[..., None]
+        image[:] = np.clip(lit, 0, 255).astype(np.uint8)
+    blend(image, mask, ink, float(rng.uniform(0.82, 1.0)))
+    if relief > 0.6:
+        lit = image.astype(np.float32) + (edges * np.float32(0.5))[..., None]
+        image[:] = np.clip(lit, 0, 255).astype(np.uint8)
