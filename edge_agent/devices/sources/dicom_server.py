@@ -195,7 +195,11 @@ class _Dimse(DIMSEServiceProvider):
             self._held = 0 if control[0] & 2 else self._held + len(value)
             kept.append([context, control + value])
         primitive.presentation_data_value_list = kept
-        super().receive_primitive(primitive)
+        try:
+            super().receive_primitive(primitive)
+        except Exception as error:  # noqa: BLE001 - or the thread ends, and its connection is held for ever
+            log.warning("%s sent what is no DIMSE message: %s", self.assoc.requestor.ae_title, error)
+            self.dul.event_queue.put("Evt19")
 
 
 class _Socket(AssociationSocket):
