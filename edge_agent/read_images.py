@@ -42,8 +42,10 @@ def read_path(path: Path, recogniser: Recogniser) -> Answer:
         if is_video(path):
             return _read_video(path, recogniser)
         sightings = recogniser.look(Frame(read_picture(path), str(path)))
-    except (ImageUnreadable, RecogniserBroken) as error:
+    except ImageUnreadable as error:
         return {"path": str(path), "error": error.wrong}
+    except RecogniserBroken as error:
+        return {"path": str(path), "error": f"{path}: {error.wrong}"}
     return {"path": str(path), **_lists(sightings)}
 
 

@@ -11,26 +11,11 @@ from dataclasses import dataclass
 
 from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.domain.observation import CharacterRead
+from edge_agent.vision.formats import KNOWN, plate_form
 from edge_agent.vision.lines import TextLine, mean_confidence, relation
 
 LENGTH_MIN, LENGTH_MAX = 4, 9
 CONFIDENCE_MIN = 0.3
-# How letters (A) and digits (0) follow each other on plates; likelier series first. Sources: the issuing states' own
-# descriptions of current series. A prior for the order of candidates, never a filter.
-FORMATS: dict[str, tuple[str, ...]] = {
-    "north america": (
-        "AAA0000", "0AAA000", "AAA000", "000AAA", "0000AAA", "AA00000", "AAA00A", "A00AAA", "AA0000", "0000AA",
-        "A000000", "00AAA0", "AAAA000", "AA000A", "A000AA", "AAA0A00", "0AA0000", "00AAAA", "A00000", "00A0000",
-        "0A0000A", "AAA000A", "A000AAA",
-    ),
-    "south america": ("AAA0000", "AAA0A00", "AA000AA", "AAA000", "AAAA00", "A000AAA"),
-    "europe": (
-        "AA00AAA", "AA000AA", "AAA000", "A00AAA", "AA00000", "AA0000A", "0000AAA", "AAA0000", "A000000", "AA00AA",
-        "00AAA0", "AA000AAA", "A0000AA", "AAA00AA", "0AA0000", "0A00000", "AA0000AA", "AA000A", "000AA00", "AAA00000",
-        "AA00000A", "AAAA000", "AAA000A", "A00000A", "AAAA0000", "00AA00", "AAAA00", "AA0000", "A000AAA", "0AAA000",
-    ),
-}  # fmt: skip
-_KNOWN = frozenset(f for region in FORMATS.values() for f in region)
 # Who issues plates and prints the name on them; lettering next to one of these is a plate's.
 ISSUERS = frozenset({
     "ALABAMA", "ALASKA", "ARIZONA", "ARKANSAS", "CALIFORNIA", "COLORADO", "CONNECTICUT", "DELAWARE", "FLORIDA",
@@ -75,11 +60,6 @@ def without_marks(characters: Sequence[CharacterRead]) -> tuple[CharacterRead, .
     presence = [c.confidence + sum(p for _, p in c.alternatives) for c in characters]
     kept = tuple(c for c, p in zip(characters, presence, strict=True) if p >= MARK_MAX)
     return kept if kept and mean_confidence(kept) > SURE_MIN else tuple(characters)
-
-
-def plate_form(text: str) -> str:
-    """The text with every letter as A and every digit as 0."""
-    return "".join("0" if c.isdigit() else "A" for c in text)
 
 
 def plate_candidates(lines: Sequence[TextLine], height: int, width: int) -> list[PlateCandidate]:
@@ -140,7 +120,7 @@ def likeness(
     pitch = sum(g.width / max(1.0, g.height) for g in group) / len(text)
     score = 1.0
     score += 2.0 * math.log(max(confidence, 0.05))
-    score += 1.0 if form in _KNOWN else 0.0
+    score += 1.0 if form in KNOWN else 0.0
     score += {4: -1.5, 5: -0.5, 6: 0.3, 7: 0.5, 8: -0.2, 9: -1.0}[len(text)]
     score -= 1.5 if text.isdigit() else 0.0
     score -= 1.0 if sum(c.isdigit() for c in text) < 2 else 0.0

@@ -5,21 +5,20 @@ import threading
 from collections.abc import Sequence
 
 from edge_agent.domain.errors import RecogniserBroken
-from edge_agent.domain.observation import Box, PlateRead
+from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.columns import column_cells, column_line, column_quad
 from edge_agent.vision.containers import code_candidates
-from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.frame import Frame, Image, cut
 from edge_agent.vision.lines import TextLine, bounding_box
 from edge_agent.vision.model_file import DEFAULT_THREADS
 from edge_agent.vision.plates import PlateCandidate, plate_candidates
-from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
+from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
 from edge_agent.vision.text_finder import LONG_SIDE, Quad, TextFinder, TextRegion, crop
 from edge_agent.vision.text_reader import TextReader
 
 LINES_MAX = 40  # a lane's picture has fewer; the largest are read
 LINE_HEIGHT_MIN = 7.0  # pixels; below it nothing is legible
 LINE_ASPECT_MAX = 16.0  # eleven characters and a boxed digit stay below
-CROP_MARGIN = 0.35  # around a plate or code, in heights of its box, so that a person sees where it hangs
 # A picture is looked at once, small. If that left something open it is looked at once more, a larger one at this
 # size, a smaller one enlarged: small text is found better so (rendered codes of 8 to 18 pixels: 16 of 20, not 14).
 LONG_SIDE_AGAIN = 1600
@@ -53,9 +52,7 @@ class PpOcrRecogniser:
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
-        image = frame.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8" or min(image.shape[:2]) < 1:
-            raise RecogniserBroken(f"a frame of {image.dtype.name} {image.shape} is no colour picture of 8 bits")
+        image = picture_of(frame)
         try:
             with self._one_at_a_time:
                 return self._look(image)
@@ -91,7 +88,7 @@ class PpOcrRecogniser:
         found: list[Sighting] = [_plate(image, p) for p in plates]
         for code in codes:
             read = code.as_read(height, width)
-            found.append(ContainerCodeSighting(read, _cut(image, read.box)))
+            found.append(ContainerCodeSighting(read, cut(image, read.box)))
         return found
 
 
@@ -111,10 +108,4 @@ def _worth_reading(region: TextRegion) -> bool:
 def _plate(image: Image, plate: PlateCandidate) -> PlateSighting:
     box = bounding_box((line.quad for line in plate.lines), image.shape[0], image.shape[1])
     read = PlateRead(plate.text, plate.confidence, plate.characters, box, plate.as_read, plate.likeness)
-    return PlateSighting(read, _cut(image, box), plate.likeness)
-
-
-def _cut(image: Image, box: Box) -> Image:
-    margin = round(CROP_MARGIN * min(box.w, box.h))
-    x, y = max(0, box.x - margin), max(0, box.y - margin)
-    return image[y : box.y + box.h + margin, x : box.x + box.w + margin].copy()
+    return PlateSighting(read, cut(image, box), plate.likeness)

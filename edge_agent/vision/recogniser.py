@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
+import numpy as np
+
+from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
 from edge_agent.vision.frame import Frame, Image
+
+TONES_MIN = 6  # of 256, between the darkest and the brightest: the noise of any camera that sees has more
 
 
 @dataclass(frozen=True)
 class PlateSighting:
-    """A plate in one frame. `likeness` (0..1) orders the sightings of a frame: how much it looks like a plate."""
+    """A plate in one frame. `likeness` (0..1): how much it looks like a plate."""
 
     read: PlateRead
     crop: Image
@@ -31,7 +37,31 @@ Sighting = PlateSighting | ContainerCodeSighting
 class Recogniser(Protocol):
     """Looks at one frame. [] says that it looked and saw none; RecogniserBroken, that it could not look.
 
-    Plates come before container codes, each best first. May be called from several threads.
+    Plates come before container codes, each best first: of several plates, the likeliest and most prominent. May be
+    called from several threads.
     """
 
     def look(self, frame: Frame) -> Sequence[Sighting]: ...
+
+
+def picture_of(frame: Frame) -> Image:
+    """The frame's picture. Raises RecogniserBroken if nothing could be seen in it, whatever the lane holds."""
+    image = frame.image
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8" or min(image.shape[:2]) < 1:
+        raise RecogniserBroken(f"a frame of {image.dtype.name} {image.shape} is no colour picture of 8 bits")
+    if not _has_tones(image):
+        low, high, _, _ = cv2.minMaxLoc(image.reshape(image.shape[0], -1))
+        what = "black" if high < TONES_MIN else "white" if low > 255 - TONES_MIN else "of one tone"
+        raise RecogniserBroken(f"the picture is {what} all over: nothing can be seen in it")
+    return image
+
+
+def _has_tones(image: Image) -> bool:
+    """Whether any colour differs between two places of the picture."""
+    low, high, _, _ = cv2.minMaxLoc(image.reshape(image.shape[0], -1))
+    if high - low < TONES_MIN:
+        return False
+    # Almost every picture shows it in the first rows and columns that are asked.
+    if np.ptp(image[:: max(1, image.shape[0] // 16), :: max(1, image.shape[1] // 16)], axis=(0, 1)).max() >= TONES_MIN:
+        return True
+    return bool(np.ptp(image, axis=(0, 1)).max() >= TONES_MIN)

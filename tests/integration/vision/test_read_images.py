@@ -105,6 +105,9 @@ def thumbnail_then_cut() -> bytes:
         ("cut.png", encoded(plate(PLATE), ".png")[:-500], "ends before"),
         ("tiny.png", encoded(np.zeros((1, 1, 3), np.uint8), ".png"), "only 1 × 1 pixels"),
         ("huge.png", huge_png(), "20000 × 20000 pixels"),
+        ("strip.png", encoded(np.zeros((1, 5000, 3), np.uint8), ".png"), "only 5000 × 1 pixels"),
+        ("black.jpg", encoded(np.zeros((480, 640, 3), np.uint8), ".jpg"), "black all over"),
+        ("saturated.png", encoded(np.full((480, 640, 3), 255, np.uint8), ".png"), "white all over"),
         ("garbage.mp4", bytes(range(256)) * 40, "not a video"),
         ("empty.avi", b"", "not a video"),
     ],
@@ -137,7 +140,7 @@ def test_a_folder_without_pictures_is_an_error(recogniser: PpOcrRecogniser, tmp_
 
 
 def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
-    (tmp_path / "empty-lane.png").write_bytes(encoded(picture(), ".png"))
+    (tmp_path / "empty-lane.png").write_bytes(encoded(noisy(picture(), 1), ".png"))
     read = answer(tmp_path / "empty-lane.png", recogniser)
     assert read == {"path": str(tmp_path / "empty-lane.png"), "plates": [], "containers": []}
     assert "no plate and no container code seen" in as_text(read)

@@ -78,12 +78,18 @@ def test_a_small_plate_in_a_large_picture_is_found_by_the_second_look(recogniser
 
 @pytest.mark.parametrize("tone", [0, 128, 255])
 def test_looked_and_saw_none(recogniser: PpOcrRecogniser, tone: int) -> None:
-    assert list(recogniser.look(Frame(np.full((480, 640, 3), tone, np.uint8)))) == []
+    assert list(recogniser.look(Frame(noisy(np.full((480, 640, 3), tone, np.uint8), 4)))) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 2000, 3), (2000, 1, 3), (13, 17, 3)])
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_a_picture_of_one_tone_is_not_an_empty_lane(recogniser: PpOcrRecogniser, tone: int) -> None:
+    with pytest.raises(RecogniserBroken, match="all over: nothing can be seen"):
+        recogniser.look(Frame(np.full((480, 640, 3), tone, np.uint8)))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2000, 3), (2000, 1, 3), (13, 17, 3)])
 def test_odd_sizes_are_looked_at(recogniser: PpOcrRecogniser, shape: tuple[int, int, int]) -> None:
-    assert list(recogniser.look(Frame(np.zeros(shape, np.uint8)))) == []
+    assert list(recogniser.look(Frame(noisy(np.full(shape, 90, np.uint8), 6)))) == []
 
 
 def test_noise_gives_no_reading_of_confidence(recogniser: PpOcrRecogniser) -> None:
@@ -112,7 +118,7 @@ def test_a_model_that_fails_is_not_an_empty_lane() -> None:
 
     broken = PpOcrRecogniser(Broken(), Broken())  # type: ignore[arg-type]
     with pytest.raises(RecogniserBroken, match=r"could not look at a frame of north: .*bad allocation"):
-        broken.look(Frame(np.zeros((10, 10, 3), np.uint8), "north"))
+        broken.look(Frame(plate("7KLM 223"), "north"))
 
 
 def test_several_threads_share_one_recogniser(recogniser: PpOcrRecogniser) -> None:

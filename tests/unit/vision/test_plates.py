@@ -2,7 +2,7 @@ import pytest
 
 from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.lines import TextLine
-from edge_agent.vision.plates import FORMATS, plate_candidates, plate_form, without_marks
+from edge_agent.vision.plates import plate_candidates, without_marks
 from tests.unit.vision.builders import line
 
 H, W = 720, 1280
@@ -87,10 +87,6 @@ def test_a_line_serves_one_plate_only() -> None:
     found = plate_candidates([line("AB1", 500, 400), line("C234", 560, 400), line("D567", 640, 400)], H, W)
     used = [id(part) for c in found for part in c.lines]
     assert len(used) == len(set(used))
-
-
-def test_formats_are_written_as_forms() -> None:
-    assert all(plate_form(form) == form for forms in FORMATS.values() for form in forms)
 
 
 def test_no_lines_no_plates() -> None:

@@ -1,0 +1,191 @@
+"""The project's own recogniser: one model finds plates and lines of container codes, one reads both.
+
+A plate's text is what was read, but for O and 0, I and 1: most plates draw these alike, so that their series decides
+(priors.py). What the series of the region would make of the other characters stands beside it as `suggested`.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_agent.domain.errors import RecogniserBroken
+from edge_agent.domain.identifiers import check_digit_ok
+from edge_agent.domain.observation import PlateRead
+from edge_agent.vision.columns import column_cells, column_line, column_quad
+from edge_agent.vision.containers import CodeCandidate, code_candidates
+from edge_agent.vision.ctc import LineRead
+from edge_agent.vision.formats import COUNTRIES, shares
+from edge_agent.vision.frame import Frame, Image, cut
+from edge_agent.vision.lines import TextLine, bounding_box
+from edge_agent.vision.model_file import DEFAULT_THREADS
+from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder, moved_out
+from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, PlateCodeReader, straightened
+from edge_agent.vision.plate_likeness import LIKENESS_MIN, likeness, prominence
+from edge_agent.vision.priors import as_series, form_share, with_same_signs
+from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
+from edge_agent.vision.text_finder import Quad, TextRegion, crop
+
+LONG_SIDE = 640  # pixels at which plates and codes are found; they are read at the picture's own size
+LONG_SIDE_AGAIN = 1280  # of the second look at a photo that left something open
+PLATES_MAX, LINES_MAX = 16, 40  # read in one picture: the surest
+PLATE_HEIGHT_MIN = 6.0  # pixels of the picture; below it nothing is legible
+LINE_HEIGHT_MIN, LINE_ASPECT_MAX = 7.0, 16.0
+MARGIN_ACROSS, MARGIN_ALONG = 0.06, 0.04  # around a plate as it is read, in its heights
+TWO_ROWS_ASPECT = 1.7  # width by height below which a plate may have two rows
+CONVINCING = 0.5  # likeness of a plate that needs no second look
+
+
+@dataclass(frozen=True)
+class _Plate:
+    region: TextRegion
+    line: LineRead
+    read: PlateRead
+
+
+class PlateCodeRecogniser:
+    """Looks at one frame at a time, whichever thread asks.
+
+    `look_again` is for photos: a camera's next frame is its second look, and comes sooner. `long_side` is the size, in
+    pixels, at which plates and codes are found. `countries` are those whose plates are expected (formats.COUNTRIES);
+    others are read all the same.
+    """
+
+    def __init__(
+        self,
+        finder: PlateCodeFinder,
+        reader: PlateCodeReader,
+        look_again: bool = True,
+        long_side: int = LONG_SIDE,
+        countries: Sequence[str] = COUNTRIES,
+    ) -> None:
+        self._finder = finder
+        self._reader = reader
+        self._look_again = look_again
+        self._long_side = long_side
+        self._shares = shares(tuple(countries))
+        self._one_at_a_time = threading.Lock()  # two looks at once would only share the same cores
+
+    @classmethod
+    def open(
+        cls,
+        threads: int = DEFAULT_THREADS,
+        look_again: bool = True,
+        long_side: int = LONG_SIDE,
+        countries: Sequence[str] = COUNTRIES,
+        folder: Path | None = None,
+    ) -> "PlateCodeRecogniser":
+        """Loads both models, from `folder` if given. Raises ModelRefused if a file is not the stated one."""
+        finder, reader = PlateCodeFinder.open(threads, folder), PlateCodeReader.open(threads, folder)
+        return cls(finder, reader, look_again, long_side, countries)
+
+    def look(self, frame: Frame) -> Sequence[Sighting]:
+        """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
+        image = picture_of(frame)
+        try:
+            with self._one_at_a_time:
+                return self._look(image)
+        except Exception as error:
+            # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.
+            raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
+
+    def read_plate(self, image: Image, box: tuple[float, float, float, float]) -> PlateRead:
+        """What stands on the plate in an upright box (x, y, w, h) of a picture, whatever it looks like."""
+        x, y, w, h = box
+        quad = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], dtype=np.float32)
+        (plate,) = self._read(image, [TextRegion(quad, 1.0)])
+        return plate.read
+
+    def _look(self, image: Image) -> list[Sighting]:
+        found = self._sightings(image, self._finder.find(image, self._long_side))
+        if not self._look_again or not _left_open(found):
+            return found
+        return self._sightings(image, self._finder.find(image, LONG_SIDE_AGAIN, 2.0)) or found
+
+    def _sightings(self, image: Image, finding: Finding) -> list[Sighting]:
+        height, width = image.shape[:2]
+        codes = self._codes(image, finding.code_lines)
+        regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN and not _part_of_code(r, codes)]
+        plates = [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
+        plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
+        found: list[Sighting] = [PlateSighting(p.read, cut(image, p.read.box), p.read.likeness) for p in plates]
+        for code in codes:
+            read = code.as_read(height, width)
+            found.append(ContainerCodeSighting(read, cut(image, read.box)))
+        return found
+
+    def _read(self, image: Image, regions: Sequence[TextRegion]) -> list[_Plate]:
+        crops = [_plate_crop(image, r) for r in regions]
+        tall = [i for i, r in enumerate(regions) if r.width < TWO_ROWS_ASPECT * r.height]
+        lines = self._reader.read_plates([*crops, *(_rows_side_by_side(image, regions[i]) for i in tall)])
+        for i, in_two_rows in zip(tall, lines[len(crops) :], strict=True):
+            if self._worth(in_two_rows) > self._worth(lines[i]):
+                lines[i] = in_two_rows
+        return [self._plate(image, r, line) for r, line in zip(regions, lines, strict=False)]
+
+    def _worth(self, line: LineRead) -> float:
+        return line.probability * form_share(line.as_read, self._shares)
+
+    def _plate(self, image: Image, region: TextRegion, line: LineRead) -> _Plate:
+        box = bounding_box([region.quad], image.shape[0], image.shape[1])
+        expected = as_series(line.characters, self._shares)
+        characters = with_same_signs(line.characters, expected)
+        text = "".join(c.character for c in characters)
+        read = PlateRead(
+            text=text,
+            confidence=line.probability,
+            characters=characters,
+            box=box,
+            as_read=line.as_read,
+            likeness=likeness(region, line, form_share(expected, self._shares)),
+            suggested="" if expected == text else expected,
+        )
+        return _Plate(region, line, read)
+
+    def _codes(self, image: Image, regions: Sequence[TextRegion]) -> list[CodeCandidate]:
+        wanted = [r for r in regions if _worth_reading(r)][:LINES_MAX]
+        columns = column_cells(regions)
+        crops = [crop(image, r.quad) for r in wanted] + [column_line(image, cells) for cells in columns]
+        quads = [r.quad for r in wanted] + [column_quad(cells) for cells in columns]
+        lines = [TextLine(quad, read) for quad, read in zip(quads, self._reader.read_lines(crops), strict=True)]
+        return code_candidates(lines, lambda quad: TextLine(quad, self._reader.read_lines([crop(image, quad)])[0]))
+
+
+def _left_open(found: Sequence[Sighting]) -> bool:
+    """Nothing convincing was seen, or a container code without its check digit."""
+    codes = [s.read for s in found if isinstance(s, ContainerCodeSighting)]
+    if codes:
+        return not any(code.check_digit_ok for code in codes)
+    return not any(isinstance(s, PlateSighting) and s.likeness >= CONVINCING for s in found)
+
+
+def _worth_reading(region: TextRegion) -> bool:
+    return region.height >= LINE_HEIGHT_MIN and 0.4 <= region.width / region.height <= LINE_ASPECT_MAX
+
+
+def _part_of_code(region: TextRegion, codes: Sequence[CodeCandidate]) -> bool:
+    """Whether a line of a code with its check digit stands where the plate would be."""
+    centre = region.quad.mean(axis=0)
+    return any(_inside(centre, quad) for code in codes if check_digit_ok(code.code) for quad in code.quads)
+
+
+def _inside(point: Quad, quad: Quad) -> bool:
+    (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
+    return bool(x0 <= point[0] <= x1 and y0 <= point[1] <= y1)
+
+
+def _plate_crop(image: Image, region: TextRegion) -> Image:
+    margins = (MARGIN_ALONG * region.height, MARGIN_ACROSS * region.height)
+    return straightened(image, moved_out(region.quad, margins), PLATE_WIDTH, HEIGHT)
+
+
+def _rows_side_by_side(image: Image, region: TextRegion) -> Image:
+    """The upper and the lower half of a plate as one line."""
+    quad = moved_out(region.quad, (MARGIN_ALONG * region.height, MARGIN_ACROSS * region.height))
+    left, right = (quad[0] + quad[3]) / 2, (quad[1] + quad[2]) / 2
+    upper = np.array([quad[0], quad[1], right, left], dtype=np.float32)
+    lower = np.array([left, right, quad[2], quad[3]], dtype=np.float32)
+    halves = [straightened(image, half, PLATE_WIDTH // 2, HEIGHT) for half in (upper, lower)]
+    return np.concatenate(halves, axis=1)

@@ -1,0 +1,144 @@
+"""Finds licence plates and lines of container codes: the project's own detector, as pure steps around the model.
+
+The model gives two maps: of whole plates, and of the lines of which container codes consist. Both hold areas that were
+shrunk for training, as in Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.vision.frame import Image
+from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
+from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input, ordered, region_score
+
+MODEL = "text_finder"
+PLATES, CODE_LINES = 0, 1  # the model's channels
+PIXEL_MIN = 0.3  # probability from which a pixel belongs to an area
+SCORE_MIN = 0.5  # mean probability from which an area is kept
+SHRINK = 0.4  # of the training areas: each side lies area × (1 − SHRINK²) / perimeter further inside
+AREA_SIDE_MIN = 2.0  # pixels at the size looked at; smaller areas are specks
+AREAS_MAX = 64  # in a picture; a lane shows a handful
+# From this height of an area, in pixels at the size looked at, its four corners say more than a rectangle: lower ones
+# are too coarse for a perspective.
+CORNERS_HEIGHT_MIN = 10.0
+CORNERS_BETTER = 0.03  # by how much four corners must cover an area better than a rectangle
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one picture shows, each surest first: whole plates, and lines of container codes."""
+
+    plates: list[TextRegion]
+    code_lines: list[TextRegion]
+
+
+class PlateCodeFinder:
+    """The detection model with its steps."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    @classmethod
+    def open(cls, threads: int = DEFAULT_THREADS, folder: Path | None = None) -> "PlateCodeFinder":
+        """Raises ModelRefused if the model's file is not the stated one. `folder`: of another set of models."""
+        return cls(open_model(MODEL, threads, folder))
+
+    def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
+        """Plates and code lines of a picture, looked at as text_finder.finder_size says."""
+        batch = finder_input(image, long_side, enlarge)
+        maps = self._model.run(batch)[0]
+        size = batch.shape[2:]
+        plates, lines = (areas(maps[c], (size[0], size[1]), image.shape[0], image.shape[1]) for c in (0, 1))
+        return Finding(plates, lines)
+
+
+def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> list[TextRegion]:
+    """The areas of one map, grown back to what was shrunk, in pixels of a picture of `height` × `width`.
+
+    `size` is the height and width at which the model looked; a coarser map is brought to it, so that outlines run
+    between its pixels.
+    """
+    if probability.shape != size:
+        probability = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    mask = (probability > PIXEL_MIN).astype(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    scale = np.array([width / size[1], height / size[0]], dtype=np.float32)
+    found = []
+    for contour in contours:
+        corners = outline(contour)  # type: ignore[arg-type]
+        if corners is None:
+            continue
+        score = region_score(probability, corners)
+        if score >= SCORE_MIN:
+            # Pixel i covers i to i + 1: its middle is what the contour gives.
+            quad = ordered((grown(corners, SHRINK) + 0.5) * scale)
+            found.append(TextRegion(quad, score))
+    return sorted(found, key=lambda r: -r.score)[:AREAS_MAX]
+
+
+def outline(contour: npt.NDArray[np.int32]) -> Quad | None:
+    """Four corners around an area: of the smallest rectangle, or its own where they fit it clearly better."""
+    (x, y), (w, h), angle = cv2.minAreaRect(contour)
+    w, h = w + 1, h + 1  # from the middles of the border's pixels to their outer sides
+    if min(w, h) < AREA_SIDE_MIN:
+        return None
+    rectangle = cv2.boxPoints(((x, y), (w, h), angle)).astype(np.float32)
+    if min(w, h) < CORNERS_HEIGHT_MIN:
+        return rectangle
+    hull = cv2.convexHull(contour)
+    corners = cv2.approxPolyDP(hull, 0.25 * min(w, h), True)
+    if len(corners) != 4:
+        return rectangle
+    quad = ordered(corners.reshape(4, 2).astype(np.float32))
+    own = cv2.contourArea(hull)
+    fits = cv2.intersectConvexConvex(quad, hull.astype(np.float32))[0]
+    union = cv2.contourArea(quad) + own - fits
+    if fits / max(union, 1.0) > own / max(w * h, 1.0) + CORNERS_BETTER:
+        return quad
+    return rectangle
+
+
+def grown(corners: Quad, shrink: float) -> Quad:
+    """The quadrilateral of which the given one is what area × (1 − shrink²) / perimeter inside each side leaves."""
+    points = ordered(corners)
+    w = float(np.linalg.norm(points[1] - points[0]) + np.linalg.norm(points[2] - points[3])) / 2
+    h = float(np.linalg.norm(points[3] - points[0]) + np.linalg.norm(points[2] - points[1])) / 2
+    return moved_out(points, growth(w, h, shrink))
+
+
+def growth(width: float, height: float, shrink: float) -> float:
+    """How far inside a rectangle lies the `width` × `height` one that shrinking it has left.
+
+    The unknown d solves d = W H k / (2 (W + H)) with W = width + 2 d, H = height + 2 d and k = 1 − shrink².
+    """
+    k = 1 - shrink * shrink
+    a, b, c = 8 - 4 * k, 2 * (width + height) * (1 - k), -k * width * height
+    return (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)
+
+
+def moved_out(corners: Quad, distance: float | tuple[float, float]) -> Quad:
+    """Each side moved out by `distance` pixels, or the ends and the long sides by two different ones."""
+    across, along = distance if isinstance(distance, tuple) else (distance, distance)
+    sides = []
+    for i in range(4):
+        start, end = corners[i], corners[(i + 1) % 4]
+        direction = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
+        outwards = np.array([direction[1], -direction[0]], dtype=np.float32)  # clockwise as seen: out is to the left
+        sides.append((start + outwards * (across if i % 2 else along), direction))
+    return np.array([_crossing(sides[i - 1], sides[i]) for i in range(4)], dtype=np.float32)
+
+
+def _crossing(first: Sequence[Quad], second: Sequence[Quad]) -> Quad:
+    """Where two lines, each a point and a direction, meet; the second's point where they are nearly parallel."""
+    (p, u), (q, v) = first, second
+    cross = float(u[0] * v[1] - u[1] * v[0])
+    if abs(cross) < 1e-3:
+        return q
+    t = float((q[0] - p[0]) * v[1] - (q[1] - p[1]) * v[0]) / cross
+    return (p + u * t).astype(np.float32)

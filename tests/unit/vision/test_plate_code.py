@@ -1,0 +1,173 @@
+"""The recogniser with small real models: where what it finds stands, what it says of it, and what it refuses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.domain.errors import ModelRefused, RecogniserBroken
+from edge_agent.domain.observation import ContainerCodeRead, PlateRead
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS
+from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.plate_code import PlateCodeRecogniser
+from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
+from tests.unit.vision.striped import draw, empty, models, turned
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def recogniser(folder: Path) -> PlateCodeRecogniser:
+    return PlateCodeRecogniser.open(1, folder=folder)
+
+
+def plates(sightings: Sequence[Sighting]) -> list[PlateRead]:
+    return [s.read for s in sightings if isinstance(s, PlateSighting)]
+
+
+def codes(sightings: Sequence[Sighting]) -> list[ContainerCodeRead]:
+    return [s.read for s in sightings if isinstance(s, ContainerCodeSighting)]
+
+
+def test_a_plate_is_read_where_it_stands(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "7KLM223", 200, 250, 192, 48)
+    (seen,) = recogniser.look(Frame(image))
+    (read,) = plates([seen])
+    assert (read.text, read.as_read, read.suggested) == ("7KLM223", "7KLM223", "")
+    assert "".join(c.character for c in read.characters) == read.text
+    assert read.confidence > 0.9
+    assert read.likeness > 0.5
+    assert abs(read.box.x - 200) <= 4
+    assert abs(read.box.y - 250) <= 6
+    assert abs(read.box.w - 192) <= 8
+    assert abs(read.box.h - 48) <= 12
+    assert seen.crop.shape[0] > read.box.h
+
+
+@pytest.mark.parametrize("degrees", [-12, 8, 20])
+def test_a_plate_that_hangs_askew_is_straightened(recogniser: PlateCodeRecogniser, degrees: float) -> None:
+    image = empty()
+    draw(image, "AB12C", 220, 210, 200, 60)
+    assert [p.text for p in plates(recogniser.look(Frame(turned(image, degrees))))] == ["AB12C"]
+
+
+def test_of_several_plates_the_large_one_in_the_middle_comes_first(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "SMALL1", 10, 40, 120, 30)
+    draw(image, "LARGE2", 230, 300, 200, 60)
+    draw(image, "RIGHT3", 510, 40, 125, 30)
+    seen = [p.text for p in plates(recogniser.look(Frame(image)))]
+    assert seen[0] == "LARGE2"
+    assert set(seen[1:]) == {"SMALL1", "RIGHT3"}
+
+
+def test_a_code_in_one_row_with_its_size_type(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "MSKU4135329", 60, 100, 480, 40, channel=1)
+    draw(image, "22G1", 200, 160, 170, 40, channel=1)
+    sightings = recogniser.look(Frame(image))
+    (read,) = codes(sightings)
+    assert (read.code, read.size_type, read.check_digit_ok) == ("MSKU4135329", "22G1", True)
+    assert not plates(sightings)
+
+
+def test_a_code_in_two_rows(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "MSKU", 60, 100, 170, 40, channel=1)
+    draw(image, "4135329", 60, 155, 300, 40, channel=1)
+    assert [c.code for c in codes(recogniser.look(Frame(image)))] == ["MSKU4135329"]
+
+
+def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path) -> None:
+    image = empty(2560, 1440)
+    draw(image, "AB12C", 1000, 700, 76, 28)
+    once = PlateCodeRecogniser.open(1, look_again=False, folder=folder)
+    twice = PlateCodeRecogniser.open(1, folder=folder)
+    assert plates(once.look(Frame(image))) == []
+    assert [p.text for p in plates(twice.look(Frame(image)))] == ["AB12C"]
+
+
+def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "7KLM223", 200, 250, 192, 48)
+    assert recogniser.read_plate(image, (200, 250, 192, 48)).text == "7KLM223"
+
+
+def test_nothing_there_is_said_of_an_empty_lane(recogniser: PlateCodeRecogniser) -> None:
+    assert list(recogniser.look(Frame(empty()))) == []
+
+
+@pytest.mark.parametrize(("tone", "what"), [(0, "black"), (3, "black"), (255, "white"), (128, "of one tone")])
+def test_a_picture_that_shows_nothing_is_not_an_empty_lane(
+    recogniser: PlateCodeRecogniser, tone: int, what: str
+) -> None:
+    with pytest.raises(RecogniserBroken, match=f"{what} all over"):
+        recogniser.look(Frame(np.full((480, 640, 3), tone, np.uint8)))
+
+
+def test_one_colour_all_over_shows_nothing_either(recogniser: PlateCodeRecogniser) -> None:
+    image = np.empty((480, 640, 3), np.uint8)
+    image[:] = (60, 70, 90)
+    with pytest.raises(RecogniserBroken, match="of one tone all over"):
+        recogniser.look(Frame(image))
+    image[470, 630] = (60, 70, 120)
+    assert list(recogniser.look(Frame(image))) == []
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 2, 3), (2, 1, 3), (1, 5000, 3), (5000, 1, 3), (13, 17, 3), (12, 70000, 3), (70000, 12, 3)]
+)
+def test_odd_sizes_are_looked_at(recogniser: PlateCodeRecogniser, shape: tuple[int, int, int]) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    assert all(0 <= p.confidence <= 1 for p in plates(recogniser.look(Frame(noise))))
+
+
+def test_a_plate_in_a_very_large_picture_is_read(recogniser: PlateCodeRecogniser) -> None:
+    image = np.zeros((4000, 6000, 3), np.uint8)
+    image[:, :, 0] = 128
+    draw(image, "7KLM223", 2000, 2000, 1920, 480)
+    assert [p.text for p in plates(recogniser.look(Frame(image)))] == ["7KLM223"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((10, 10, 3), np.uint16),
+        np.zeros((0, 10, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_cannot_be_looked_at(recogniser: PlateCodeRecogniser, image: Image) -> None:
+    with pytest.raises(RecogniserBroken):
+        recogniser.look(Frame(image))
+
+
+def test_a_part_of_a_larger_picture_is_looked_at_as_it_is(recogniser: PlateCodeRecogniser) -> None:
+    image = empty(1000, 800)
+    draw(image, "7KLM223", 500, 450, 192, 48)
+    (read,) = plates(recogniser.look(Frame(image[300:700, 300:900])))
+    assert abs(read.box.x - 200) <= 4
+
+
+def test_a_model_that_fails_is_not_an_empty_lane(folder: Path) -> None:
+    class Broken:
+        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
+            raise cv2.error("ONNX Runtime: bad allocation")
+
+    broken = PlateCodeRecogniser(Broken(), Broken())  # type: ignore[arg-type]
+    with pytest.raises(RecogniserBroken, match=r"could not look at a frame of north: .*bad allocation"):
+        broken.look(Frame(empty(), "north"))
+
+
+def test_a_reader_of_another_alphabet_is_refused_by_name(tmp_path: Path) -> None:
+    shuffled = LETTERS_AND_DIGITS[::-1]
+    with pytest.raises(ModelRefused, match=r"model plate_code_reader reads 'ZYX.*not 0-9 and A-Z"):
+        PlateCodeRecogniser.open(1, folder=models(tmp_path, shuffled))
