@@ -97,6 +97,18 @@ def place_in_file(loc: Sequence[str | int], places: Container[Place]) -> Place:
     return place
 
 
+def in_body(error: Any, model: type[BaseModel] | TypeAdapter[Any], values: object) -> str:
+    """One of pydantic's `errors()` on one line, for `values` that stand in no file."""
+    place, wrong, remedy = in_words(error, model, _places_of(values))
+    return f"{'.'.join(map(str, place)) or 'the body'}: {wrong}" + (f" ({remedy})" if remedy else "")
+
+
+def _places_of(values: object, place: Place = ()) -> set[Place]:
+    """Every place in the values."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    return {place}.union(*(_places_of(value, (*place, key)) for key, value in items))
+
+
 def one_of(word: str, known: Sequence[str]) -> str:
     """What to do about a word that is none of those that are known."""
     if not known:

@@ -17,6 +17,7 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from edge_agent.domain.errors import SettingsInvalid
+from edge_agent.settings_words import in_body
 from hardware_sim.control_api import (
     OPERATIONS,
     FaultState,
@@ -32,6 +33,8 @@ from hardware_sim.control_api import (
     openapi,
 )
 from hardware_sim.faults import Fault, FaultSettings, describe
+from hardware_sim.http_log import HTTP_LOG
+from hardware_sim.links.address import unserved
 from hardware_sim.port_settings import split_address
 from hardware_sim.run import PortSim
 from hardware_sim.world.lane import LaneFull
@@ -87,16 +90,14 @@ class Control:
             handler: _Answer = getattr(self, f"_{operation.name}")
             application.router.add_route(operation.method, operation.path, self._answering(operation, handler))
         application.router.add_get("/openapi.json", self._openapi)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(application, access_log=None, logger=HTTP_LOG, shutdown_timeout=0.5)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, backlog=16).start()
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
-            raise SettingsInvalid(
-                f"--control {self.url}: cannot be served: {error.strerror}", "choose another port, or 0 for a free one"
-            ) from None
+            raise unserved(f"--control {self.url}", self._host, self._port, error.strerror) from None
         self._port = self._runner.addresses[0][1]
         self._ends.append(self._sim.subscribe(self._on_truth))
         self._sim.faults.subscribe(lambda record: self._tell("fault", record))
@@ -147,7 +148,8 @@ class Control:
                 try:
                     body = _BODIES[operation.name].validate_python(values)
                 except ValidationError as error:
-                    return _problem(422, "the body does not fit", [_mistake(dict(e)) for e in error.errors()])
+                    wrong = [in_body(e, _BODIES[operation.name], values) for e in error.errors(include_url=False)]
+                    return _problem(422, "the body does not fit", wrong)
             return await handler(request, body)
 
         return answer
@@ -321,11 +323,6 @@ def _json(model: BaseModel, status: int = 200) -> web.Response:
 
 def _problem(status: int, problem: str, mistakes: list[str] | None = None) -> web.Response:
     return _json(Problem(problem=problem, mistakes=mistakes or []), status)
-
-
-def _mistake(error: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the body"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _is_loopback(host: str) -> bool:

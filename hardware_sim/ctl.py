@@ -1,14 +1,18 @@
 """`hardware-sim ctl`: drives a run that was started with --control, from another terminal."""
 
 import argparse
+import http.client
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -29,6 +33,9 @@ class Client:
     """The control API of one run."""
 
     def __init__(self, url: str, token: str = "") -> None:
+        """Raises SettingsInvalid for what is no http:// address."""
+        if not _is_address(url):
+            raise SettingsInvalid(f"{url}: no address of a run", "write for instance http://127.0.0.1:8600")
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -46,12 +53,12 @@ class Client:
 
     def ask(self, method: str, path: str, body: object = None, timeout_s: float = _TIMEOUT_S) -> Any:
         """The answer to one request, as JSON values. Raises ControlRefused."""
-        with self._open(method, path, body, timeout_s) as response:
+        with self._open(method, path, body, timeout_s) as response, self._understood():
             return json.loads(response.read())
 
     def lines(self, path: str, timeout_s: float | None = None) -> Iterator[str]:
         """A stream's lines, until it ends. Raises ControlRefused."""
-        with self._open("GET", path, None, timeout_s) as response:
+        with self._open("GET", path, None, timeout_s) as response, self._understood():
             for line in response:
                 yield line.decode().rstrip("\r\n")
 
@@ -68,8 +75,38 @@ class Client:
         except urllib.error.HTTPError as error:
             with error:
                 raise ControlRefused(_said(error.read()) or f"{method} {path}: {error.code} {error.reason}") from None
-        except (urllib.error.URLError, OSError) as error:
-            raise ControlRefused(f"{self.url} does not answer: {error}", "is the run still going on?") from None
+        except http.client.HTTPException:
+            raise self.no_run() from None
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise ControlRefused(
+                f"{self.url} does not answer: {getattr(reason, 'strerror', None) or reason}",
+                "is the run still going on, and is this the address that it said?",
+            ) from None
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, http.client.HTTPException):
+            raise self.no_run() from None
+
+    def no_run(self) -> ControlRefused:
+        """The error for an answer that is not a run's."""
+        return ControlRefused(
+            f"{self.url} answers, but is no control API of a run",
+            f"use the address that `hardware-sim run … --control` said; {CONTROL_FILE} in its folder has it",
+        )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+        )
+    except ValueError:  # the port is none
+        return False
 
 
 def _said(answer: bytes) -> str:
@@ -157,8 +194,12 @@ def run_ctl(arguments: argparse.Namespace) -> int:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         return 0
-    answer = _do(client, arguments)
-    sys.stdout.write((json.dumps(answer) if arguments.json else "\n".join(_in_words(arguments.doing, answer))) + "\n")
+    try:
+        answer = _do(client, arguments)
+        said = json.dumps(answer) if arguments.json else "\n".join(_in_words(arguments.doing, answer))
+    except (KeyError, IndexError, TypeError, AttributeError):  # JSON, but not that of a run
+        raise client.no_run() from None
+    sys.stdout.write(said + "\n")
     return 0
 
 

@@ -121,7 +121,12 @@ class FaultRun:
     # --- while it runs -------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Raises SettingsInvalid when faults.jsonl cannot be written or the way to the port cannot be served."""
+        """Raises SettingsInvalid when the way to the port cannot be served."""
+        if self.proxy is not None:
+            await self.proxy.open()
+
+    def open_file(self) -> None:
+        """Begin faults.jsonl. Raises SettingsInvalid when it cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
@@ -129,8 +134,6 @@ class FaultRun:
             raise SettingsInvalid(
                 f"{self.path}: the faults cannot be written: {error.strerror}", "choose another folder with --out"
             ) from None
-        if self.proxy is not None:
-            await self.proxy.open()
 
     async def run(self) -> None:
         """Pull and plug services, and serve the way to the port. Runs until cancelled."""
@@ -147,6 +150,11 @@ class FaultRun:
                 stack.callback(self._file.close)
             if self.proxy is not None:
                 await self.proxy.close()
+
+    def discard(self) -> None:
+        """After `close`: leave no faults.jsonl, nothing was played."""
+        if self._file is not None:
+            self.path.unlink(missing_ok=True)
 
     def begin(self, settings: FaultSettings) -> Fault:
         """Begin a fault by command. Raises ValueError if it cannot happen to its target."""

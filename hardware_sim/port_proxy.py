@@ -13,10 +13,10 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.clock import WorldClock
 from hardware_sim.faults import PORT, Fault, Faults, Slow
-from hardware_sim.links.tcp import settle_accepted
+from hardware_sim.links.address import unserved
+from hardware_sim.links.one_reader import settle_accepted
 from hardware_sim.port_settings import split_address
 
 _CHUNK = 16 * 1024
@@ -52,10 +52,8 @@ class PortProxy:
         try:
             self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=_CHUNK)
         except OSError as error:
-            raise SettingsInvalid(
-                f"the way to the port: {self.address} cannot be served: {error.strerror}",
-                "choose another `listen` under `port:`, or port 0 for a free one",
-            ) from None
+            what = f"the way to the port (`listen` under `port:`): {self.address}"
+            raise unserved(what, self._host, self._port, error.strerror) from None
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def run(self) -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.settings_words import in_body
 from hardware_sim.faults import AnyFault, Fault
 from hardware_sim.run import PortSim
 from hardware_sim.scenario import Scenario, load_scenario
@@ -30,6 +31,14 @@ from hardware_sim.world.settings import TruckSettings
 _T = TypeVar("_T")
 # What the thread does takes milliseconds; a truck's drive takes as long as the lane is.
 _CALL_S, _TRUCK_S = 30.0, 120.0
+
+
+def _fitting(adapter: TypeAdapter[_T], values: dict[str, Any]) -> _T:
+    """Raises ValueError in words."""
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        raise ValueError("\n".join(in_body(e, adapter, values) for e in error.errors(include_url=False))) from None
 
 
 class SimFault:
@@ -99,10 +108,7 @@ class SimLane:
 
     def send(self, lane: str | None = None, **stated: Any) -> str:
         """Send a truck and do not wait; its id. Raises ValueError for what cannot be stated of a truck."""
-        try:
-            truck = TruckSettings.model_validate(written_out(stated))
-        except ValidationError as error:
-            raise ValueError(str(error)) from None
+        truck: TruckSettings = _fitting(TypeAdapter(TruckSettings), written_out(stated))
         return self.call(lambda sim: sim.send(lane or next(iter(sim.lanes)), truck))
 
     def truth(self, truck: str, timeout: float = _TRUCK_S) -> dict[str, Any]:
@@ -124,10 +130,7 @@ class SimLane:
 
     def fault(self, target: str, kind: str, **parameters: Any) -> SimFault:
         """Begin a fault at once. Raises ValueError for one that there is not, or that cannot happen to the target."""
-        try:
-            settings = AnyFault.validate_python({"target": target, "kind": kind, **parameters})
-        except ValidationError as error:
-            raise ValueError(str(error)) from None
+        settings = _fitting(AnyFault, {"target": target, "kind": kind, **parameters})
         return SimFault(self, self.call(lambda sim: sim.faults.begin(settings)))
 
     def call(self, what: Callable[[PortSim], _T]) -> _T:

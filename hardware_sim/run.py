@@ -106,8 +106,9 @@ class PortSim:
         self.links: dict[str, list[Link]] = {}
         self._in_memory = in_memory
         self._truth: TruthFile | None = None
+        self._played = False
         self._subscribers: list[Callable[[Record], None]] = []
-        self._recorder = Recorder(record, self.clock) if record is not None else None
+        self._recorder = Recorder(record, self.clock, out) if record is not None else None
         self._runs_faults(scenario)
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
         for id, lane in scenario.build_lanes(seed).items():
@@ -210,10 +211,9 @@ class PortSim:
             self._recorder.begin({"title": self.scenario.title, "seed": self.seed, "devices": devices})
 
     async def open(self) -> None:
-        """Bring up every device and camera. What was brought up is closed again if one fails."""
+        """Bring up every device and camera. What was brought up is closed again if one fails, and no file is left."""
         try:
             self._truth = TruthFile(self.truth_path)
-            self._begin_record()
             await self.faults.open()
             for links in self.links.values():
                 for link in links:
@@ -223,11 +223,15 @@ class PortSim:
                     await service.open()
                 for camera in run.cameras.values():
                     await camera.open()
+            self._truth.begin()
+            self.faults.open_file()
+            self._begin_record()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
+        """End what goes on. A run that was never played leaves no files."""
         for run in self.lanes.values():
             for camera in run.cameras.values():
                 await camera.close()
@@ -237,10 +241,19 @@ class PortSim:
             for link in links:
                 await link.close()
         await self.faults.close()
+        if not self._played:
+            self._discard()
         if self._recorder is not None:
             self._recorder.close()
         if self._truth is not None:
             self._truth.close()
+
+    def _discard(self) -> None:
+        self.faults.discard()
+        if self._recorder is not None:
+            self._recorder.discard()
+        if self._truth is not None:
+            self._truth.discard()
 
     def places(self) -> dict[str, dict[str, object]]:
         """What is where: for each device and camera its kind, its first address, all of them, and its lane."""
@@ -300,6 +313,7 @@ class PortSim:
 
     async def run(self, released: asyncio.Event | None = None) -> None:
         """Play until the last truck has left every lane. Traffic begins at once, or when `released` is set."""
+        self._played = True
         async with asyncio.TaskGroup() as tasks:
             watchers = [
                 tasks.create_task(self._release(released), name="release"),

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.cameras.frames import Frames
 from hardware_sim.cameras.scene import HEIGHT, WIDTH
+from hardware_sim.links.address import unserved
 
 DEBIANS_PYTHON = "/usr/bin/python3"
 _READY_S = 20.0
@@ -73,10 +74,7 @@ class RtspCamera:
             return
         await self.close()
         if word == "failed":
-            raise SettingsInvalid(
-                f"camera {self.name}: {self.url} cannot be served: {rest}",
-                "choose another port in the scenario, or 0 for a free one",
-            )
+            raise unserved(f"camera {self.name}: {self.url}", s.host, s.port, rest)
         raise SettingsInvalid(
             f"camera {self.name}: GStreamer's RTSP server does not run on this machine",
             "install it (Debian: `make system-packages`), or let the camera be served by `protocol: mjpeg`",

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from aiohttp import web
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.cameras.frames import Frames
+from hardware_sim.http_log import HTTP_LOG
+from hardware_sim.links.address import unserved
 
 _BOUNDARY = "frame"
 # A client that takes nothing for so long is gone.
@@ -61,7 +62,7 @@ class Camera:
                 web.get("/", self._page),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(application, access_log=None, logger=HTTP_LOG, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=16)
         try:
@@ -69,10 +70,8 @@ class Camera:
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
-            raise SettingsInvalid(
-                f"camera {self.name}: {self.url} cannot be served: {error.strerror}",
-                "choose another port in the scenario, or 0 for a free one",
-            ) from None
+            what = f"camera {self.name}: {self.url}"
+            raise unserved(what, self._settings.host, self._settings.port, error.strerror) from None
         self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.device import DeviceSettings, Site
 from hardware_sim.faults import Background, FaultSettings
+from hardware_sim.links.address import unserved
 from hardware_sim.settings import Port
 from hardware_sim.world import radiation
 from hardware_sim.world.outline import BARRIER_M, blocked_at
@@ -220,9 +220,7 @@ class AspectModbus:
             await server.serve_forever(background=True)
         except RuntimeError:
             await server.shutdown()
-            raise SettingsInvalid(
-                f"{self.url} cannot be served", "choose another port in the scenario, or 0 for a free one"
-            ) from None
+            raise unserved(self.url, self._settings.host, self._port) from None
         self._server = server
         self._port = server.transport.sockets[0].getsockname()[1]
 

@@ -14,6 +14,7 @@ from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.device import Site
 from hardware_sim.devices.imaging import ImagingScanner, ImagingSettings
 from hardware_sim.devices.scan_files import SUFFIXES, Scan
+from hardware_sim.folders import check_folder
 
 # A slow scanner writes its file in so many pieces.
 _PIECES = 8
@@ -45,6 +46,7 @@ class ImagingFolder(ImagingScanner):
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         super().__init__(name, settings, site)
+        self._run_folder = site.folder
         self._folder = site.folder / settings.path
         self._how = settings
         self.takes_s = settings.writes_s + 1.0
@@ -55,6 +57,7 @@ class ImagingFolder(ImagingScanner):
         return str(self._folder)
 
     async def open(self) -> None:
+        check_folder(self._folder, self._run_folder, f"{self.name}: {self._folder}")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

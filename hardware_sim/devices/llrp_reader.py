@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.device import DeviceSettings, Site
+from hardware_sim.links.address import unserved
 from hardware_sim.settings import Metres, Port
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.tags import Antennas, Heard, TagSettings
@@ -84,10 +84,7 @@ class LlrpReader:
         try:
             await emulator.start()
         except OSError as error:
-            raise SettingsInvalid(
-                f"{self.url} cannot be served: {error.strerror}",
-                "choose another port in the scenario, or 0 for a free one",
-            ) from None
+            raise unserved(self.url, s.host, self._port, error.strerror) from None
         self._emulator, self._port = emulator, emulator.port
         self._place()
 

@@ -48,6 +48,6 @@ def build_link(
             wire = settings.wire
             return Rfc2217Link(settings.host, settings.port, connected, received, wire, lines or Lines)
         case PtySettings(path=path):
-            return PtyLink(folder / path, connected, received)
+            return PtyLink(folder / path, connected, received, folder)
         case _:
             return TcpLink(settings.host, settings.port, connected, received)

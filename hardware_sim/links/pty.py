@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.folders import check_folder
 
 # How soon an opened terminal is noticed. The kernel tells of a hang-up at once, of an opening not at all.
 _LOOK_EVERY_S = 0.05
@@ -21,10 +22,13 @@ _LOOK_EVERY_S = 0.05
 class PtyLink:
     """Serves a raw terminal at `path`, a symbolic link to a pseudo-terminal."""
 
-    def __init__(self, path: Path, connected: Callable[[], bytes], received: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, path: Path, connected: Callable[[], bytes], received: Callable[[bytes], bytes], own: Path | None = None
+    ) -> None:
         """`connected` gives the bytes that the device sends when a reader attaches, `received` its answer to what a
-        reader sends."""
+        reader sends. `own`: the run's folder, inside which folders are made."""
         self._path = path
+        self._own = path.parent if own is None else own
         self._connected = connected
         self._received = received
         self._master = -1
@@ -68,6 +72,7 @@ class PtyLink:
 
     def _link(self) -> None:
         try:
+            check_folder(self._path, self._own, str(self._path))
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists() and not self._path.is_symlink():
                 raise SettingsInvalid(

@@ -7,18 +7,14 @@ as on a real line. pyserial's `PortManager` speaks the protocol; its client end 
 import asyncio
 import struct
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from serial.rfc2217 import PortManager
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.links.lines import Lines
-from hardware_sim.links.tcp import settle_accepted
+from hardware_sim.links.one_reader import OneReaderServer
 from hardware_sim.links.uart import SerialFormat, as_heard
 
-# A reader that has stopped reading: beyond this the line loses bytes instead of holding up the world.
-_BACKLOG_BYTES = 64 * 1024
 # Longest option a reader can have to send (RFC 2217: a signature); a longer one is no RFC 2217.
 _MOST_OPTION_BYTES = 1024
 # A device server notices a line that changes within milliseconds; Moxa's own polls at about this rate.
@@ -41,25 +37,28 @@ class Rfc2217Link:
         lines: Callable[[], Lines] = Lines,
     ) -> None:
         """`wire` is how the device's own port is set; None: as the reader sets the server's, always right."""
-        self._host = host
-        self._port = port
+        self._server = OneReaderServer("rfc2217", host, port, self._serve)
         self._connected = connected
         self._received = received
         self._wire = wire
         self._lines = lines
-        self._server: asyncio.Server | None = None
-        self._reader: _Attached | None = None
-        self._opened = 0
+        self._attached: _Attached | None = None
         self.lost_bytes = 0
 
     @property
     def url(self) -> str:
-        return f"rfc2217://{self._host}:{self._port}"
+        return self._server.url
 
     @property
     def attached(self) -> bool:
         """Whether a reader is connected."""
-        return self._reader is not None
+        return self._server.writer is not None
+
+    @property
+    def _reader(self) -> "_Attached | None":
+        """The reader that is connected."""
+        attached = self._attached
+        return attached if attached is not None and attached.writer is self._server.writer else None
 
     @property
     def port_format(self) -> SerialFormat | None:
@@ -67,25 +66,14 @@ class Rfc2217Link:
         return None if self._reader is None else self._reader.format
 
     async def open(self) -> None:
-        try:
-            self._opened += 1
-            serve = partial(self._serve, self._opened)
-            self._server = await asyncio.start_server(serve, self._host, self._port, limit=4096)
-        except OSError as error:
-            raise SettingsInvalid(
-                f"{self.url} cannot be served: {error.strerror}",
-                "choose another port in the scenario, or 0 for a free one",
-            ) from None
-        self._port = self._server.sockets[0].getsockname()[1]
+        await self._server.open()
 
     def write(self, data: bytes) -> None:
         """Send to the reader, if there is one and it reads."""
         reader = self._reader
-        if reader is None or reader.writer.transport.get_write_buffer_size() > _BACKLOG_BYTES:
+        heard = data if self._wire is None or reader is None else as_heard(data, self._wire, reader.format)
+        if not self._server.write(heard.replace(_IAC, _IAC + _IAC)):
             self.lost_bytes += len(data)
-            return
-        heard = data if self._wire is None else as_heard(data, self._wire, reader.format)
-        reader.writer.write(heard.replace(_IAC, _IAC + _IAC))
 
     async def watch(self) -> None:
         """Tell the reader of lines that change, and greet one that has set its port. Runs until cancelled."""
@@ -99,38 +87,23 @@ class Rfc2217Link:
 
     def hang_up(self) -> None:
         """Close the reader's connection, as when the server's cable is pulled."""
-        if self._reader is not None:
-            self._reader.writer.close()
-            self._reader = None
+        self._server.hang_up()
 
     async def close(self) -> None:
-        self._opened += 1
-        if self._server is not None:
-            await settle_accepted(self._server)
-            self._server.close()
-        self.hang_up()
-        if self._server is not None:
-            await self._server.wait_closed()
+        await self._server.close()
 
-    async def _serve(self, opened: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if opened != self._opened:  # accepted just before the link was closed
-            writer.close()
-            return
-        self.hang_up()
-        attached = _Attached(writer, self._lines)
-        self._reader = attached
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._attached = attached = _Attached(writer, self._lines)
         try:
             while data := await reader.read(4096):
                 attached.heard_at = asyncio.get_running_loop().time()
                 if said := attached.filtered(data):
                     heard = said if self._wire is None else as_heard(said, attached.format, self._wire)
-                    self.write(self._received(heard))
-        except (ConnectionError, asyncio.CancelledError, _NoRfc2217):
-            pass  # the reader is gone or speaks something else, or the run is over: the same as a close
-        finally:
-            if self._reader is attached:
-                self._reader = None
-            writer.close()
+                    answer = self._received(heard)
+                    if self._reader is attached:
+                        self.write(answer)
+        except _NoRfc2217:
+            pass  # it speaks something else: the same as a close
 
 
 class _NoRfc2217(Exception):

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -98,10 +99,14 @@ def _declared(truck: Truck) -> Record:
 
 
 class TruthFile:
-    """Appends records to `truth.jsonl`, each on disk when `write` returns. A file of an earlier run is replaced."""
+    """Appends records to `truth.jsonl`, each on disk when `write` returns. The folder is this run's from the beginning;
+    a file of an earlier run is replaced by `begin`."""
 
     def __init__(self, path: Path) -> None:
+        """Raises SettingsInvalid when it cannot be written, or another run still writes there."""
         self.path = path
+        self._begun = False
+        self._made = not path.exists(), not path.parent.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a", encoding="utf-8")
@@ -112,11 +117,15 @@ class TruthFile:
                 raise SettingsInvalid(
                     f"{path.parent} is the folder of another run that still goes on", "choose another folder with --out"
                 ) from None
-            self._file.truncate(0)
         except OSError as error:
             raise SettingsInvalid(
                 f"{path}: the truth cannot be written: {error.strerror}", "choose another folder with --out"
             ) from None
+
+    def begin(self) -> None:
+        """Empty the file."""
+        self._file.truncate(0)
+        self._begun = True
 
     def write(self, record: Record) -> None:
         self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -125,6 +134,16 @@ class TruthFile:
 
     def close(self) -> None:
         self._file.close()
+
+    def discard(self) -> None:
+        """Close, and leave what was there before: nothing was played."""
+        file, folder = self._made
+        if file or self._begun:
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+        if folder:
+            with suppress(OSError):  # something else lies in it
+                self.path.parent.rmdir()
 
 
 def _iso(moment: datetime) -> str:

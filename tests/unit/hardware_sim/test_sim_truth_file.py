@@ -16,6 +16,7 @@ def test_a_second_run_does_not_take_the_truth_of_the_first(tmp_path: Path) -> No
     assert (tmp_path / "truth.jsonl").read_text() == '{"id": "1-0001"}\n'
     first.close()
     again = TruthFile(tmp_path / "truth.jsonl")
+    again.begin()
     assert (tmp_path / "truth.jsonl").read_text() == "", "an earlier run's is replaced"
     again.write({"id": "1-0001"})
     again.close()
