@@ -2,6 +2,10 @@
 
     python -m benchmarks.mutations [--frames N] [--driver NAME ...] [--json]
 
+Of what the sources read (registers, documents, files, messages: tests/fuzz/source_parsers.py) each input is one
+mutated seed. Where one costs milliseconds fewer are given: the column `frames` says how many. Nothing but the errors
+that the parser documents may be raised; `malformed` counts these.
+
 Frames are those of the drivers' contract cases, with bytes flipped, lost, doubled, swapped, cut off and run together
 (one frame in eight is left whole), one connection a thousand frames. Every byte must come back in some reading's raw.
 The peer on the same bytes is pyserial's own `serial.threaded.LineReader`, which splits lines and decodes them, and
@@ -25,7 +29,8 @@ from edge_agent.devices.catalogue import CATALOGUE
 from edge_agent.domain.observation import Malformed, Reading
 from tests.contracts.case import Case
 from tests.contracts.cases import CASES
-from tests.fuzz.parsers import NOW, examples
+from tests.fuzz.parsers import NOW, Parser, examples
+from tests.fuzz.source_parsers import PARSERS
 
 CONNECTION = 1000
 # Frames are made once and given again and again: making them would take longer than parsing them.
@@ -33,6 +38,9 @@ POOL = 5000
 # What a frame is given in: a serial line hands over some bytes at a time.
 PIECE = 256
 LONGEST = 4096
+SOURCES = {parser.name: parser for parser in PARSERS}
+# Of these one input takes about a millisecond, or several: pictures are decoded, documents parsed, files written.
+FEWER = {"scan_reading": 20, "n42": 10, "capture_file": 50, "modem_lines": 2, "aspect_portal": 2}
 
 
 def mutated(frame: bytes, rng: random.Random) -> bytes:
@@ -148,14 +156,46 @@ def measure(name: str, frames: int) -> dict[str, Any]:
     return found
 
 
+def measure_source(parser: Parser, frames: int) -> dict[str, Any]:
+    """Raises what the parser raised and does not document, with the input."""
+    rng = random.Random(20261122)
+    seeds, refused, size, took, grown, before = parser.seeds(), 0, 0, 0.0, 0, 0
+    often = max(1, min(CONNECTION, frames // 10))
+    for number in range(frames):
+        data = mutated(rng.choice(seeds), rng)[: parser.longest]
+        size += len(data)
+        began = time.perf_counter()
+        try:
+            parser.parse(data)
+        except parser.allowed:
+            refused += 1
+        except BaseException as error:
+            raise AssertionError(f"{parser.name} raised {type(error).__name__} on {data.hex()}") from error
+        took += time.perf_counter() - began
+        if number % often == often - 1:
+            before = before or rss()
+            grown = max(grown, rss() - before)
+    return {
+        "frames": frames,
+        "bytes": size,
+        "malformed": refused,
+        "frames a second": frames / took,
+        "MB a second": size / took / 1e6,
+        "rss growth, MB": grown / 1e6,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1_000_000, help="for each parser (default: %(default)s)")
-    parser.add_argument("--driver", action="append", choices=sorted(CATALOGUE), help="(default: every one)")
+    parser.add_argument(
+        "--driver", action="append", choices=sorted([*CATALOGUE, *SOURCES]), help="or a source's parser (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a parser")
     options = parser.parse_args()
     if options.driver and len(options.driver) == 1:
-        found = {"driver": options.driver[0], **measure(options.driver[0], options.frames)}
+        name = options.driver[0]
+        found = {"driver": name, **(measure(name, options.frames) if name in CATALOGUE else _source(name, options))}
         print(json.dumps(found) if options.json else _row(found), flush=True)
         return
     if not options.json:
@@ -163,17 +203,22 @@ def main() -> None:
             f"{'parser':<20} {'frames':>10} {'malformed':>10} {'frames/s':>10} {'MB/s':>7} {'LineReader/s':>13} "
             f"{'ratio':>6} {'rss, MB':>8}"
         )
-    for name in options.driver or CATALOGUE:  # each in a process of its own, whose memory is its own
+    for name in options.driver or [*CATALOGUE, *SOURCES]:  # each in a process of its own, whose memory is its own
         more = ["--json"] if options.json else []
         command = [sys.executable, "-m", "benchmarks.mutations", "--driver", name, "--frames", str(options.frames)]
         subprocess.run([*command, *more], check=True)
 
 
+def _source(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    return measure_source(SOURCES[name], max(1, options.frames // FEWER.get(name, 1)))
+
+
 def _row(found: dict[str, Any]) -> str:
+    peer, ratio = found.get("peer frames a second"), found.get("ratio")
     return (
         f"{found['driver']:<20} {found['frames']:>10,} {found['malformed']:>10,} {found['frames a second']:>10,.0f} "
-        f"{found['MB a second']:>7.2f} {found['peer frames a second']:>13,.0f} {found['ratio']:>6.2f} "
-        f"{found['rss growth, MB']:>8.1f}"
+        f"{found['MB a second']:>7.2f} {'' if peer is None else f'{peer:,.0f}':>13} "
+        f"{'' if ratio is None else f'{ratio:.2f}':>6} {found['rss growth, MB']:>8.1f}"
     )
 
 
