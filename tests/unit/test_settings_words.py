@@ -57,7 +57,7 @@ def said(lane: str) -> str:
         ("count: many", "3: lanes.a.count: must be a whole number\n  → it is 'many': correct it"),
         ("count: 1.5", "must be a whole number\n  → it is 1.5: correct it"),
         ("count: on", "must be a whole number\n  → it is 'on': correct it"),
-        ("count: true", "it is true: correct it"),
+        ("count: true", "3: lanes.a.count: must be a number"),
         ("count: 13", "2: lanes.a: 13 is refused: take 14\n  → 1 mistake"),
         ("speed: 0", "must be more than 0\n  → it is 0: correct it"),
         ("speed: 9", "must be less than 9\n"),
