@@ -1,0 +1,173 @@
+"""Containers, lines of their codes and whole views: the same seed draws the same; what is noted is what is drawn."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.domain.identifiers import check_digit_ok
+from edge_agent.vision.text_finder import crop
+from edge_agent.vision.text_reader import TextReader
+from models.rendering.codes import SIZE_TYPES, code_crop, random_code
+from models.rendering.containers import draw_container_side
+from models.rendering.drawn import box_quad
+from models.rendering.lettering import Style, column, face, row
+from models.rendering.scenes import scene
+from models.rendering.surfaces import Photo, Photos, without_plates
+
+
+def rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_a_random_code_carries_its_own_check_digit() -> None:
+    codes = [random_code(rng(i)) for i in range(300)]
+    assert all(check_digit_ok(code.text) for code in codes)
+    assert {code.text[3] for code in codes} == set("UJZ")
+    assert all(code.size_type in SIZE_TYPES for code in codes)
+    assert len({code.owner for code in codes}) > 100
+
+
+@pytest.mark.parametrize("boxed", [0.0, 0.08])
+def test_a_rows_ink_is_where_it_says(boxed: float) -> None:
+    style = Style(face(rng(3)), box=boxed)
+    painted = row("MSKU 413532 9", style, 30)
+    x0, y0, x1, y1 = painted.ink(0, 10 if boxed else None)
+    where = np.argwhere(painted.mask[:, : round(x1) + 2] > 128)
+    assert abs(where[:, 0].min() - y0) <= 2
+    assert abs(where[:, 0].max() + 1 - y1) <= 2
+    assert abs(where[:, 1].min() - x0) <= 2
+    assert abs(where[:, 1].max() + 1 - x1) <= 2
+    assert len(painted.boxes) == 11
+
+
+def test_a_column_reads_from_top_to_bottom() -> None:
+    painted = column("TGHU 123456 3", Style(face(rng(1))), 24)
+    tops = [box[1] for box in painted.boxes]
+    assert tops == sorted(tops)
+    assert len(tops) == 11
+    assert painted.mask.shape[0] > 8 * painted.mask.shape[1] / 2
+
+
+@pytest.mark.parametrize("face_of", ["door", "front", "side"])
+def test_the_same_seed_draws_the_same_container(face_of: str) -> None:
+    first, second = (draw_container_side(rng(7), 90.0, face_of) for _ in range(2))  # type: ignore[arg-type]
+    assert np.array_equal(first.image, second.image)
+    assert first.text == second.text
+    assert not np.array_equal(first.image, draw_container_side(rng(8), 90.0, face_of).image)  # type: ignore[arg-type]
+
+
+def test_a_containers_lines_say_its_code_inside_the_picture() -> None:
+    layouts = set()
+    for seed in range(12):
+        drawn = draw_container_side(rng(1, seed), 90.0)
+        assert drawn.kind == "container"
+        assert check_digit_ok(drawn.text)
+        high, wide = drawn.image.shape[:2]
+        for line in drawn.lines:
+            assert line.quad.shape == (4, 2)
+            assert line.quad.min() >= 0
+            assert line.quad[:, 0].max() <= wide
+            assert line.quad[:, 1].max() <= high
+        code = [line for line in drawn.lines if line.text not in SIZE_TYPES]
+        assert "".join(line.text for line in code) == drawn.text
+        layouts.add((len(code), code[0].vertical))
+    assert layouts == {(1, False), (2, False), (1, True)}
+
+
+def test_a_reader_that_knows_nothing_of_it_reads_what_the_lines_say() -> None:
+    reader = TextReader.open()
+    right = total = 0
+    for seed in range(8):
+        drawn = draw_container_side(rng(2, seed), 200.0)
+        for line in drawn.lines:
+            if line.vertical:
+                continue
+            read = reader.read([crop(drawn.image, line.quad)])[0]
+            text = "".join(c.character for c in read.characters if c.character.isalnum())
+            total += 1
+            right += text[:6] == line.text[:6]
+    assert right / total >= 0.6, f"{right} of {total}"
+
+
+def test_the_same_seed_gives_the_same_line_and_lines_of_every_sort_come() -> None:
+    texts = []
+    for seed in range(40):
+        image, text = code_crop(rng(seed))
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert text.isalnum()
+        assert text == text.upper()
+        texts.append(text)
+    again, text = code_crop(rng(5))
+    assert text == texts[5]
+    assert np.array_equal(again, code_crop(rng(5))[0])
+    lengths = {len(text) for text in texts}
+    assert {4, 7, 11} <= lengths
+    assert all(check_digit_ok(text) for text in texts if len(text) == 11)
+
+
+def a_photo() -> Photo:
+    """A grey street with one white board that its label calls a plate."""
+    image = np.full((360, 640, 3), 90, np.uint8)
+    image[200:220, 300:400] = 255
+    return Photo(image, (box_quad(300, 200, 400, 220),))
+
+
+def test_a_crop_takes_a_photo_of_any_size_as_its_wall() -> None:
+    for size in ((20, 30), (300, 500)):
+        image, text = code_crop(rng(4), np.full((*size, 3), 80, np.uint8))
+        assert image.size > 0
+        assert text
+
+
+def test_painting_over_leaves_nothing_of_a_labelled_plate() -> None:
+    assert without_plates(a_photo())[200:220, 300:400].max() < 140
+    assert a_photo().image[210, 350].max() == 255
+
+
+@pytest.mark.parametrize("photo", [None, a_photo()])
+def test_a_view_is_the_same_for_a_seed_and_its_boxes_lie_inside(photo: Photo | None) -> None:
+    kinds = set()
+    for seed in range(4):
+        image, boxes = scene(rng(3, seed), photo, (320, 384))
+        assert image.shape == (320, 384, 3)
+        assert image.dtype == np.uint8
+        for quad, kind, text in boxes:
+            assert quad.shape == (4, 2)
+            assert quad.min() >= 0
+            assert quad[:, 0].max() <= 384
+            assert quad[:, 1].max() <= 320
+            assert cv2.contourArea(quad) > 20
+            assert text or photo is not None
+            kinds.add(kind)
+    again = scene(rng(3, 3), photo, (320, 384))
+    assert np.array_equal(image, again[0])
+    assert "plate" in kinds
+
+
+def labels(folder: Path, rows: list[list[str]]) -> None:
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "split", "x", "y", "w", "h"], *rows])
+
+
+def test_photos_without_labels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"labels\.csv is missing"):
+        Photos(tmp_path)
+    labels(tmp_path, [["a.png", "train", "1", "2", "30", "10"]])
+    with pytest.raises(ValueError, match=r"a\.png"):
+        Photos(tmp_path)
+    with pytest.raises(ValueError, match="no photo of the split 'valid'"):
+        Photos(tmp_path, "valid")
+
+
+def test_black_photos_are_passed_over(tmp_path: Path) -> None:
+    labels(tmp_path, [["black.png", "train", "1", "2", "30", "10"], ["grey.png", "train", "5", "6", "30", "10"]])
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((40, 60, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((40, 60, 3), 90, np.uint8))
+    photos = Photos(tmp_path)
+    assert len(photos) == 2
+    generator = rng(0)
+    assert all(photos.photo(generator).plates[0][0, 0] == 5 for _ in range(10))
