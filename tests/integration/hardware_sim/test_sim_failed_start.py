@@ -1,5 +1,6 @@
 """A run that cannot begin says why and what to do, and leaves nothing behind."""
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,13 +111,16 @@ def test_folders_are_made_in_the_runs_own_folder_alone(run: Run, tmp_path: Path,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_path_below_the_runs_folder_is_made(tmp_path: Path) -> None:
+def test_a_path_below_the_runs_folder_is_made_and_an_earlier_truth_replaced(tmp_path: Path) -> None:
     path = tmp_path / "lane.yaml"
     pty = "      portal: {kind: rapiscan_vm250, links: [{kind: pty, path: ttys/p.tty}]}\n"
     path.write_text(
         FILE.replace("DEVICES", pty).replace("traffic: {", "drive: {speed_mps: 14, slow_mps: 10}\n    traffic: {")
     )
     out = tmp_path / "out"
+    out.mkdir()
+    (out / "truth.jsonl").write_text("of an earlier run\n")
     assert main(["run", str(path), "--out", str(out), "--speed", "100", "--record", str(out / "a" / "s.jsonl")]) == 0
     assert (out / "ttys").is_dir()
+    assert [json.loads(line)["id"] for line in (out / "truth.jsonl").read_text().splitlines()] == ["1-0001"]
     assert (out / "a" / "s.jsonl").read_text().count('"out"') > 3
