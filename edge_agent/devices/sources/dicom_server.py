@@ -268,6 +268,8 @@ class _Server(ThreadedAssociationServer):
 
     daemon_threads = True
     block_on_close = False
+    # Of socketserver's five the kernel drops the next, and a scanner among them connects again seconds later.
+    request_queue_size = 64
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self.associations: list[Association] = []
