@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rendering.drawn import Mask, Picture, blend
+from models.rendering.drawn import Mask, Picture, blend, chance, pick
 from models.rendering.series import colour
 
 _HIGH = 128
@@ -199,7 +199,9 @@ def stamp(
     left, top, right, bottom = (round(v) for v in box)
     if right - left < 3 or bottom - top < 3:
         return
-    mask = shape(name, int(rng.integers(24)))
+    mask = shape(name, int(rng.integers(48)))
+    if chance(rng, 0.3):
+        mask = mask[:, ::-1]
     mask = cv2.resize(mask, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.uint8)
     x0, y0 = max(0, left), max(0, top)
     x1, y1 = min(image.shape[1], right), min(image.shape[0], bottom)
@@ -207,10 +209,41 @@ def stamp(
         blend(image[y0:y1, x0:x1], mask[y0 - top : y1 - top, x0 - left : x1 - left], colour(code or "808080"), alpha)
 
 
+def emblem(rng: np.random.Generator, image: Picture, spec: str, box: tuple[float, float, float, float]) -> None:
+    """A shape as `stamp` draws it, often with a rim and with more shapes in other colours on it."""
+    left, top, right, bottom = box
+    alpha = float(rng.uniform(0.6, 1))
+    name, _, code = spec.partition(":")
+    if name == "any":
+        name = list(SHAPES)[int(rng.integers(len(SHAPES)))]
+    if code == "?":
+        code = _any_colour(rng)
+    if chance(rng, 0.25):
+        rim = (right - left) * 0.06
+        dark = pick(rng, ("202020", "f0f0f0", "203060"))
+        stamp(rng, image, f"{name}:{dark}", (left - rim, top - rim, right + rim, bottom + rim), alpha)
+    stamp(rng, image, f"{name}:{code}", box, alpha)
+    for _ in range(int(rng.integers(0, 4)) if chance(rng, 0.6) else 0):
+        wide, high = (right - left) * rng.uniform(0.2, 0.6), (bottom - top) * rng.uniform(0.2, 0.6)
+        x, y = rng.uniform(left, right - wide), rng.uniform(top, bottom - high)
+        stamp(rng, image, f"any:{_any_colour(rng)}", (x, y, x + wide, y + high), alpha)
+
+
+def _any_colour(rng: np.random.Generator) -> str:
+    return f"{int(rng.integers(0x1000000)):06x}"
+
+
 def scenery(rng: np.random.Generator, image: Picture, spec: str, alpha: float) -> None:
-    """Draw `mountains`, `hills`, `waves`, `skyline`, `rays` or a shape (`name:rrggbb`) across the whole plate."""
+    """Draw `mountains`, `hills`, `waves`, `skyline`, `rays`, a `photo` or a shape (`name:rrggbb`) across the plate."""
     name, _, code = spec.partition(":")
     high, wide = image.shape[:2]
+    if name == "photo":  # something colourful, faded and out of focus
+        cells = int(rng.integers(3, 9))
+        patches = rng.integers(0, 256, (cells, 2 * cells, 3), np.uint8)
+        blurred = cv2.resize(patches, (wide, high), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+        reach = np.clip(np.linspace(rng.uniform(-1, 2), rng.uniform(-1, 2), high), 0, 1) * 255
+        blend(image, np.repeat(reach.astype(np.uint8)[:, None], wide, 1), blurred, alpha * 0.6)
+        return
     mask = np.zeros((high, wide), np.uint8)
     base = rng.uniform(0.35, 0.8)
     steps = {"mountains": 9, "hills": 5, "waves": 24, "skyline": 22}.get(name)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,9 +50,16 @@ def box_quad(left: float, top: float, right: float, bottom: float) -> Quad:
 
 def blend(image: Picture, mask: Mask, colour: Colour | Picture, alpha: float = 1.0) -> None:
     """Paint `colour` (one, or a picture of the same size) into `image` (changed) where `mask` covers it."""
-    weight = (mask.astype(np.float32) * np.float32(alpha / 255))[..., None]
-    paint = np.asarray(colour, np.float32)
-    image[:] = np.clip(image + weight * (paint - image), 0, 255).astype(np.uint8)
+    x, y, wide, high = cv2.boundingRect(mask)
+    if not wide:
+        return
+    part = image[y : y + high, x : x + wide]
+    weight = mask[y : y + high, x : x + wide].astype(np.float32) * np.float32(alpha / 255)
+    if isinstance(colour, tuple):
+        paint = np.full_like(part, colour)
+    else:
+        paint = np.ascontiguousarray(colour[y : y + high, x : x + wide])
+    part[:] = cv2.blendLinear(np.ascontiguousarray(part), paint, 1 - weight, weight)
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T], weights: Sequence[float] | None = None) -> T:

@@ -51,7 +51,7 @@ def sticker(rng: np.random.Generator, image: Picture, box: Box) -> None:
     low = bottom - (bottom - top) * 0.3 if small else bottom - inset
     put_word(rng, image, text, "narrow", ink, (left + 2, top + inset, right - 2, low))
     if small:
-        number = "".join(str(int(v)) for v in rng.integers(0, 10, 7))
+        number = str(7654321 + 104729 * int(rng.integers(20)))
         put_word(rng, image, number, "sans", ink, (left + 2, low + 1, right - 2, bottom - 1))
 
 
@@ -116,9 +116,13 @@ def rounded_box(
 def corners(rng: np.random.Generator, image: Picture, radius: float) -> None:
     """What is behind the plate's rounded corners, dark mostly."""
     high, wide = image.shape[:2]
-    outside = np.full((high, wide), 255, np.uint8)
-    cv2.fillPoly(outside, [rounded_box(0, 0, wide - 1, high - 1, radius)], 0)
-    image[outside > 0] = int(rng.integers(10, 110))
+    side = max(1, round(radius))
+    y, x = np.ogrid[:side, :side]
+    outside = (side - x - 0.5) ** 2 + (side - y - 0.5) ** 2 > radius**2
+    shade = int(rng.integers(10, 110))
+    for rows in (slice(0, side), slice(high - 1, high - side - 1, -1)):
+        for columns in (slice(0, side), slice(wide - 1, wide - side - 1, -1)):
+            image[rows, columns][outside] = shade
 
 
 def frame(rng: np.random.Generator, image: Picture) -> tuple[Picture, int, int]:

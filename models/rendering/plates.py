@@ -5,7 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from models.rendering.art import scenery, stamp
+from models.rendering.art import emblem, scenery, stamp
 from models.rendering.drawn import Colour, Drawn, Line, Mask, Picture, box_quad, chance, pick
 from models.rendering.fixtures import bolts, corners, frame, rim, sticker
 from models.rendering.formats import GROUPS, REGIONS
@@ -58,7 +58,7 @@ def ground(rng: np.random.Generator, series: Series, wide: int, high: int) -> Pi
     """The plate before anything is on it, its colours a little off."""
     kind, _, codes = series.ground.partition(":")
     colours = [np.array(colour(code), np.float32) for code in codes.split(",")]
-    off = rng.normal(0, 10, 3).astype(np.float32)
+    off = (rng.normal(0, 9) + rng.normal(0, 4, 3)).astype(np.float32)
     if kind == "plain":
         row = np.broadcast_to(colours[0], (high, 3))
     elif kind == "fade":
@@ -75,12 +75,15 @@ def ground(rng: np.random.Generator, series: Series, wide: int, high: int) -> Pi
     return np.repeat(row[:, None], wide, 1)
 
 
-def ink_against(rng: np.random.Generator, code: str, image: Picture) -> Colour:
-    """The colour `code`; `?` is one that can be read on the picture's middle."""
-    if code != "?":
-        return colour(code)
+def ink_against(rng: np.random.Generator, code: str, image: Picture, box: Box) -> Colour:
+    """The colour `code` if it can be read on the box (in shares of the picture), else one that can; `?` is any such."""
     high, wide = image.shape[:2]
-    if float(image[high // 3 : 2 * high // 3 : 4, :: wide // 16].mean()) > 120:
+    left, top, right, bottom = box
+    part = image[round(top * high) : round(bottom * high) : 4, round(left * wide) : round(right * wide) : 8]
+    shade = float(part.mean())
+    if code != "?" and abs(shade - float(np.mean(colour(code)))) > 45:
+        return colour(code)
+    if shade > 120:
         return colour(pick(rng, _INKS))
     return pick(rng, ((240, 240, 240), (240, 240, 240), (80, 200, 230), (200, 220, 240)))
 
@@ -123,10 +126,7 @@ def _sign(
     if kind == "decal":
         side = high * rng.uniform(0.55, 1.25)
         x, y = (left + right) / 2 - side / 2, (top + bottom) / 2 - side * rng.uniform(0.4, 0.6)
-        shape, _, code = (series.decal or "any:808080").partition(":")
-        if code == "?":
-            code = f"{int(rng.integers(0x1000000)):06x}"
-        stamp(rng, image, f"{shape}:{code}", (x, y, x + side, y + side), float(rng.uniform(0.5, 1)))
+        emblem(rng, image, series.decal or "any:808080", (x, y, x + side, y + side))
     elif kind == "seal":
         for y in (0.27, 0.73) if chance(rng, 0.7) else (0.5,):
             at = (round((left + right) / 2), round(top + y * high))
@@ -144,10 +144,15 @@ def _sign(
 def _american(rng: np.random.Generator, series: Series, rows: list[list[Item]], image: Picture) -> list[Row]:
     """Name above, legend below, stickers in the corners, holes above and below, a raised rim."""
     high, wide = image.shape[:2]
+    plain = image.copy()
     for spec in series.art.split():
         scenery(rng, image, spec, float(rng.uniform(0.25, 0.9)))
-    ink = ink_against(rng, series.ink, image)
-    bottom_ink = ink if series.slogan_ink == "?" else colour(series.slogan_ink)
+    ink = ink_against(rng, series.ink, plain, (0.1, 0.3, 0.9, 0.7))
+    middle = image[round(high * 0.3) : round(high * 0.7)].mean(2)
+    if float((np.abs(middle - np.mean(ink)) < 55).mean()) > 0.1:  # an issuer would print it fainter
+        cv2.addWeighted(plain, 0.75, image, 0.25, 0, dst=image)
+    name_ink = ink_against(rng, series.name_ink, image, (0.3, 0.05, 0.7, 0.2))
+    legend_ink = ink_against(rng, series.slogan_ink, image, (0.3, 0.83, 0.7, 0.95))
     name = pick(rng, series.name.split("|"))
     if chance(rng, 0.95):
         share = rng.uniform(0.3, 0.6)
@@ -163,7 +168,7 @@ def _american(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
             image,
             name,
             style,
-            ink if series.name_ink == "?" else colour(series.name_ink),
+            name_ink,
             box,
             fill=chance(rng, 0.4),
         )
@@ -177,7 +182,7 @@ def _american(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
             wide * (0.5 + share / 2),
             high * rng.uniform(0.94, 0.97),
         )
-        put_word(rng, image, legend, style, bottom_ink, box)
+        put_word(rng, image, legend, style, legend_ink, box)
     top, bottom = high * rng.uniform(0.225, 0.3), high * rng.uniform(0.72, 0.8)
     side = wide * rng.uniform(0.03, 0.07)
     spacing = Spacing(

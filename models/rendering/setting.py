@@ -139,24 +139,25 @@ def put_word(
 
 def paint(rng: np.random.Generator, image: Picture, mask: Mask, ink: Colour, relief: float) -> None:
     """Paint the serial: strokes a little heavier or lighter, worn ink, and the embossing's light and dark edges."""
+    x, y, wide, high = cv2.boundingRect(mask)
+    x0, y0, x1, y1 = max(0, x - 6), max(0, y - 6), x + wide + 6, y + high + 6
+    image, mask = image[y0:y1, x0:x1], mask[y0:y1, x0:x1]
     if chance(rng, 0.35):
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
         mask = (cv2.dilate(mask, kernel) if chance(rng, 0.5) else cv2.erode(mask, kernel)).astype(np.uint8)
-    if chance(rng, 0.15):  # the roller missed the stroke's edge or its middle
-        worn = cv2.resize(
-            rng.integers(90, 256, (6, 12), np.uint8), (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_CUBIC
-        )
+    if chance(rng, 0.1):  # the roller missed the stroke's edge or its middle
+        worn = rng.integers(int(rng.integers(60, 200)), 256, (5, 12), np.uint8)
+        worn = cv2.resize(worn, mask.shape[::-1], interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         mask = cv2.multiply(mask, worn, scale=1 / 255).astype(np.uint8)
+    edges = None
     if relief > 0:
         soft = cv2.blur(mask, (5, 5)).astype(np.int16)
-        reach = 1 + round(relief)
-        side = -1 if chance(rng, 0.2) else 1
-        edges = (np.roll(soft, (side * reach, side), (0, 1)) - soft) * np.float32(
-            -0.22 * min(1.5, relief) * rng.uniform(0.4, 1.2)
+        reach, side = 1 + round(relief), -1 if chance(rng, 0.2) else 1
+        slope = (soft - np.roll(soft, (side * reach, side), (0, 1))) * np.float32(
+            0.22 * min(1.5, relief) * rng.uniform(0.4, 1.2)
         )
-        lit = image.astype(np.float32) + edges[..., None]
-        image[:] = np.clip(lit, 0, 255).astype(np.uint8)
+        edges = cv2.merge([slope.astype(np.int16)] * 3)
+        image[:] = cv2.add(image, edges, dtype=cv2.CV_8U)
     blend(image, mask, ink, float(rng.uniform(0.82, 1.0)))
-    if relief > 0.6:
-        lit = image.astype(np.float32) + (edges * np.float32(0.5))[..., None]
-        image[:] = np.clip(lit, 0, 255).astype(np.uint8)
+    if edges is not None and relief > 0.6:
+        image[:] = cv2.add(image, edges // 2, dtype=cv2.CV_8U)

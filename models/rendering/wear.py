@@ -82,14 +82,15 @@ def bend(rng: np.random.Generator, image: Picture, quads: list[Quad], depth: flo
     phase = rng.uniform(0, 2 * np.pi, 2)
     strength = rng.normal(0, depth / 2, 2).clip(-depth, depth)
 
-    def shift(x: Field, y: Field) -> tuple[Field, Field]:
+    def shift(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[Field, Field]:
         u, v = x / width * np.pi, y / height * np.pi
         dx = strength[0] * np.sin(waves[0, 0] * u + waves[0, 1] * v + phase[0])
         dy = strength[1] * np.sin(waves[1, 0] * u + waves[1, 1] * v + phase[1])
         return dx.astype(np.float32), dy.astype(np.float32)
 
     grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    dx, dy = shift(grid_x, grid_y)
+    coarse_x, coarse_y = np.meshgrid(np.linspace(0, width, 13), np.linspace(0, height, 9))
+    dx, dy = (resized(part, (width, height), cv2.INTER_CUBIC) for part in shift(coarse_x, coarse_y))
     bent = cv2.remap(image, grid_x + dx, grid_y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     after = []
     for quad in quads:  # the inverse, to first order: the waves are long against their depth

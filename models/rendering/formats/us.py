@@ -50,11 +50,12 @@ _SPECIAL = (
 _OWN = "XXXXXXX XXXXXX AAAAAAA AAAAAAA AAAAAA AAAAAA AAAAA AAA_AAA AA_AAAAA AAAA99 A_AAAA AAAAAA9"
 _HEAVY = (
     "99999'P' 'P'999999 'AP'99999 9A99999 'TRK'_9999 999999 A999999 9999999 AA99999 9999_AA 99-9999 'T'99-999A "
-    "99999_'RP' AA_99_AA  'X'99-9999 A99_999 999_999A 'R'_99999 1AA99999 9999AAA 'PWR'99999 'TL'_9999 99999'ST' 'V'99999 "
+    "99999_'RP' AA_99_AA  'X'99-9999 A99_999 999_999A 'R'_99999 1AA99999 9999AAA 'PWR'99999 'TL'_9999 "
+    "99999'ST' 'V'99999 "
     "(APP)_99999 99999(TK) 'A'999-999 9999999A"
 )
 _STYLES = ("serif", "sans", "script", "narrow", "italic")
-_ART = ("", "any:90a0b8", "hills:90b0a0", "seal:b0b8c8", "mountains:98a8c0", "waves:a0b8c8")
+_ART = ("", "any:90a0b8", "hills:90b0a0", "seal:b0b8c8", "mountains:98a8c0", "waves:a0b8c8", "photo:")
 
 
 def _others(patterns: str, legends: str, letters: str, weight: float, grounds: tuple[str, ...]) -> tuple[Series, ...]:
@@ -71,7 +72,7 @@ def _others(patterns: str, legends: str, letters: str, weight: float, grounds: t
             name_style=_STYLES[i % len(_STYLES)],
             slogan=legends,
             slogan_ink="?",
-            art=_ART[i * 5 % len(_ART)],
+            art=_ART[i * 3 % len(_ART)],
             decal="any:?",
             letters=letters,
         )
