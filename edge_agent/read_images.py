@@ -3,7 +3,8 @@
 A photo gives one object `{"path", "plates", "containers"}`, each list best first. What could not be read gives
 `{"path", "error"}` instead, never empty lists: "nothing there" is only said of a picture that was looked at. A video
 gives one object for the whole clip, merged over its frames as `merged_reads` says, with `"frames"`, the number looked
-at.
+at. With a folder to draw in, each photo is written there with what was seen, and of a video each frame that shows
+something.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from edge_agent.domain.errors import ImageUnreadable, RecogniserBroken
 from edge_agent.domain.observation import Box
+from edge_agent.vision.drawing import Drawings
 from edge_agent.vision.frame import Frame
 from edge_agent.vision.pictures import PICTURES, is_video, read_picture, video_frames
 from edge_agent.vision.recogniser import PlateSighting, Recogniser, Sighting
@@ -20,32 +22,36 @@ Answer = dict[str, Any]
 ALONE_MIN = 0.9  # confidence from which a text of a video counts though only one frame showed it
 
 
-def read_paths(paths: Iterable[Path], recogniser: Recogniser) -> Iterator[Answer]:
+def read_paths(paths: Iterable[Path], recogniser: Recogniser, drawings: Drawings | None = None) -> Iterator[Answer]:
     """One answer for each photo and each video, in order; folders give theirs by name, also from folders in them.
 
-    A folder's other files are passed over; a folder without any picture or video is an error.
+    A folder's other files are passed over; a folder without any picture or video is an error. Raises PictureNotWritten
+    if a drawing cannot be kept.
     """
     for path in paths:
         if not path.is_dir():
-            yield read_path(path, recogniser)
+            yield read_path(path, recogniser, drawings)
             continue
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES or is_video(p))
         if not files:
             yield {"path": str(path), "error": f"{path} holds no picture and no video"}
         for file in files:
-            yield read_path(file, recogniser)
+            yield read_path(file, recogniser, drawings)
 
 
-def read_path(path: Path, recogniser: Recogniser) -> Answer:
+def read_path(path: Path, recogniser: Recogniser, drawings: Drawings | None = None) -> Answer:
     """The answer for one photo or video; an error is part of it."""
     try:
         if is_video(path):
-            return _read_video(path, recogniser)
-        sightings = recogniser.look(Frame(read_picture(path), str(path)))
+            return _read_video(path, recogniser, drawings)
+        image = read_picture(path)
+        sightings = recogniser.look(Frame(image, str(path)))
     except ImageUnreadable as error:
         return {"path": str(path), "error": error.wrong}
     except RecogniserBroken as error:
         return {"path": str(path), "error": f"{path}: {error.wrong}"}
+    if drawings is not None:
+        drawings.write(path, image, sightings)
     return {"path": str(path), **_lists(sightings)}
 
 
@@ -60,10 +66,14 @@ def as_text(answer: Answer) -> str:
         return f"{answer['path']}\n  could not be read: {answer['error']}"
     lines = [answer["path"] + (f" ({answer['frames']} frames looked at)" if "frames" in answer else "")]
     for plate in answer["plates"]:
-        lines.append(f"  plate      {plate['text']:<12} {plate['confidence']:4.0%}  at {_place(plate['box'])}")
+        other = f", in a usual series {plate['suggested']}" if plate["suggested"] else ""
+        lines.append(f"  plate      {plate['text']:<12} {plate['confidence']:4.0%}  at {_place(plate['box'])}{other}")
     for code in answer["containers"]:
         check = "check digit right" if code["check_digit_ok"] else "check digit wrong or not seen"
-        lines.append(f"  container  {code['code']:<12} {code['confidence']:4.0%}  at {_place(code['box'])}, {check}")
+        size = f", size-type {code['size_type']}" if code["size_type"] else ""
+        lines.append(
+            f"  container  {code['code']:<12} {code['confidence']:4.0%}  at {_place(code['box'])}, {check}{size}"
+        )
     if len(lines) == 1:
         lines.append("  no plate and no container code seen")
     return "\n".join(lines)
@@ -90,8 +100,12 @@ def merged_reads(frames: Sequence[Sequence[Sighting]]) -> list[Sighting]:
     return [s for _, s in kept]
 
 
-def _read_video(path: Path, recogniser: Recogniser) -> Answer:
-    frames = [recogniser.look(frame) for frame in video_frames(path)]
+def _read_video(path: Path, recogniser: Recogniser, drawings: Drawings | None) -> Answer:
+    frames = []
+    for frame in video_frames(path):
+        frames.append(recogniser.look(frame))
+        if drawings is not None and frames[-1]:
+            drawings.write(path, frame.image, frames[-1], frame.sequence)
     return {"path": str(path), **_lists(merged_reads(frames)), "frames": len(frames)}
 
 
@@ -99,11 +113,19 @@ def _lists(sightings: Sequence[Sighting]) -> Answer:
     plates, containers = [], []
     for s in sightings:
         if isinstance(s, PlateSighting):
-            plates.append({"text": s.read.text, "confidence": s.read.confidence, "box": _box(s.read.box)})
+            plates.append(
+                {
+                    "text": s.read.text,
+                    "suggested": s.read.suggested,
+                    "confidence": s.read.confidence,
+                    "box": _box(s.read.box),
+                }
+            )
         else:
             containers.append({
                 "code": s.read.code,
                 "check_digit_ok": s.read.check_digit_ok,
+                "size_type": s.read.size_type,
                 "confidence": s.read.confidence,
                 "box": _box(s.read.box),
             })  # fmt: skip

@@ -11,6 +11,7 @@ EdgeAgentError
 │   ├── DriverFailed       a driver raised: that device is failed, the others go on
 │   ├── RecogniserBroken   could not look, which is not the same as nothing seen
 │   ├── ImageUnreadable    a file that is no picture
+│   ├── PictureNotWritten  a picture that was drawn cannot be kept
 │   ├── ModelRefused       a model file of another hash, shape or alphabet
 │   ├── IdentityInvalid    a key or certificate that cannot be used
 │   ├── PortRefused        the port gateway says no, with a named code
@@ -72,6 +73,10 @@ class RecogniserBroken(Permanent):
 
 class ImageUnreadable(Permanent):
     """A file that is not a picture or a video that can be decoded."""
+
+
+class PictureNotWritten(Permanent):
+    """A picture that was drawn cannot be kept where it was asked for."""
 
 
 class ModelRefused(Permanent):

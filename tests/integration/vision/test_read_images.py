@@ -43,7 +43,7 @@ def test_every_format_is_read_into_exactly_the_promised_object(
     assert read["path"] == str(path)
     assert not failed(read)
     first = read["plates"][0]
-    assert set(first) == {"text", "confidence", "box"}
+    assert set(first) == {"text", "suggested", "confidence", "box"}
     assert first["text"] == "7KLM223"
     assert 0 < first["confidence"] <= 1
     assert [type(v) for v in first["box"]] == [int] * 4
@@ -54,7 +54,7 @@ def test_a_container_code_object(recogniser: PpOcrRecogniser, tmp_path: Path) ->
     path.write_bytes(encoded(picture([(100, 100, "MSKU 413532 9", 56)]), ".png"))
     (read,) = read_paths([path], recogniser)
     (code,) = read["containers"]
-    assert set(code) == {"code", "check_digit_ok", "confidence", "box"}
+    assert set(code) == {"code", "check_digit_ok", "size_type", "confidence", "box"}
     assert code["code"] == "MSKU4135329"
     assert code["check_digit_ok"] is True
     assert "MSKU4135329" in as_text(read)
