@@ -234,9 +234,7 @@ AnyFault: TypeAdapter[FaultSettings] = TypeAdapter(FaultSettings)
 BYTE_KINDS = frozenset({"drop", "delay", "garble", "split", "merge", "silence", "hang_up", "re_plug", "wrong_baud"})
 CAMERA_KINDS = frozenset({"frozen", "black", "lens_flare"})
 PORT_KINDS = frozenset({"refuse", "slow", "half_open", "forget", "down"})
-ALL_KINDS = frozenset(
-    get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(FaultSettings)[0])
-)
+ALL_KINDS = frozenset(get_args(m.model_fields["kind"].annotation)[0] for m in get_args(get_args(FaultSettings)[0]))
 # The link is gone while one of these lasts.
 UNPLUGGED = frozenset({"hang_up", "re_plug"})
 
@@ -253,10 +251,10 @@ def misfit(target: str, kind: str, kinds: Mapping[str, frozenset[str]]) -> Misfi
     """Why a fault cannot happen to a target, if it cannot; `kinds` says what can happen to each."""
     if target not in kinds:
         return Misfit("target", f"there is no {target}", one_of(target, sorted(kinds)))
-    if kind not in kinds[target]:
-        possible = ", ".join(sorted(kinds[target])) or "nothing"
-        return Misfit("kind", f"{kind} cannot happen to {target}", f"what can: {possible}")
-    return None
+    possible = ", ".join(sorted(kinds[target])) or "nothing"
+    return (
+        None if kind in kinds[target] else Misfit("kind", f"{kind} cannot happen to {target}", f"what can: {possible}")
+    )
 
 
 @dataclass(slots=True, eq=False)
