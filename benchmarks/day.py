@@ -23,9 +23,10 @@ import cv2
 import numpy as np
 
 from edge_agent.domain.observation import Reading
+from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame
 from edge_agent.vision.ppocr import PpOcrRecogniser
-from edge_agent.vision.watch import readings_of
+from edge_agent.vision.sight import Sight
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
 from hardware_sim.world.lane import Lane
 from tests.e2e.stepped_booth import BOOTH, IN_VIEW, Day, Eye, day_scenario, oracle, run_day
@@ -64,8 +65,9 @@ class RealEye:
         if image is None:
             raise RuntimeError("a frame of our own cannot be decoded")
         frame = Frame(image.astype(np.uint8, copy=False), role, at, self.looks)
-        for reading in readings_of(self._recogniser.look(frame), frame, 0, 0, role):
-            yield Reading(reading.body, reading.at)
+        settings = CameraSettings.model_validate({"source": "0", "role": role, "blur_faces": False})
+        for sighting in Sight(settings, self._recogniser, None).sightings(frame):
+            yield Reading(sighting.read, at)
 
 
 def measure(trucks: int, eye: Eye) -> tuple[Day, float, float]:

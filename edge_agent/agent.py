@@ -18,8 +18,10 @@ from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import LinkState, Port
-from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.faces import FaceFinder
+from edge_agent.vision.formats import COUNTRIES
 from edge_agent.vision.recogniser import Recogniser
+from edge_agent.vision.recognisers import open_recogniser
 
 # What a stop waits for the open inspections to be recorded; without room on the disk they cannot be.
 STOP_S = 10.0
@@ -35,7 +37,7 @@ class _Stopped(Exception):
 
 async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     """Run the booth until `stop` is set. Raises what is Fatal, and what makes a start impossible."""
-    watch_camera = cameras_through(_recogniser(setup), clock)
+    watch_camera = cameras_through(_recogniser(setup), _faces(setup), clock)
     signer = open_signer(f"file:{setup.key}")
     try:
         async with asyncio.TaskGroup() as opening:
@@ -73,7 +75,15 @@ def _recogniser(setup: Setup) -> Recogniser | None:
     if not any(lane.cameras for lane in setup.lanes):
         return None
     vision = setup.config.vision
-    return PpOcrRecogniser.open(vision.threads, look_again=False, long_side=vision.long_side)
+    return open_recogniser(
+        threads=vision.threads, live=True, long_side=vision.long_side, countries=vision.countries or COUNTRIES
+    )
+
+
+def _faces(setup: Setup) -> FaceFinder | None:
+    if not any(camera.blur_faces for lane in setup.lanes for camera in lane.cameras):
+        return None
+    return FaceFinder.open(setup.config.vision.threads)
 
 
 def _say_room(has_room: bool, detail: str) -> None:

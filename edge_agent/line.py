@@ -24,6 +24,7 @@ from edge_agent.domain.observation import Observation, Reading
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.words import in_words
 from edge_agent.vision.camera import Camera
+from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.recogniser import Recogniser
 from edge_agent.vision.watch import watch
 
@@ -146,12 +147,12 @@ class Line:
                 log.info("lane %s: %s", self._setup.rules.lane_id, words)
 
 
-def cameras_through(recogniser: Recogniser | None, clock: Clock) -> Watch | None:
-    """Watches real cameras with one recogniser; None without one."""
+def cameras_through(recogniser: Recogniser | None, faces: FaceFinder | None, clock: Clock) -> Watch | None:
+    """Watches real cameras with one recogniser; None without one. `faces` is for those that blur them."""
     if recogniser is None:
         return None
 
     def watch_camera(config: CameraConfig, emit: Emit, presence: Callable[[], bool]) -> Coroutine[Any, Any, None]:
-        return watch(config.id, Camera(config.id, config, clock), recogniser, emit, clock, presence)
+        return watch(config.id, Camera(config.id, config, clock), recogniser, faces, emit, clock, presence)
 
     return watch_camera

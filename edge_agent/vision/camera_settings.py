@@ -35,6 +35,7 @@ class CameraSettings(BaseModel):
     playback_fps: float | None = Field(default=None, gt=0, le=1000)  # of a file; its own rate if absent
     loop: bool = False  # a file begins again at its end
     region: Region = Region()
+    blur_faces: bool = True  # in every picture that is kept or sent
     looks_per_s: float = Field(default=4.0, gt=0, le=60)
     open_timeout_s: float = Field(default=10.0, gt=0, le=120)
     silent_after_s: float = Field(default=5.0, gt=0, le=600)  # a live stream without a frame for so long has stopped

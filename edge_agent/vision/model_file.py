@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -131,11 +132,16 @@ def locate(stated: ModelFile, folder: Path | None = None) -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / source.path
 
 
-def load(stated: ModelFile, path: Path | None = None, threads: int = DEFAULT_THREADS) -> Model:
+def load(
+    stated: ModelFile,
+    path: Path | None = None,
+    threads: int = DEFAULT_THREADS,
+    prepare: Callable[[bytes], bytes] = bytes,
+) -> Model:
     """Checks the file's digest, then opens it with `threads` inference threads and checks its shapes and alphabet.
 
-    The bytes that were hashed are the bytes that are opened. Raises ModelRefused, which names the file and, for a
-    wrong file, the digest expected and the digest found.
+    The bytes that were hashed are the bytes that are opened, after `prepare` where a file needs it. Raises
+    ModelRefused, which names the file and, for a wrong file, the digest expected and the digest found.
     """
     path = path or locate(stated)
     data = _checked_bytes(stated, path)
@@ -146,7 +152,7 @@ def load(stated: ModelFile, path: Path | None = None, threads: int = DEFAULT_THR
     # Threads that spin while they wait take the cores from the rest of the booth (twice the time under load).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(prepare(data), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # ONNX Runtime's exceptions share no base class of their own.
         raise ModelRefused(f"{path}: ONNX Runtime cannot open it: {error}", _remedy(stated.source)) from error

@@ -7,7 +7,7 @@ A track is said
 1. at once if the first look is convincing, else with the second: a read that comes late joins no inspection;
 2. again when the vote goes over to another text, and when a much better picture of the same text was taken;
 3. again every second while it is seen: the lane, not the camera, knows where one inspection ends and the next begins;
-4. at its end, with what was not said yet. A track ends when it was not seen in looks over two seconds.
+4. at its end, with what was not said yet. A track ends when looks over a second and a half did not see it.
 
 What stands where it stood is silent after ten minutes, and after a time in which nobody looked: a parked car is said
 once, also if others hide it for some minutes.
@@ -25,7 +25,7 @@ from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, S
 CONVINCING = 0.5  # weight of a sighting that is said at once
 REPEAT_S = 1.0  # well below the time after which a lane settles (3 s)
 GAIN = 0.15  # of weight: a much better picture
-ABSENT_S = 2.0  # of looking
+ABSENT_S = 1.5  # of looking; a camera looks for 2 s after the last motion, so that a track of a weak look still ends
 ABSENT_LOOKS = 2
 # So long without a look nobody was interested: what stands there still was there before, and has been said.
 UNWATCHED_S = 10.0
@@ -167,9 +167,11 @@ class Tracks:
         """What is new to say after a look at `at` seconds.
 
         `pictures` makes the evidence of a sighting of this look; it is asked for the best sightings of a text only.
+        What it raises comes out of here, and the look counts for nothing that needed the picture.
         """
         gap = 0.0 if self._last_look is None else at - self._last_look
         self._last_look = at
+        self._tracks = [t for t in self._tracks if t.votes]  # without its picture the last look began none
         seen = self._assigned(sightings, at)
         out = []
         for track, sighting in seen:

@@ -2,10 +2,14 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 
 import cv2
+import matplotlib
+import numpy as np
 import pytest
 
+from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.frame import Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
 
@@ -13,6 +17,19 @@ from edge_agent.vision.ppocr import PpOcrRecogniser
 @pytest.fixture(scope="session")
 def recogniser() -> PpOcrRecogniser:
     return PpOcrRecogniser.open()
+
+
+@pytest.fixture(scope="session")
+def faces() -> FaceFinder:
+    return FaceFinder.open()
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Image:
+    """Grace Hopper by the US Navy (public domain), as matplotlib ships it: 512 × 600, the face at 174, 127."""
+    image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    assert image is not None
+    return np.asarray(image, np.uint8)
 
 
 class MjpegServer:

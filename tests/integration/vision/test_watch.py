@@ -70,14 +70,19 @@ def clip(path: Path, images: Sequence[Image]) -> str:
 
 
 def camera(source: str, **settings: object) -> Camera:
-    return Camera("north", CameraSettings.model_validate({"source": source, **settings}), SystemClock())
+    return Camera(
+        "north", CameraSettings.model_validate({"source": source, "blur_faces": False, **settings}), SystemClock()
+    )
 
 
 async def watched(
-    of: Camera, recogniser: Recogniser, emitted: Emitted, presence: Callable[[], bool] = lambda: True
+    of: Camera,
+    recogniser: Recogniser,
+    emitted: Emitted,
+    presence: Callable[[], bool] = lambda: True,
 ) -> None:
     async with asyncio.timeout(60):
-        await watch("north", of, recogniser, emitted, SystemClock(), presence)
+        await watch("north", of, recogniser, None, emitted, SystemClock(), presence)
 
 
 async def test_a_plate_is_emitted_with_frame_and_crop(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
@@ -100,6 +105,12 @@ async def test_a_plate_is_emitted_with_frame_and_crop(recogniser: PpOcrRecognise
     assert part.shape[0] < 150
     states = [s.state for s in emitted.of(DeviceStatus)]
     assert states == [DeviceState.WAITING, DeviceState.ONLINE, DeviceState.OFFLINE]
+
+
+async def test_a_camera_that_is_to_blur_faces_does_not_start_without_the_means(tmp_path: Path) -> None:
+    source = clip(tmp_path / "a.avi", [noisy(picture(width=320, height=240), n) for n in range(3)])
+    with pytest.raises(TypeError, match="FaceFinder"):
+        await watched(camera(source, blur_faces=True), Counting(), Emitted())
 
 
 async def test_the_role_and_the_region_of_a_camera_hold(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
+from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import Box, CharacterRead, ContainerCodeRead, PlateRead
@@ -253,3 +255,27 @@ def test_what_is_kept_is_bounded() -> None:
         camera.look(plate(f"7KLM{n:03}"))
     assert len(camera.tracks._tracks) == 1
     assert len(camera.tracks._tracks[0].votes) <= MAX_TEXTS
+
+
+def test_a_bad_misreading_at_the_same_place_is_the_same_vehicle_and_another_text_there_is_not() -> None:
+    camera = Camera()
+    for text in ("34A36837", "34A36837", "B4ABX117", "34A36837"):
+        camera.look(plate(text))
+    (end,) = camera.tracks.close()
+    assert (*texts([end]), end.seen) == ("34A36837", 4)
+    camera = Camera()
+    camera.look(plate("34A36837"))
+    camera.look(plate("TOYLMBQ"))
+    assert len(camera.tracks.close()) == 2
+
+
+def test_a_look_whose_picture_cannot_be_made_begins_no_track() -> None:
+    tracks = Tracks()
+
+    def broken(_: Sighting) -> tuple[Evidence, ...]:
+        raise RecogniserBroken("could not look for faces")
+
+    with pytest.raises(RecogniserBroken):
+        tracks.looked([plate("7KLM223")], 1.0, broken)
+    (report,) = tracks.looked([plate("7KLM223")], 1.25, lambda _: ())
+    assert report.seen == 1
