@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,7 @@ from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
+from edge_agent.vision.formats import COUNTRIES
 from edge_agent.wire.identity import (
     Role,
     SpiffeId,
@@ -51,6 +52,12 @@ from edge_agent.wire.identity import (
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # a lane 1 is meant as "1"
 
+
+def _no_is_norway(value: object) -> object:
+    return "no" if value is False else value  # YAML takes the bare word for a truth value
+
+
+_Country = Annotated[Literal[COUNTRIES], BeforeValidator(_no_is_norway)]  # type: ignore[valid-type]
 
 # Settings of sources that say where the device is.
 _PLACES = ("url", "host", "port", "directory", "listen")
@@ -88,6 +95,9 @@ class VisionSettings(_Section):
     # The size, in pixels, at which text is found in a frame; it is read at the frame's own. Found at 640, the text of a
     # plate that is 100 pixels wide in a frame of 1280 still is; 960 takes about twice as long a look.
     long_side: int = Field(default=640, ge=320, le=2560)
+    # Countries whose plates are expected (ISO 3166-1, as in edge_agent/vision/formats.py); none stands for all that are
+    # known there. Their series tell O from 0 and I from 1; other plates are read all the same.
+    countries: list[_Country] = []
 
 
 class DeviceConfig(_Section):
