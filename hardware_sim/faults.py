@@ -335,9 +335,8 @@ class Faults:
 
     def close(self, now: float) -> None:
         """The run is over: what is active ends."""
-        for fault in self.all:
-            if fault.state == "active":
-                self._end(fault, now)
+        for fault in [f for f in self.all if f.state == "active"]:
+            self._end(fault, now)
 
     def active(self, target: str) -> list[Fault]:
         """What is wrong with `target` now, in the order in which it began."""
@@ -369,10 +368,9 @@ class Faults:
         if fault.began is not None:
             return fault.ends if fault.ends < inf else None
         settings = fault.settings
+        start = self.traffic.began()
         if settings.truck is not None:
             start = self.traffic.moment(settings.target, settings.truck, settings.when)
-        else:
-            start = self.traffic.began()
         return None if start is None else start + (settings.at or 0.0) + settings.after_s
 
     def _begin(self, fault: Fault, at: float) -> None:
