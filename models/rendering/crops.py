@@ -7,11 +7,14 @@ from models.rendering.drawn import Drawn, Picture, chance
 from models.rendering.wear import bend, cloud, place, tilted, wear
 
 
-def reader_crop(rng: np.random.Generator, drawn: Drawn, background: Picture | None = None) -> tuple[Picture, str]:
+def reader_crop(
+    rng: np.random.Generator, drawn: Drawn, background: Picture | None = None, strength: float = 1.0
+) -> tuple[Picture, str]:
     """The whole plate, cut out by an inexact detector: from 4 % too tight to 15 % too wide on each side.
 
     About 50 to 350 pixels wide; turned, in perspective, worn. `background` is a photo of any size, of which a
-    part shows around the plate; without one it is bodywork. Returns the picture and the text to read.
+    part shows around the plate; without one it is bodywork. `strength` bounds the wear.
+    Returns the picture and the text to read.
     """
     image, quads = drawn.image, [line.quad for line in drawn.lines]
     if chance(rng, 0.2):
@@ -24,7 +27,7 @@ def reader_crop(rng: np.random.Generator, drawn: Drawn, background: Picture | No
     width, height = (max(8, round(v)) for v in (size + before + after))
     ground = behind(rng, width, height, background)
     place(image, (corners - low + before).astype(np.float32), ground)
-    return wear(rng, ground, float(rng.uniform(0.2, 1.0))), drawn.text
+    return wear(rng, ground, float(rng.uniform(0.2, 1.0)) * strength), drawn.text
 
 
 def behind(rng: np.random.Generator, width: int, height: int, photo: Picture | None) -> Picture:

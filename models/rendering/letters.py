@@ -3,6 +3,7 @@
 A missing font is an error that names its package; `make system-packages` installs them all.
 """
 
+import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,49 +17,18 @@ from models.rendering.strokes import CAP, StrokeFace, stroke_glyph
 
 FOLDER = Path("/usr/share/fonts")
 """Where Debian puts fonts."""
-_FILES: dict[str, tuple[str, ...]] = {
-    "fonts-roadgeek": (
-        "truetype/roadgeek/RG2014B.ttf",
-        "truetype/roadgeek/RG2014C.ttf",
-        "truetype/roadgeek/RG2014D.ttf",
-    ),
-    "fonts-opendin": ("truetype/opendin/OSP-DIN.ttf",),
-    "fonts-bebas-neue": ("opentype/bebas-neue/BebasNeue-Regular.otf", "opentype/bebas-neue/BebasNeue-Bold.otf"),
-    "fonts-national-park": (
-        "opentype/national-park/NationalPark-Regular.otf",
-        "opentype/national-park/NationalPark-Heavy.otf",
-    ),
-    "fonts-allerta": ("opentype/allerta/allerta_medium.otf", "opentype/allerta/allerta_stencil.otf"),
-    "fonts-liberation": (
-        "truetype/liberation/LiberationSans-Bold.ttf",
-        "truetype/liberation/LiberationSans-BoldItalic.ttf",
-        "truetype/liberation/LiberationSansNarrow-Bold.ttf",
-        "truetype/liberation/LiberationSerif-Bold.ttf",
-        "truetype/liberation/LiberationSerif-BoldItalic.ttf",
-        "truetype/liberation/LiberationMono-Bold.ttf",
-    ),
-    "fonts-dejavu-core": ("truetype/dejavu/DejaVuSans-Bold.ttf", "truetype/dejavu/DejaVuSerif-Bold.ttf"),
-    "fonts-dejavu-extra": ("truetype/dejavu/DejaVuSansCondensed-Bold.ttf",),
-    "fonts-ocr-b": ("opentype/ocr-b/OCRB.otf",),
-    "fonts-routed-gothic": (
-        "truetype/routed-gothic/routed-gothic-narrow.ttf",
-        "truetype/routed-gothic/routed-gothic.ttf",
-    ),
-    "fonts-osifont": ("truetype/osifont/osifont.ttf",),
-    "fonts-yanone-kaffeesatz": ("opentype/yanone-kaffeesatz/YanoneKaffeesatz-Bold.otf",),
-    "fonts-dosis": ("opentype/dosis/Dosis-Bold.otf", "opentype/dosis/Dosis-SemiBold.otf"),
-    "fonts-roboto-unhinted": (
-        "truetype/roboto/unhinted/RobotoCondensed-Bold.ttf",
-        "truetype/roboto/unhinted/RobotoCondensed-Regular.ttf",
-    ),
-    "fonts-cabin": ("opentype/cabin/Cabin-Bold.otf",),
-    "fonts-gemunu-libre": ("opentype/gemunu-libre/GemunuLibre-Bold.otf",),
-    "fonts-open-sans": ("truetype/open-sans/OpenSans-CondBold.ttf",),
-    "fonts-lobster": ("opentype/lobster/lobster.otf",),
-    "fonts-kaushanscript": ("opentype/kaushanscript/KaushanScript-Regular.otf",),
-    "fonts-play": ("truetype/play/Play-Bold.ttf",),
-    "fonts-b612": ("opentype/b612/B612-Bold.otf",),
-}
+
+
+def _table() -> dict[str, tuple[str, ...]]:
+    """Each package's files of `fonts.csv`, from which `make system-packages` takes the packages too."""
+    files: dict[str, tuple[str, ...]] = {}
+    with Path(__file__).with_name("fonts.csv").open(encoding="utf-8", newline="") as table:
+        for row in csv.DictReader(table, delimiter=";"):
+            files[row["package"]] = (*files.get(row["package"], ()), row["file"])
+    return files
+
+
+_FILES = _table()
 FONT_PACKAGES = tuple(_FILES)
 """Debian's packages of the fonts that are drawn with (free licences, as each package states)."""
 

@@ -142,6 +142,10 @@ def paint(rng: np.random.Generator, image: Picture, mask: Mask, ink: Colour, rel
     x, y, wide, high = cv2.boundingRect(mask)
     x0, y0, x1, y1 = max(0, x - 6), max(0, y - 6), x + wide + 6, y + high + 6
     image, mask = image[y0:y1, x0:x1], mask[y0:y1, x0:x1]
+    if chance(rng, 0.08):  # dies that lean
+        lean = float(rng.uniform(-0.12, 0.12))
+        matrix = np.array([[1, lean, -lean * mask.shape[0] / 2], [0, 1, 0]])
+        mask = cv2.warpAffine(mask, matrix, mask.shape[::-1]).astype(np.uint8)
     if chance(rng, 0.35):
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
         mask = (cv2.dilate(mask, kernel) if chance(rng, 0.5) else cv2.erode(mask, kernel)).astype(np.uint8)

@@ -217,7 +217,7 @@ def lens(rng: np.random.Generator, picture: Field, strength: float) -> Field:
     """Motion, defocus and low resolution; kernels in share of the picture's height."""
     height, width = picture.shape[:2]
     if chance(rng, 0.35 * strength):  # fewer pixels behind the same view
-        scale = rng.uniform(min(1.0, 14 / height + 0.12), 1.0)
+        scale = rng.uniform(min(1.0, max(64 / width, 0.3)), 1.0)  # a plate keeps 64 pixels of width
         small = (max(4, round(width * scale)), max(4, round(height * scale)))
         down = cv2.INTER_AREA if chance(rng, 0.6) else cv2.INTER_LINEAR
         up = cv2.INTER_CUBIC if chance(rng, 0.5) else cv2.INTER_LINEAR
