@@ -70,8 +70,6 @@ requirements: $(VENV)/dev.stamp    ## recompile the pinned requirements from pyp
 # A camera that speaks RTSP, for the simulator: Debian's own server, run with Debian's own Python.
 SYSTEM_PACKAGES := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-# The fonts that training pictures are drawn with.
-SYSTEM_PACKAGES += $(shell tail -n +2 models/rendering/fonts.csv | cut -d';' -f1 | sort -u)
 # The free fonts that plates are drawn with for training.
 SYSTEM_PACKAGES += $(shell sed 1d models/rendering/fonts.csv | cut -d';' -f1 | sort -u)
 AS_ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
