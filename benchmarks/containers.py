@@ -1,10 +1,11 @@
 """Container codes on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.containers PATH [--json]
+    python -m benchmarks.containers PATH [--reader own|ppocr] [--json]
 
 PATH holds the photos and `labels.csv` (image, code, complete, …); only codes that can be read completely by eye count.
 *Right*: the labelled code is reported with all eleven characters. *First ten*: at least all but the check digit.
-*Wrong*: a code that is not the label is reported although its check digit is right.
+*Wrong*: complete codes reported that are not the label and yet carry their check digit. *Other*: all other reports that
+are of another code. *Size-type*: the labelled one is reported with the right code.
 
 rapidocr reports lines, not codes; for it every four letters that end in U, J or Z are tried with every six or seven
 digits in its lines, and what passes the check digit is reported: the usual careless pairing, which favours it in
@@ -14,15 +15,26 @@ digits in its lines, and what passes the check digit is reported: the usual care
 import argparse
 import csv
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reading import Peer, PeerLine, folder_or_exit, milliseconds, share, show, table, timed
+from benchmarks.reading import (
+    Peer,
+    PeerLine,
+    folder_or_exit,
+    milliseconds,
+    share,
+    share_with_interval,
+    show,
+    table,
+    timed,
+)
 from edge_agent.domain.identifiers import check_digit_ok, normalise_plate
 from edge_agent.vision.frame import Frame
 from edge_agent.vision.pictures import read_picture
-from edge_agent.vision.ppocr import PpOcrRecogniser
-from edge_agent.vision.recogniser import ContainerCodeSighting
+from edge_agent.vision.recogniser import ContainerCodeSighting, Recogniser
+from edge_agent.vision.recognisers import DEFAULT, MODELS, open_recogniser
 
 
 def peer_codes(lines: list[PeerLine]) -> list[str]:
@@ -40,35 +52,46 @@ class Tally:
     """Counts of one reader."""
 
     def __init__(self) -> None:
-        self.photos = self.right = self.first_ten = self.wrong = 0
+        self.counts = dict.fromkeys(
+            ("photos", "right", "first_ten", "wrong", "other", "size_types", "size_types_right"), 0
+        )
         self.ms: list[float] = []
 
-    def add(self, codes: list[str], label: str, ms: float) -> None:
-        self.photos += 1
+    def add(self, codes: Mapping[str, str], label: str, size_type: str, ms: float) -> None:
+        """`codes`: those reported, each with its size-type code."""
         self.ms.append(ms)
-        self.right += label in codes
-        self.first_ten += any(code[:10] == label[:10] for code in codes)
-        self.wrong += sum(code != label and check_digit_ok(code) for code in codes)
+        c = self.counts
+        c["photos"] += 1
+        c["right"] += label in codes
+        c["first_ten"] += any(code[:10] == label[:10] for code in codes)
+        wrong = [code for code in codes if code[:10] != label[:10]]
+        complete = [code for code in codes if code != label and check_digit_ok(code)]
+        c["wrong"] += len(complete)
+        c["other"] += len([code for code in wrong if code not in complete])
+        c["size_types"] += bool(size_type)
+        c["size_types_right"] += bool(size_type) and codes.get(label) == size_type
 
     def result(self) -> dict[str, Any]:
-        counts = {"photos": self.photos, "right": self.right, "first_ten": self.first_ten, "wrong": self.wrong}
-        return {**counts, **milliseconds(self.ms)}
+        return {**self.counts, **milliseconds(self.ms)}
 
 
-def measure(folder: Path, ours: PpOcrRecogniser, peer: Peer) -> dict[str, Any]:
+def measure(folder: Path, ours: Recogniser, peer: Peer) -> dict[str, Any]:
     """Both readers on the folder's photos."""
     with (folder / "labels.csv").open(newline="") as file:
         rows = [r for r in csv.DictReader(file) if r.get("complete", "yes") == "yes"]
     agent, other = Tally(), Tally()
     for i, row in enumerate(rows):
         image = read_picture(folder / row["image"])
+        size_type = row.get("size_type", "")
+        size_type = "" if "?" in size_type else size_type
         if i == 0:
             ours.look(Frame(image))
             peer.read(image)
         seen, ms = timed(lambda image=image: ours.look(Frame(image)))  # type: ignore[misc]
-        agent.add([s.read.code for s in seen if isinstance(s, ContainerCodeSighting)], row["code"], ms)
+        reads = [s.read for s in seen if isinstance(s, ContainerCodeSighting)]
+        agent.add({r.code: r.size_type for r in reads}, row["code"], size_type, ms)
         lines, ms = timed(lambda image=image: peer.read(image))  # type: ignore[misc]
-        other.add(peer_codes(lines), row["code"], ms)
+        other.add(dict.fromkeys(peer_codes(lines), ""), row["code"], size_type, ms)
     return {"agent": agent.result(), "rapidocr": other.result()}
 
 
@@ -78,24 +101,27 @@ def as_table(results: dict[str, Any]) -> str:
     for reader, r in results.items():
         n = r["photos"]
         rows.append([
-            reader, str(n), share(r["right"], n), share(r["first_ten"], n), str(r["wrong"]),
-            f"{r['median_ms']:.0f}", f"{r['p95_ms']:.0f}",
+            reader, str(n), share_with_interval(r["right"], n), share(r["first_ten"], n), str(r["wrong"]),
+            str(r["other"]), f"{r['size_types_right']} of {r['size_types']}", f"{r['median_ms']:.0f}",
+            f"{r['p95_ms']:.0f}",
         ])  # fmt: skip
     a, p = results["agent"], results["rapidocr"]
-    keys = ("right", "first_ten", "wrong", "median_ms", "p95_ms")
+    keys = ("right", "first_ten", "wrong", "other", "size_types_right", "median_ms", "p95_ms")
     rows.append(["agent : rapidocr", "", *(f"{a[k] / p[k]:.2f}" if p[k] else "–" for k in keys)])
-    return table(["reader", "photos", "right", "first ten", "wrong", "median ms", "p95 ms"], rows)
+    return table(["reader", "photos", "right", "first ten", "wrong", "other", "size-type", "median ms", "p95 ms"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.containers", description=__doc__.splitlines()[0])
     parser.add_argument("path", help="folder with photos and labels.csv (image, code, complete)")
+    parser.add_argument("--reader", choices=MODELS, default=DEFAULT, help="the agent's models (default: %(default)s)")
+    parser.add_argument("--models", type=Path, help="folder with other descriptions of the agent's own models")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     given = parser.parse_args()
     folder = folder_or_exit(given.path, "pass a folder with photos and labels.csv (image, code, complete)")
     if not (folder / "labels.csv").is_file():
         raise SystemExit(f"{folder} holds no labels.csv (image, code, complete)")
-    results = measure(folder, PpOcrRecogniser.open(), Peer())
+    results = measure(folder, open_recogniser(given.reader, folder=given.models), Peer())
     show(results, as_table(results), given.json)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import statistics
 import sys
 import time
@@ -12,6 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from edge_agent.vision.plate_code import PlateCodeRecogniser
+from edge_agent.vision.ppocr import PpOcrRecogniser
 
 THREADS = 2
 Image = npt.NDArray[np.uint8]
@@ -90,12 +94,34 @@ def share(count: int, total: int) -> str:
     return f"{count} ({100 * count / total:.1f} %)" if total else "–"
 
 
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """The interval in which the true share (0..1) lies with a probability of 95 % (Wilson, 1927)."""
+    if not total:
+        return 0.0, 1.0
+    p, z = count / total, 1.96
+    middle, half = p + z * z / (2 * total), z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    return max(0.0, (middle - half) / (1 + z * z / total)), min(1.0, (middle + half) / (1 + z * z / total))
+
+
+def share_with_interval(count: int, total: int) -> str:
+    """As `share`, with Wilson's interval."""
+    low, high = wilson(count, total)
+    return f"{share(count, total)} [{100 * low:.0f}–{100 * high:.0f}]" if total else "–"
+
+
 def folder_or_exit(given: str, wanted: str) -> Path:
     """The folder, or an end with a sentence on what to pass."""
     path = Path(given)
     if not path.is_dir():
         raise SystemExit(f"{given} is not a folder; {wanted}")
     return path
+
+
+def own_or_exit(recogniser: PlateCodeRecogniser | PpOcrRecogniser) -> PlateCodeRecogniser:
+    """The project's own recogniser: PP-OCR's cannot read a plate without finding its lines first."""
+    if not isinstance(recogniser, PlateCodeRecogniser):
+        raise SystemExit("labelled boxes are read by the project's own models: pass --reader own")
+    return recogniser
 
 
 def show(results: dict[str, Any], text: str, as_json: bool) -> None:
