@@ -13,13 +13,15 @@ from models.rendering.plates import draw_plate
 from models.rendering.signs import burn_in, sign
 from models.rendering.surfaces import Field, Photo, Rng, paint_over
 from models.rendering.vehicles import CutOut
-from models.rendering.views import Lamp, as_jpeg, camera, street, weather
+from models.rendering.views import Hour, Lamp, as_jpeg, camera, hour, street, weather
 from models.rendering.wear import Matrix, bend, moved, rectangle, tilted
 
 TextBox = tuple[Quad, Literal["plate", "code"], str]
 PLATE_WIDTHS = (26.0, 400.0)  # pixels in a view
 INSIDE_MIN = 0.75  # share of a box that must lie in the view for it to be shown cut
-CUT_OUT_MAX = 900  # pixels: wider vehicles are drawn so wide and enlarged
+PHOTO_LEVEL_MIN = 12.0  # mean brightness below which a photo shows nothing, whatever its labels say
+CONTRAST_MIN = 2.5  # standard deviation of grey levels below which a plate or code is lost in the dark
+CUT_OUT_MAX = 560  # pixels: wider vehicles are drawn so wide and enlarged
 
 
 def scene(
@@ -29,41 +31,45 @@ def scene(
 
     A plate's corners are those of its sheet, a code's those of one line with a little room (a column is one line), from
     the top left as it would be read, inside the picture. The text is '' where it is unknown: real plates that
-    `background` brings along. Other writing is in no box. The picture is BGR.
+    `background` brings along. Other writing is in no box, and what the night hides neither. The picture is BGR.
     """
-    view = _View(rng, background, size)
-    real = background is not None and chance(rng, 0.8)
+    view = _View(rng, size)
+    view.hour = hour(rng)
+    real = background is not None and background.image.mean() >= PHOTO_LEVEL_MIN and chance(rng, 0.8)
     if real and background is not None:
         view.from_photo(background)
     else:
-        view.image = street(rng, *size)
+        view.image = street(rng, size[0], size[1])
     for _ in range(int(rng.integers(0, 4))):
         view.stand_sign()
     if chance(rng, 0.22 if real else 0.45):
         view.stand_container()
         if chance(rng, 0.25):
             view.stand_container()
-    wanted = int(rng.integers(0, 2)) if real else int(rng.choice([0, 1, 2, 3], p=[0.15, 0.5, 0.25, 0.1]))
+    wanted = int(rng.integers(0, 2)) if real else int(rng.choice([0, 1, 2, 3], p=[0.1, 0.5, 0.28, 0.12]))
     for _ in range(wanted):
         view.stand_vehicle()
     for _ in range(int(rng.integers(0, 2))):
         view.stand_sign()
-    light = weather(rng, view.image, view.lamps) if not real or chance(rng, 0.4) else view.image
+    light = weather(rng, view.image, view.lamps, view.hour) if not real or view.hour != "day" else view.image
     picture = camera(rng, light)
+    boxes = [box for box in view.boxes if _visible(picture, box[0])]
     if chance(rng, 0.25):
         burn_in(rng, picture)
-    return as_jpeg(rng, picture), view.boxes
+    return as_jpeg(rng, picture), boxes
 
 
 class _View:
     """A view while things are stood into it: nearer ones later, none across an earlier box."""
 
-    def __init__(self, rng: Rng, background: Photo | None, size: tuple[int, int]) -> None:
+    def __init__(self, rng: Rng, size: tuple[int, int]) -> None:
         self.rng = rng
         self.height, self.width = size
         self.image: Field = np.zeros((*size, 3), np.float32)
         self.boxes: list[TextBox] = []
         self.lamps: list[Lamp] = []
+        self.ambient = np.ones(3, np.float32)
+        self.hour: Hour = "day"
 
     def from_photo(self, photo: Photo) -> None:
         """A part of the photo at some enlargement. Its plates are kept, replaced by drawn ones, or painted over."""
@@ -73,7 +79,7 @@ class _View:
         widths = [float(q[1, 0] - q[0, 0]) for q in photo.plates]
         scale = least * float(np.exp(rng.uniform(0, 0.9)))
         middle = np.array([rng.uniform(0, wide), rng.uniform(0, high)])
-        if photo.plates and chance(rng, 0.75):
+        if photo.plates and chance(rng, 0.9):
             chosen = int(rng.integers(len(photo.plates)))
             middle = photo.plates[chosen].mean(0) + rng.normal(0, 0.2, 2) * np.array([self.width, self.height]) / scale
             scale = float(np.clip(np.exp(rng.normal(4.6, 0.5)) / widths[chosen], least, 3.0 * least))
@@ -91,11 +97,15 @@ class _View:
             elif share > 0:
                 replaced.append((seen, _window(photo.image, quad)))
                 paint_over(source, quad)
+        for quad in photo.unsure:
+            paint_over(source, quad)
         flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         x0, y0 = (int(v) for v in np.floor(low))
         x1, y1 = min(wide, round(low[0] + 2 * half[0])), min(high, round(low[1] + 2 * half[1]))
         part = cv2.resize(source[y0:y1, x0:x1], (self.width, self.height), interpolation=flags).astype(np.float32)
         self.image = _recoloured(rng, part)
+        mean = self.image.mean((0, 1))
+        self.ambient = (np.clip((0.5 * mean + 0.5 * mean.mean()) / 105, 0.15, 1.3)).astype(np.float32)
         for seen, under in replaced:
             if self._share_inside(seen) >= 0.99 and seen[1, 0] - seen[0, 0] >= 24 and chance(rng, 0.75):
                 self._replace(seen, _recoloured_level(part, self.image, under))
@@ -152,16 +162,15 @@ class _View:
         if what < 0.84:
             place = moved(cut.plates[0], placed)
             place = (place - place.mean(0)) @ _turn(float(self.rng.normal(0, 0.02))) + place.mean(0)
-            gain = np.full(3, self.rng.uniform(0.6, 1.1), np.float32)
-            self._hang(drawn, place.astype(np.float32), gain)
+            self._hang(drawn, place.astype(np.float32), self.rng.uniform(0.6, 1.1) * self.ambient)
         elif what < 0.93:  # a dealer's board, a rally plate, a blank: no plate
             board = sign(self.rng, 160)
-            self._paste(board.image, board.cover, moved(cut.plates[0], placed))
+            self._paste(board.image * self.ambient, board.cover, moved(cut.plates[0], placed))
 
     def stand_container(self) -> None:
         """A container near or far; under a door end stands its chassis, with a plate."""
         rng = self.rng
-        scale = float(np.exp(rng.uniform(np.log(60), np.log(260))))
+        scale = float(np.exp(rng.uniform(np.log(85), np.log(300))))
         drawn = draw_container_side(rng, scale)
         high, wide = drawn.image.shape[:2]
         cover = np.ones((high, wide), np.float32)
@@ -181,7 +190,7 @@ class _View:
         foot = np.array([[0, high], [wide, high], [wide, high * 1.16], [0, high * 1.16]], np.float32)
         below = self._stand(under, moved(foot, placed))
         if below is not None and chance(rng, 0.85):
-            self._hang(plate, moved(under.plates[0], below), np.full(3, rng.uniform(0.6, 1.0), np.float32))
+            self._hang(plate, moved(under.plates[0], below), rng.uniform(0.6, 1.0) * self.ambient)
 
     def _stand(self, cut: CutOut, corners: Quad, soft: bool = False) -> Matrix | None:
         """Pastes a cut-out unless it would cut an earlier box; its homography, None if it was left out."""
@@ -205,7 +214,7 @@ class _View:
                 return None
             if share >= 0.97:
                 new.append((self._clipped(seen), "code", line.text))
-        self._paste(cut.image, cut.cover, corners)
+        self._paste(cut.image * self.ambient, cut.cover, corners)
         self.boxes = kept + new
         span = float(np.linalg.norm(corners[1] - corners[0]))
         for x, y, red in cut.lamps:
@@ -220,7 +229,9 @@ class _View:
         image = drawn.image
         if chance(self.rng, 0.3):
             image, _ = bend(self.rng, image, [], 0.02 * image.shape[0])
-        lit = image.astype(np.float32) * gain
+        if self.hour != "day" and chance(self.rng, 0.7):  # the sheeting throws a lamp's light back
+            gain = gain * self.rng.uniform(1.2, 3.0)
+        lit = (image.astype(np.float32) * gain).astype(np.float32)
         self._paste(lit, np.ones(image.shape[:2], np.float32), corners)
         self.boxes.append((self._clipped(corners), "plate", drawn.text))
 
@@ -255,6 +266,13 @@ class _View:
         return np.clip(quad, 0, np.array([self.width, self.height], np.float32)).astype(np.float32)
 
 
+def _visible(picture: Picture, quad: Quad) -> bool:
+    """Whether anything stands out inside the quadrilateral."""
+    low, high = np.floor(quad.min(0)).astype(int), np.ceil(quad.max(0)).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]].mean(2, dtype=np.float32)
+    return part.size > 0 and float(cv2.blur(part, (3, 3)).std()) > CONTRAST_MIN
+
+
 def _onto(image: Field | Picture, corners: Quad) -> Matrix:
     """The homography that lays a picture between four corners."""
     high, wide = image.shape[:2]
@@ -283,8 +301,9 @@ def _window(image: Picture, quad: Quad) -> Picture:
 def _recoloured(rng: Rng, image: Field) -> Field:
     """The photo in another light: some cameras' casts are strong, and these photos are all of two cameras."""
     if chance(rng, 0.7):
-        mean = np.maximum(image.mean((0, 1)), 4)
-        image = image * (1 + (mean.mean() / mean - 1) * np.float32(rng.uniform(0.4, 1.1)))
+        mean = np.maximum(image.mean((0, 1)), 10)
+        gain = np.clip(mean.mean() / mean, 0.55, 1.7)
+        image = image * (1 + (gain - 1) * np.float32(rng.uniform(0.3, 1.0)))
     level = float(image.mean())
     wish = float(np.clip(np.exp(rng.normal(np.log(max(level, 30)), 0.35)), 25, 150))
     lit: Field = (image * (wish / max(5.0, level)) ** 0.8).astype(np.float32)

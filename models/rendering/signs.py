@@ -172,7 +172,7 @@ def burn_in(rng: Rng, image: Picture) -> None:
     ink = pick(rng, ((250, 250, 250), (60, 240, 250), (80, 230, 80), (60, 130, 250)))
     parts = [f"{date} {time}", where] if chance(rng, 0.6) else [" ".join(v for v in (where, date, time) if v)]
     field = image.astype(np.float32)
-    top = chance(rng, 0.45)
+    top, on_left, taken = chance(rng, 0.45), chance(rng, 0.7), (0.0, 0.0)
     if chance(rng, 0.3):
         band = round(cap * 2.2)
         field[: band if top else height][-band:] = 0 if chance(rng, 0.7) else 235
@@ -180,7 +180,10 @@ def burn_in(rng: Rng, image: Picture) -> None:
         painted = row(text, style, cap)
         x0, y0, x1, _ = painted.ink()
         y = cap * 0.6 if top else height - 1.6 * cap
-        x = cap if (i == 0) == chance(rng, 0.7) else width - cap - (x1 - x0)
+        x = cap if (i == 0) == on_left else width - cap - (x1 - x0)
+        if i and x < taken[1] and taken[0] < x + x1 - x0:
+            y += cap * (1.8 if top else -1.8)
+        taken = (x, x + x1 - x0)
         if chance(rng, 0.5):
             blend(field, painted.mask, x - x0 + cap * 0.08, y - y0 + cap * 0.08, (10, 10, 10), 1)
         blend(field, painted.mask, x - x0, y - y0, ink, 1)

@@ -1,83 +1,31 @@
-"""What text stands on and in front of: noise, painted and rusted metal, corrugation, streets, and real photos."""
+"""What text stands on and in front of: noise, painted and rusted metal, corrugation, real photos."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rendering.drawn import Mask, Picture, Quad, box_quad
+from models.rendering.drawn import Mask, Picture, Quad
 
 Field = NDArray[np.float32]  # height × width
 Colour = tuple[float, float, float]  # blue, green, red, 0..255
 Rng = np.random.Generator
 
-PHOTO_LEVEL_MIN = 12.0  # mean brightness below which a photo shows nothing
 PHOTO_BOX_GROW = 0.35  # how far around a labelled plate is painted over, in its heights
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A real photo, blue-green-red, and the corners of the plates in it (4 × 2 pixels each, from the top left)."""
+    """A real photo, blue-green-red, and the corners of the plates in it (4 × 2 pixels each, from the top left).
+
+    `unsure` are places of which nobody knows whether a plate is there: they are painted over.
+    """
 
     image: Picture
     plates: tuple[Quad, ...]
-
-
-class Photos:
-    """A folder of photos whose plates are labelled: `labels.csv` with image, split, x, y, w, h in pixels.
-
-    Raises ValueError if the folder has no such labels, none of that split, or labels for a photo that is not there.
-    """
-
-    def __init__(self, folder: Path, split: str = "train") -> None:
-        labels = folder / "labels.csv"
-        if not labels.is_file():
-            raise ValueError(f"{labels} is missing: without it the plates in these photos are unknown")
-        boxes: dict[str, list[Quad]] = {}
-        with labels.open(newline="") as lines:
-            for line in csv.DictReader(lines):
-                if line["split"] == split:
-                    x, y, w, h = (float(line[k]) for k in "xywh")
-                    boxes.setdefault(line["image"], []).append(box_quad(x, y, x + w, y + h))
-        if not boxes:
-            raise ValueError(f"{labels} has no photo of the split {split!r}")
-        missing = [name for name in boxes if not (folder / name).is_file()]
-        if missing:
-            raise ValueError(f"{labels} names {len(missing)} photos that are not in {folder}, as {missing[0]}")
-        self._boxes = boxes
-        self._folder = folder
-        self._names = sorted(boxes)
-        self._opened = lru_cache(maxsize=64)(self._open)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def photo(self, rng: Rng) -> Photo:
-        """One of them; black ones, whose labels say nothing, are passed over."""
-        for _ in range(100):
-            photo = self._opened(self._names[int(rng.integers(len(self._names)))])
-            if photo.image.mean() >= PHOTO_LEVEL_MIN:
-                return photo
-        raise ValueError(f"no photo of 100 drawn from {self._folder} is brighter than {PHOTO_LEVEL_MIN}")
-
-    def _open(self, name: str) -> Photo:
-        image = cv2.imread(str(self._folder / name), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{self._folder / name} is no picture that OpenCV can read")
-        return Photo(image.astype(np.uint8, copy=False), tuple(self._boxes[name]))
-
-
-def without_plates(photo: Photo) -> Picture:
-    """The photo with its labelled plates painted over from what surrounds them."""
-    out = photo.image.copy()
-    for quad in photo.plates:
-        paint_over(out, quad)
-    return out
+    unsure: tuple[Quad, ...] = ()
 
 
 def paint_over(image: Picture, quad: Quad) -> None:
@@ -181,8 +129,8 @@ def corrode(rng: Rng, image: Field, scale: float, amount: float) -> None:
 def soil(rng: Rng, image: Field, scale: float, amount: float) -> None:
     """Dirt that rain has drawn into vertical streaks, and dust, in place; `amount` 0..1."""
     height, width = image.shape[:2]
-    streaks = noise(rng, height, width, 1.2 * scale, max(1.5, 0.03 * scale))
-    streaks *= noise(rng, height, width, 0.5 * scale, 0.2 * scale)
+    streaks = noise(rng, height, width, 1.2 * scale, max(1.5, float(rng.uniform(0.008, 0.03)) * scale))
+    streaks *= noise(rng, height, width, 0.5 * scale, 0.2 * scale) ** 1.5
     dirt = np.array([70, 78, 84], np.float32) * float(rng.uniform(0.4, 1.2))
     image += (dirt - image) * np.clip(streaks * 1.5 * amount, 0, 0.75)[..., None]
     rise = np.linspace(0, 1, height, dtype=np.float32)[:, None] ** 3 * noise(rng, height, width, 0.4 * scale)

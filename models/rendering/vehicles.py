@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from models.rendering.codes import code_style, random_code
 from models.rendering.drawn import Colour, Line, Quad, box_quad, chance, pick
 from models.rendering.fittings import made_up_name
 from models.rendering.lettering import Style, face, row
@@ -14,6 +15,9 @@ BODY: tuple[Colour, ...] = (
     (235, 235, 235), (190, 190, 190), (150, 150, 152), (60, 60, 62), (25, 25, 27), (30, 30, 140), (40, 35, 90),
     (110, 60, 25), (140, 100, 60), (60, 80, 50), (90, 110, 130), (30, 150, 210), (120, 130, 140),
 )  # fmt: skip
+
+
+COARSE = 4  # soft light is drawn with so many times fewer pixels
 
 
 @dataclass(eq=False)
@@ -41,20 +45,21 @@ class _Sheet:
         self.image = np.zeros((self.height, width, 3), np.float32)
         self.cover = np.zeros((self.height, width), np.uint8)
 
-    def polygon(self, points: list[tuple[float, float]], colour: Colour | Field, solid: bool = True) -> None:
-        """Fills; a colour darkens a little towards its foot."""
+    def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
+        """Fills; the colour darkens a little towards the foot."""
         corners = (np.array(points) * self.width).round().astype(np.int32)
-        mask = np.zeros(self.cover.shape, np.uint8)
-        cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA)
         low = np.clip(corners.min(0), 0, None)
-        high = corners.max(0) + 1
+        high = np.minimum(corners.max(0) + 1, (self.width, self.height))
+        if (high <= low).any():
+            return
         part = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
         window = self.image[part]
+        mask = np.zeros(window.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [corners - low], 255, cv2.LINE_AA)
         fall = np.linspace(1.08, 0.8, window.shape[0], dtype=np.float32)[:, None, None]
-        weight = mask[part][..., None].astype(np.float32) / 255
+        weight = mask[..., None] * np.float32(1 / 255)
         window += (np.asarray(colour, np.float32) * fall - window) * weight
-        if solid:
-            np.maximum(self.cover[part], mask[part], out=self.cover[part])
+        np.maximum(self.cover[part], mask, out=self.cover[part])
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, round_by: float = 0.0) -> None:
         """An upright box with cut corners."""
@@ -68,11 +73,14 @@ class _Sheet:
         self.polygon([(1 - x, y) for x, y in points], colour)
 
     def line(self, x0: float, y0: float, x1: float, y1: float, shade: float, thick: float = 0.004) -> None:
-        """A seam that multiplies the light by `shade`."""
-        mask = np.zeros(self.cover.shape, np.uint8)
-        ends = (round(x0 * self.width), round(y0 * self.width)), (round(x1 * self.width), round(y1 * self.width))
-        cv2.line(mask, *ends, 255, max(1, round(thick * self.width)), cv2.LINE_AA)
-        self.image *= 1 + (shade - 1) * (mask[..., None].astype(np.float32) / 255)
+        """A seam, upright or level, that multiplies the light by `shade`."""
+        half = max(0.5, thick * self.width / 2)
+        left, right = (round(v * self.width) for v in (x0, x1))
+        top, foot = (round(v * self.width) for v in (y0, y1))
+        across, down = (half, 0.0) if right - left < foot - top else (0.0, half)
+        rows = slice(max(0, round(top - down)), max(top, round(foot + down)) + (down == 0))
+        columns = slice(max(0, round(left - across)), max(left, round(right + across)) + (across == 0))
+        self.image[rows, columns] *= shade
 
     def text(self, text: str, x: float, y: float, cap: float, colour: Colour, stretch: float = 1.0) -> float:
         """Letters with their middle at x; returns their width."""
@@ -83,18 +91,46 @@ class _Sheet:
         blend(self.image, painted.mask, x * self.width - (x0 + x1) / 2, y * self.width - y0, colour, 0.95)
         return (x1 - x0) / self.width
 
+    def shine(self) -> Field:
+        """Light to be added: bands along the body, and the surroundings in the paint. Drawn coarse: it is soft."""
+        rng = self.rng
+        height, width = max(2, self.height // COARSE), max(2, self.width // COARSE)
+        light = (rough(rng, height, width, 0.4 * width) - 0.5) * float(rng.uniform(0, 60))
+        for _ in range(int(rng.integers(1, 4))):
+            y, thick = float(rng.uniform(0.05, 0.9)) * height, float(rng.uniform(0.01, 0.05)) * width
+            slope = float(rng.normal(0, 0.02)) * np.linspace(-1, 1, width, dtype=np.float32) * width
+            away = np.arange(height, dtype=np.float32)[:, None] - y - slope[None]
+            light += np.exp(-((away / thick) ** 2)) * float(rng.uniform(-25, 45))
+        return light.astype(np.float32)
+
+    def ground_shadow(self) -> Field:
+        """The dark between the wheels and in front of them, as cover over what is there."""
+        shadow = np.zeros(self.cover.shape, np.float32)
+        tall = max(2, round(self.height * 0.035))
+        middle = (self.width // 2, self.height - tall)
+        cv2.ellipse(shadow, middle, (round(self.width * 0.47), tall), 0, 0, 360, 0.75, -1)
+        rows = slice(self.height - 3 * tall, self.height)
+        shadow[rows] = cv2.GaussianBlur(shadow[rows], (0, 0), max(1.0, tall * 0.3))
+        self.image[rows][(self.cover[rows] == 0) & (shadow[rows] > 0)] = 12
+        return shadow
+
     def cut_out(self, metres: float, plates: list[tuple[float, float, float]], aspect: float) -> CutOut:
         """`plates` are middle x, middle y and width of the plate places."""
-        cover = (self.cover / np.float32(255)).astype(np.float32)
-        tone = 1 + (rough(self.rng, self.height, self.width, 0.25 * self.width) - 0.5) * float(
-            self.rng.uniform(0, 0.35)
-        )
-        dirt = np.linspace(0, 1, self.height, dtype=np.float32)[:, None] ** 2 * noise(
-            self.rng, self.height, self.width, 0.1 * self.width
-        )
-        self.image *= tone[..., None]
-        dust = np.array([85, 95, 105], np.float32)
-        self.image += (dust - self.image) * (dirt * float(self.rng.random()) ** 2 * 0.8)[..., None]
+        rng = self.rng
+        height, width = max(2, self.height // COARSE), max(2, self.width // COARSE)
+        tone = 1 + (rough(rng, height, width, 0.25 * width) - 0.5) * float(rng.uniform(0, 0.35))
+        turn = float(rng.uniform(-0.3, 0.3))  # sides turn away from the light, one more than the other
+        across = np.linspace(-1, 1, width, dtype=np.float32)
+        tone *= (1 - float(rng.uniform(0.1, 0.4)) * np.abs(across - turn) ** 3)[None]
+        rise = np.linspace(0, 1, height, dtype=np.float32)[:, None] ** 2
+        dirt = rise * noise(rng, height, width, 0.1 * width) * float(rng.random()) ** 2 * 0.8
+        # (image × tone + shine) covered by dirt, as one product and one sum
+        factor = (tone * (1 - dirt)).astype(np.float32)
+        summand = (self.shine() * (1 - dirt) + 95 * dirt).astype(np.float32)
+        size = (self.width, self.height)
+        self.image *= cv2.resize(factor, size)[..., None]
+        self.image += cv2.resize(summand, size)[..., None]
+        cover = np.maximum(self.cover * np.float32(1 / 255), self.ground_shadow())
         quads = []
         for x, y, wide in plates:
             w, h = wide * self.width, wide * self.width / aspect
@@ -181,6 +217,7 @@ def trailer(rng: Rng, width: int, aspect: float, plate_metres: float) -> CutOut:
         sheet.text(phone(rng), 0.5, tall * float(rng.uniform(0.55, 0.75)), float(rng.uniform(0.025, 0.06)), ink)
     if chance(rng, 0.5):
         sheet.text(slogan(rng), 0.5, tall * 0.85, float(rng.uniform(0.02, 0.05)), ink)
+    lines = _trailer_code(rng, sheet, ink, tall) if chance(rng, 0.3) else []
     low = tall + float(rng.uniform(0.1, 0.16))
     sheet.box(0.0, tall - 0.005, 1.0, tall + 0.06, (45, 45, 48))
     sheet.box(0.02, low + 0.03, 0.98, low + 0.09, (60, 60, 62))
@@ -195,7 +232,25 @@ def trailer(rng: Rng, width: int, aspect: float, plate_metres: float) -> CutOut:
     y = pick(rng, (tall + 0.08, low + 0.12, low + 0.04))
     cut = sheet.cut_out(metres, [(pick(rng, places), y, wide)], aspect)
     cut.lamps = [(v * width, (tall + 0.03) * width, True) for v in (0.09, 0.91)]
+    cut.lines = lines
     return cut
+
+
+def _trailer_code(rng: Rng, sheet: _Sheet, ink: Colour, tall: float) -> list[Line]:
+    """An ISO 6346 code on a swap body's or trailer's door; none where it would be too small to read."""
+    code = random_code(rng)
+    cap = 0.1 / 2.55 * sheet.width * float(rng.uniform(0.9, 1.4))
+    if cap < 8:
+        return []
+    painted = row(f"{code.owner} {code.serial} {code.check}", code_style(rng), cap)
+    x0, y0, x1, y1 = painted.ink()
+    if x1 - x0 > 0.9 * sheet.width:
+        return []
+    x = sheet.width * 0.95 - (x1 - x0) if chance(rng, 0.6) else sheet.width * 0.05
+    y = tall * sheet.width * float(rng.uniform(0.05, 0.12))
+    blend(sheet.image, painted.mask, x - x0, y - y0, ink, 0.95)
+    room = 0.12 * cap
+    return [Line(code.text, box_quad(x - room, y - room, x + x1 - x0 + room, y + y1 - y0 + room))]
 
 
 def tractor(rng: Rng, width: int, aspect: float, plate_metres: float) -> CutOut:

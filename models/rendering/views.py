@@ -1,6 +1,7 @@
 """Where vehicles stand, and what lies between them and the file: a street, night, rain, lamps, the camera."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ from models.rendering.wear import streak
 
 Lamp = tuple[float, float, float, bool]
 """Middle x and y and radius in pixels; whether it is red."""
+
+
+Hour = Literal["day", "dusk", "night", "infrared"]
 
 
 def street(rng: Rng, height: int, width: int) -> Field:
@@ -62,7 +66,9 @@ def _backdrop(rng: Rng, image: Field, horizon: int) -> None:
     if chance(rng, 0.35):
         leaf = np.array([45, 75, 60], np.float32) * float(rng.uniform(0.5, 1.5))
         grain = rough(rng, part.shape[0], part.shape[1], max(4.0, tall / 4))
-        edge = np.clip((grain + np.linspace(-0.25, 0.4, part.shape[0], dtype=np.float32)[:, None] - 0.4) * 12, 0, 1)
+        upper = np.linspace(-0.25, 0.4, part.shape[0], dtype=np.float32)[:, None]
+        aside = 0.6 * np.abs(np.linspace(-1, 1, part.shape[1], dtype=np.float32))[None] ** 3
+        edge = np.clip((grain + upper - aside - 0.35) * 12, 0, 1)
         part += (leaf * (0.4 + 1.2 * grain[..., None]) - part) * edge[..., None]
         return
     part[:] = rng.uniform(50, 215, 3).astype(np.float32) * 0.5 + float(rng.uniform(25, 100))
@@ -78,10 +84,15 @@ def _backdrop(rng: Rng, image: Field, horizon: int) -> None:
         part *= ribs[None, :, None]
 
 
-def weather(rng: Rng, image: Field, lamps: Sequence[Lamp]) -> Field:
-    """Light and weather over the whole view: day, dusk, night, infrared; lit lamps with glare; rain, haze."""
+def hour(rng: Rng) -> Hour:
+    """Day mostly."""
+    hours: tuple[Hour, ...] = ("day", "dusk", "night", "infrared")
+    return pick(rng, hours, (0.67, 0.12, 0.12, 0.09))
+
+
+def weather(rng: Rng, image: Field, lamps: Sequence[Lamp], kind: Hour) -> Field:
+    """Light and weather over the whole view at that hour; lit lamps with glare; rain, haze."""
     height, width = image.shape[:2]
-    kind = pick(rng, ("day", "dusk", "night", "infrared"), (0.62, 0.13, 0.13, 0.12))
     if kind == "day":
         image = image * float(np.exp(rng.normal(0, 0.2))) * rng.normal(1, 0.05, 3).astype(np.float32)
         if chance(rng, 0.25):
@@ -121,7 +132,7 @@ def camera(rng: Rng, image: Field) -> Picture:
         image = image + (image - soft) * float(rng.uniform(0.3, 1.3))
     if chance(rng, 0.5):
         image = np.power(np.clip(image, 0, 400) / 255, float(np.exp(rng.normal(0, 0.2))), dtype=np.float32) * 255
-    if chance(rng, 0.12):
+    if chance(rng, 0.07):
         image = np.repeat(image.mean(2, keepdims=True), 3, 2)
     if chance(rng, 0.6):
         grain = rng.standard_normal(image.shape[:2], np.float32) * abs(float(rng.normal(0, 6)))

@@ -1,8 +1,5 @@
 """Containers, lines of their codes and whole views: the same seed draws the same; what is noted is what is drawn."""
 
-import csv
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from models.rendering.containers import draw_container_side
 from models.rendering.drawn import box_quad
 from models.rendering.lettering import Style, column, face, row
 from models.rendering.scenes import scene
-from models.rendering.surfaces import Photo, Photos, without_plates
+from models.rendering.surfaces import Photo, paint_over
 
 
 def rng(*seed: int) -> np.random.Generator:
@@ -123,9 +120,17 @@ def test_a_crop_takes_a_photo_of_any_size_as_its_wall() -> None:
         assert text
 
 
-def test_painting_over_leaves_nothing_of_a_labelled_plate() -> None:
-    assert without_plates(a_photo())[200:220, 300:400].max() < 140
-    assert a_photo().image[210, 350].max() == 255
+def test_painting_over_leaves_nothing_of_a_plate() -> None:
+    image = a_photo().image
+    paint_over(image, a_photo().plates[0])
+    assert image[200:220, 300:400].max() < 140
+
+
+def test_a_black_photo_is_no_background() -> None:
+    black = Photo(np.zeros((360, 640, 3), np.uint8), (box_quad(300, 200, 400, 220),))
+    for seed in range(3):
+        _, boxes = scene(rng(5, seed), black, (128, 128))
+        assert all(text for _, _, text in boxes)
 
 
 @pytest.mark.parametrize("photo", [None, a_photo()])
@@ -146,28 +151,3 @@ def test_a_view_is_the_same_for_a_seed_and_its_boxes_lie_inside(photo: Photo | N
     again = scene(rng(3, 3), photo, (320, 384))
     assert np.array_equal(image, again[0])
     assert "plate" in kinds
-
-
-def labels(folder: Path, rows: list[list[str]]) -> None:
-    with (folder / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["image", "split", "x", "y", "w", "h"], *rows])
-
-
-def test_photos_without_labels_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"labels\.csv is missing"):
-        Photos(tmp_path)
-    labels(tmp_path, [["a.png", "train", "1", "2", "30", "10"]])
-    with pytest.raises(ValueError, match=r"a\.png"):
-        Photos(tmp_path)
-    with pytest.raises(ValueError, match="no photo of the split 'valid'"):
-        Photos(tmp_path, "valid")
-
-
-def test_black_photos_are_passed_over(tmp_path: Path) -> None:
-    labels(tmp_path, [["black.png", "train", "1", "2", "30", "10"], ["grey.png", "train", "5", "6", "30", "10"]])
-    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((40, 60, 3), np.uint8))
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((40, 60, 3), 90, np.uint8))
-    photos = Photos(tmp_path)
-    assert len(photos) == 2
-    generator = rng(0)
-    assert all(photos.photo(generator).plates[0][0, 0] == 5 for _ in range(10))
