@@ -136,7 +136,12 @@ FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
     "us": (
         (5.0, _dies(1, 40, width=(0.4, 0.54), weight=(0.1, 0.15), radius=(0.16, 0.3), square=0.4, forms=_US_FORMS)),
         (0.8, _dies(2, 12, width=(0.5, 0.62), weight=(0.11, 0.17), radius=(0.1, 0.4), square=0.5, forms=_US_FORMS)),
-        (0.7, _dies(3, 8, width=(0.36, 0.45), weight=(0.09, 0.12), radius=(0.2, 0.3), forms=(*_US_FORMS, "slash-0"))),
+        (
+            0.7,
+            _dies(
+                3, 8, width=(0.36, 0.45), weight=(0.09, 0.12), radius=(0.2, 0.3), forms=(*_US_FORMS, "slash-0", "bar-1")
+            ),
+        ),
         (1.0, _fonts("routed-gothic", "osifont", stretches=(0.8, 1.0), bold=0.05)),
         (1.0, _fonts("RG2014", "NationalPark", stretches=(0.8, 1.0))),
         (0.8, _fonts("RobotoCondensed", "SansNarrow-Bold", "Bebas", "OSP-DIN", stretches=(0.85, 1.0))),

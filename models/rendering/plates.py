@@ -124,7 +124,7 @@ def _sign(
     left, top, right, bottom = place
     high = bottom - top
     if kind == "decal":
-        side = high * rng.uniform(0.55, 1.25)
+        side = (right - left) * rng.uniform(0.8, 1.4)
         x, y = (left + right) / 2 - side / 2, (top + bottom) / 2 - side * rng.uniform(0.4, 0.6)
         emblem(rng, image, series.decal or "any:808080", (x, y, x + side, y + side))
     elif kind == "seal":

@@ -50,7 +50,7 @@ def set_row(
         "gap": spacing.gap,
         "dash": spacing.gap * 0.9,
         "dot": spacing.gap * 0.7,
-        "decal": 0.62,
+        "decal": float(rng.uniform(0.5, 0.8)),
         "seal": 0.42,
         "stack": 0.34,
     }
