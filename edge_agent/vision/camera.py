@@ -4,18 +4,17 @@ source ──► thread: open, read, back off ──► slot (newest wins, drops
                     └─► watchdog ──► changes()
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 import cv2
-import numpy as np
 
 from edge_agent.domain.clock import Clock
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.streams import NotOpened, Stream, open_stream
 from edge_agent.vision.watchdog import CameraChange, CameraWatchdog
 
 RETRY_FIRST_S = 0.5
@@ -23,7 +22,6 @@ RETRY_FIRST_S = 0.5
 HOLDS_S = 5.0
 CHANGES_MAX = 100  # nobody drains them: the newest matter
 FILE_FPS = 25.0  # of a file that does not say
-PIXELS_MAX = 50_000_000
 
 
 class Camera:
@@ -38,6 +36,7 @@ class Camera:
         self.on_news: Callable[[], None] = lambda: None
         self.delivered = 0
         self.dropped = 0
+        self.decoder = ""  # what decodes the pictures, for people; '' before the first connection
         self._clock = clock
         self._watchdog = CameraWatchdog(settings)
         self._lock = threading.Lock()
@@ -88,67 +87,47 @@ class Camera:
     def _run(self) -> None:
         pause = RETRY_FIRST_S
         while not self._stop.is_set():
-            capture = self._open()
-            if capture is None:
-                self._lose(self._why_closed())
-            else:
-                frames, opened = 0, self._clock.monotonic()
-                with suppress(cv2.error):  # a stream that cannot be decoded, or a picture that memory does not hold
-                    try:
-                        frames = self._read(capture)
-                    finally:
-                        capture.release()
-                if self._stop.is_set():
-                    return
-                if frames and self.settings.is_file:
-                    if self.settings.loop:
-                        continue
-                    self._end()
-                    return
-                self._lose(f"{self.settings.shown} sends no {'more pictures' if frames else 'picture'}")
-                if self._clock.monotonic() - opened >= HOLDS_S:
-                    pause = RETRY_FIRST_S
+            opened = self._clock.monotonic()
+            frames, why = self._once()
+            if self._stop.is_set():
+                return
+            if frames and self.settings.is_file:
+                if self.settings.loop:
+                    continue
+                self._end()
+                return
+            self._lose(f"{self.settings.shown} {why}")
+            if self._clock.monotonic() - opened >= HOLDS_S and frames is not None:
+                pause = RETRY_FIRST_S
             self._stop.wait(pause)
             pause = min(self.settings.retry_max_s, pause * 2)
 
-    def _why_closed(self) -> str:
-        missing = self.settings.is_file and not os.path.exists(self.settings.source)
-        return f"{self.settings.shown} {'does not exist' if missing else 'cannot be opened'}"
-
-    def _open(self) -> cv2.VideoCapture | None:
-        """The backend is named: trying all of them prints the address, password and all, to standard error."""
-        settings = self.settings
-        source: str | int = settings.source
-        if settings.is_device:
-            backend, parameters = cv2.CAP_V4L2, []
-            source = int(settings.source) if settings.source.isdigit() else settings.source
-        else:
-            backend = cv2.CAP_FFMPEG
-            parameters = [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(settings.open_timeout_s * 1000),
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(settings.silent_after_s * 2000),
-            ]  # fmt: skip
-        capture = cv2.VideoCapture()
+    def _once(self) -> tuple[int | None, str]:
+        """One connection: the number of frames that came, None if it did not open, and why it ended."""
         try:
-            opened = capture.open(source, backend, parameters)
-        except cv2.error:
-            opened = False
-        if not opened:
-            capture.release()
-            return None
+            stream = open_stream(self.settings, self._stop.is_set)
+        except NotOpened as error:
+            return None, str(error)
         with self._lock:
+            self.decoder = stream.decoder
             self._note(self._watchdog.connected(self._clock.monotonic()))
-        return capture
+        frames = 0
+        with suppress(cv2.error):  # a stream that cannot be decoded, or a picture that memory does not hold
+            try:
+                frames = self._read(stream)
+            finally:
+                stream.release()
+        return frames, stream.why or f"sends no {'more pictures' if frames else 'picture'}"
 
-    def _read(self, capture: cv2.VideoCapture) -> int:
+    def _read(self, stream: Stream) -> int:
         """Reads until the source ends, is silent for too long or the camera is stopped; counts the frames."""
-        period = self._file_period(capture)
+        period = self._file_period(stream)
         least = 1 / self.settings.fps_max if self.settings.fps_max else 0.0
         count = 0
         next_due = self._clock.monotonic()
         last = float("-inf")
         while not self._stop.is_set():
-            if not capture.grab():
+            if not stream.grab():
                 return count
             now = self._clock.monotonic()
             if period:
@@ -159,20 +138,20 @@ class Camera:
             count += 1
             if now - last < least * 0.95:
                 continue
-            ok, image = capture.retrieve()
-            if not ok or image is None:
-                return count
+            image = stream.retrieve()
+            if image is None:
+                if stream.why:
+                    return count
+                continue  # one picture was broken
             last = now
-            if image.shape[0] * image.shape[1] > PIXELS_MAX:
-                return count  # not a camera for a lane; it is tried again, and the record says that it sends nothing
-            self._deliver(_three_channels(np.asarray(image, dtype=np.uint8)), now)
+            self._deliver(image, now)
         return count
 
-    def _file_period(self, capture: cv2.VideoCapture) -> float:
+    def _file_period(self, stream: Stream) -> float:
         """Seconds between two frames of a file; 0 for a live source, which has its own pace."""
         if not self.settings.is_file:
             return 0.0
-        fps = self.settings.playback_fps or capture.get(cv2.CAP_PROP_FPS)
+        fps = self.settings.playback_fps or stream.fps
         return 1 / fps if 0 < fps <= 1000 else 1 / FILE_FPS
 
     def _deliver(self, image: Image, now: float) -> None:
@@ -198,12 +177,3 @@ class Camera:
     def _note(self, change: CameraChange | None) -> None:
         if change is not None:
             self._changes.append(change)
-
-
-def _three_channels(image: Image) -> Image:
-    """Blue-green-red with 8 bits, whatever the driver delivers."""
-    if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]
-    if image.shape[2] == 4:
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]
-    return image

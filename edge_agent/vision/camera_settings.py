@@ -33,6 +33,7 @@ class CameraSettings(BaseModel):
     role: Literal["plate", "container", "both"] = "both"
     fps_max: float | None = Field(default=None, gt=0, le=240)
     playback_fps: float | None = Field(default=None, gt=0, le=1000)  # of a file; its own rate if absent
+    hardware_decode: bool = True  # where FFmpeg and the machine offer it; in software otherwise
     loop: bool = False  # a file begins again at its end
     region: Region = Region()
     blur_faces: bool = True  # in every picture that is kept or sent

@@ -16,6 +16,7 @@ from edge_agent.domain.observation import DeviceState
 from edge_agent.vision.camera import Camera
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.streams import Stream
 from edge_agent.vision.watchdog import CameraChange
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture
@@ -54,13 +55,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_a_stream_that_cannot_be_decoded_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = Camera._read, list[cv2.VideoCapture]()
+    real, calls = Camera._read, list[Stream]()
 
-    def read(self: Camera, capture: cv2.VideoCapture) -> int:
-        calls.append(capture)
+    def read(self: Camera, stream: Stream) -> int:
+        calls.append(stream)
         if len(calls) == 1:
             raise cv2.error("Insufficient memory")
-        return real(self, capture)
+        return real(self, stream)
 
     monkeypatch.setattr(Camera, "_read", read)
     with running(camera(str(video(tmp_path / "clip.avi", 5)))) as north:
@@ -73,7 +74,7 @@ def test_a_stream_that_ends_at_once_is_opened_less_and_less_often(
 ) -> None:
     opened: list[float] = []
 
-    def read(self: Camera, capture: cv2.VideoCapture) -> int:
+    def read(self: Camera, stream: Stream) -> int:
         opened.append(time.monotonic())
         return 3  # frames, as a live source that hangs up
 
