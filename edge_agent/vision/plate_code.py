@@ -7,6 +7,7 @@ A plate's text is what was read, but for O and 0, I and 1: most plates draw thes
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ import numpy as np
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import PlateRead
-from edge_agent.vision.columns import column_cells, column_line, column_quad
-from edge_agent.vision.containers import CodeCandidate, code_candidates
+from edge_agent.vision.columns import strip_lines, strips
+from edge_agent.vision.containers import OWNER, SERIAL, CodeCandidate, code_candidates, owner_read
 from edge_agent.vision.ctc import LineRead
 from edge_agent.vision.formats import COUNTRIES, shares
 from edge_agent.vision.frame import Frame, Image, cut
@@ -30,7 +31,7 @@ from edge_agent.vision.text_finder import Quad, TextRegion, crop
 
 LONG_SIDE = 640  # pixels at which plates and codes are found; they are read at the picture's own size
 LONG_SIDE_AGAIN = 1280  # of the second look at a photo that left something open
-PLATES_MAX, LINES_MAX = 16, 40  # read in one picture: the surest
+PLATES_MAX, LINES_MAX, COLUMNS_MAX = 16, 40, 8  # read in one picture: the surest
 PLATE_HEIGHT_MIN = 6.0  # pixels of the picture; below it nothing is legible
 LINE_HEIGHT_MIN, LINE_ASPECT_MAX = 7.0, 16.0
 MARGIN_ACROSS, MARGIN_ALONG = 0.06, 0.04  # around a plate as it is read, in its heights
@@ -145,11 +146,16 @@ class PlateCodeRecogniser:
         return _Plate(region, line, read)
 
     def _codes(self, image: Image, regions: Sequence[TextRegion]) -> list[CodeCandidate]:
-        wanted = [r for r in regions if _worth_reading(r)][:LINES_MAX]
-        columns = column_cells(regions)
-        crops = [crop(image, r.quad) for r in wanted] + [column_line(image, cells) for cells in columns]
-        quads = [r.quad for r in wanted] + [column_quad(cells) for cells in columns]
-        lines = [TextLine(quad, read) for quad, read in zip(quads, self._reader.read_lines(crops), strict=True)]
+        rows = [r.quad for r in regions if _worth_reading(r)][:LINES_MAX]
+        columns = strips(regions)[:COLUMNS_MAX]
+        cut_up = [strip_lines(image, strip) for strip in columns]
+        reads = self._reader.read_lines([*(crop(image, quad) for quad in rows), *chain.from_iterable(cut_up)])
+        lines = [TextLine(quad, read) for quad, read in zip(rows, reads, strict=False)]
+        rest = iter(reads[len(rows) :])
+        for strip, ways in zip(columns, cut_up, strict=True):
+            best = max(islice(rest, len(ways)), key=_as_code, default=None)
+            if best is not None:
+                lines.append(TextLine(strip, best))
         return code_candidates(lines, lambda quad: TextLine(quad, self._reader.read_lines([crop(image, quad)])[0]))
 
 
@@ -159,6 +165,11 @@ def _left_open(found: Sequence[Sighting]) -> bool:
     if codes:
         return not any(code.check_digit_ok for code in codes)
     return not any(isinstance(s, PlateSighting) and s.likeness >= CONVINCING for s in found)
+
+
+def _as_code(line: LineRead) -> tuple[bool, float]:
+    """For choosing between ways to cut a column: whether it begins as codes do, and how sure the reader is."""
+    return owner_read(line.characters[:OWNER]) is not None and len(line.characters) >= SERIAL, line.probability
 
 
 def _worth_reading(region: TextRegion) -> bool:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from edge_agent.vision.columns import column_cells, column_line, column_quad
+from edge_agent.vision.columns import column_cells, column_line, column_quad, strip_lines, strips
 from edge_agent.vision.text_finder import TextRegion
 from tests.unit.vision.builders import quad
 
@@ -44,3 +44,23 @@ def test_cells_become_one_line() -> None:
     line = column_line(image, cells)
     assert line.shape[0] == 48
     assert line.shape[1] >= 11 * 30
+
+
+def test_a_strip_is_one_column_and_so_are_its_parts() -> None:
+    assert len(strips([region(100, 50, 40, 550)])) == 1
+    (whole,) = strips([region(101, 240, 38, 400), region(100, 20, 40, 190)])
+    assert (whole[:, 1].min(), whole[:, 1].max()) == (20, 640)
+    assert strips([region(100, 50, 40, 120), region(300, 50, 400, 40)]) == []
+
+
+def test_a_strip_is_cut_in_every_way_that_its_shape_allows() -> None:
+    image = np.zeros((800, 300, 3), np.uint8)
+    for i in range(12):
+        image[50 + 50 * i : 50 + 50 * (i + 1), 100:140] = 20 * i
+    (strip,) = strips([region(100, 50, 40, 600)])
+    lines = strip_lines(image, strip)
+    assert len(lines) == 5
+    twelve = lines[1]
+    pitch = twelve.shape[1] / 12
+    assert [int(twelve[24, int((i + 0.5) * pitch), 0]) for i in range(12)] == [20 * i for i in range(12)]
+    assert len(strip_lines(image, quad(100, 50, 120, 600))) == 0

@@ -13,7 +13,7 @@ from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
-from tests.unit.vision.striped import draw, empty, models, turned
+from tests.unit.vision.striped import draw, empty, models, stripes, turned
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,19 @@ def test_a_code_in_two_rows(recogniser: PlateCodeRecogniser) -> None:
     draw(image, "MSKU", 60, 100, 170, 40, channel=1)
     draw(image, "4135329", 60, 155, 300, 40, channel=1)
     assert [c.code for c in codes(recogniser.look(Frame(image)))] == ["MSKU4135329"]
+
+
+def test_a_code_as_a_column(recogniser: PlateCodeRecogniser) -> None:
+    image = empty(400, 900)
+    code = "MSKU4135329"
+    for i, character in enumerate(code):
+        top = 40 + 70 * i + (70 if i >= 4 else 0)
+        image[top : top + 70, 100:150, 0] = stripes(character, 50, 70)
+    inside = round(50 * 840 * (1 - 0.4**2) / (2 * (50 + 840)))
+    image[40 + inside : 880 - inside, 100 + inside : 150 - inside, 1] = 255
+    (read,) = codes(recogniser.look(Frame(image)))
+    assert (read.code, read.check_digit_ok) == (code, True)
+    assert abs(read.box.h - 840) < 20
 
 
 def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path) -> None:
