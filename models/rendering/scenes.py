@@ -54,7 +54,7 @@ def scene(
     light = weather(rng, view.image, view.lamps, view.hour) if not real or view.hour != "day" else view.image
     picture = camera(rng, light)
     boxes = [box for box in view.boxes if _visible(picture, box[0])]
-    if chance(rng, 0.25):
+    if chance(rng, 0.33):
         burn_in(rng, picture)
     return as_jpeg(rng, picture), boxes
 
@@ -152,7 +152,7 @@ class _View:
         """`at` is where the plate's middle comes to stand."""
         factor = wide / cut.image.shape[1]
         tall = wide * cut.image.shape[0] / cut.image.shape[1]
-        corners = tilted(self.rng, wide, tall, 0.7).astype(np.float32)
+        corners = tilted(self.rng, wide, tall, 1.5 if chance(self.rng, 0.2) else 0.7)
         matrix = _onto(cut.image, corners)
         corners = (corners + at - moved(cut.plates[0], matrix).mean(0)).astype(np.float32)
         placed = self._stand(cut, corners, soft=factor > 1.3)
@@ -161,7 +161,9 @@ class _View:
         what = self.rng.random()
         if what < 0.84:
             place = moved(cut.plates[0], placed)
-            place = (place - place.mean(0)) @ _turn(float(self.rng.normal(0, 0.02))) + place.mean(0)
+            place = (place - place.mean(0)) @ _turn(
+                float(self.rng.normal(0, pick(self.rng, (0.015, 0.05))))
+            ) + place.mean(0)
             self._hang(drawn, place.astype(np.float32), self.rng.uniform(0.6, 1.1) * self.ambient)
         elif what < 0.93:  # a dealer's board, a rally plate, a blank: no plate
             board = sign(self.rng, 160)

@@ -9,7 +9,7 @@ from edge_agent.vision.text_finder import crop
 from edge_agent.vision.text_reader import TextReader
 from models.rendering.codes import SIZE_TYPES, code_crop, random_code
 from models.rendering.containers import draw_container_side
-from models.rendering.drawn import box_quad
+from models.rendering.drawn import Picture, Quad, box_quad
 from models.rendering.lettering import Style, column, face, row
 from models.rendering.scenes import scene
 from models.rendering.surfaces import Photo, paint_over
@@ -74,16 +74,24 @@ def test_a_containers_lines_say_its_code_inside_the_picture() -> None:
     assert layouts == {(1, False), (2, False), (1, True)}
 
 
-def test_a_reader_that_knows_nothing_of_it_reads_what_the_lines_say() -> None:
-    reader = TextReader.open()
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
+    return TextReader.open()
+
+
+def read_text(reader: TextReader, image: Picture, quad: Quad) -> str:
+    """What PP-OCR, which never saw a rendering, reads between the corners."""
+    return "".join(c.character for c in reader.read([crop(image, quad)])[0].characters if c.character.isalnum())
+
+
+def test_a_reader_that_knows_nothing_of_it_reads_what_the_lines_say(reader: TextReader) -> None:
     right = total = 0
     for seed in range(8):
         drawn = draw_container_side(rng(2, seed), 200.0)
         for line in drawn.lines:
             if line.vertical:
                 continue
-            read = reader.read([crop(drawn.image, line.quad)])[0]
-            text = "".join(c.character for c in read.characters if c.character.isalnum())
+            text = read_text(reader, drawn.image, line.quad)
             total += 1
             right += text[:6] == line.text[:6]
     assert right / total >= 0.6, f"{right} of {total}"
@@ -133,10 +141,23 @@ def test_a_black_photo_is_no_background() -> None:
         assert all(text for _, _, text in boxes)
 
 
+def test_it_reads_what_a_views_boxes_say(reader: TextReader) -> None:
+    right = total = 0
+    for seed in range(10):
+        image, boxes = scene(rng(6, seed), None, (400, 480))
+        for quad, _, text in boxes:
+            if np.linalg.norm(quad[1] - quad[0]) >= 60:
+                read = read_text(reader, image, quad)
+                total += 1
+                right += text[:3] in read or text[-3:] in read
+    assert total >= 4
+    assert right / total >= 0.6, f"{right} of {total}"
+
+
 @pytest.mark.parametrize("photo", [None, a_photo()])
 def test_a_view_is_the_same_for_a_seed_and_its_boxes_lie_inside(photo: Photo | None) -> None:
     kinds = set()
-    for seed in range(4):
+    for seed in range(3):
         image, boxes = scene(rng(3, seed), photo, (320, 384))
         assert image.shape == (320, 384, 3)
         assert image.dtype == np.uint8
@@ -148,6 +169,6 @@ def test_a_view_is_the_same_for_a_seed_and_its_boxes_lie_inside(photo: Photo | N
             assert cv2.contourArea(quad) > 20
             assert text or photo is not None
             kinds.add(kind)
-    again = scene(rng(3, 3), photo, (320, 384))
+    again = scene(rng(3, 2), photo, (320, 384))
     assert np.array_equal(image, again[0])
     assert "plate" in kinds
