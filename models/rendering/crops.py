@@ -19,6 +19,8 @@ def reader_crop(
     image, quads = drawn.image, [line.quad for line in drawn.lines]
     if chance(rng, 0.2):
         image, quads = bend(rng, image, quads, 0.03 * image.shape[0])
+    if chance(rng, 0.04):
+        image = hidden(rng, image)
     wide = float(np.exp(rng.uniform(np.log(56), np.log(320))))
     corners = tilted(rng, wide, wide * image.shape[0] / image.shape[1], float(rng.uniform(0.2, 1.2)))
     low, high = corners.min(0), corners.max(0)
@@ -28,6 +30,25 @@ def reader_crop(
     ground = behind(rng, width, height, background)
     place(image, (corners - low + before).astype(np.float32), ground)
     return wear(rng, ground, float(rng.uniform(0.2, 1.0)) * strength), drawn.text
+
+
+def hidden(rng: np.random.Generator, image: Picture) -> Picture:
+    """A tow ball, a strap or a tail-lift's edge before the plate: it covers the foot or the head of some characters."""
+    high, wide = image.shape[:2]
+    covered = image.copy()
+    shade = tuple(int(v) for v in np.clip(rng.integers(10, 200) + rng.normal(0, 12, 3), 0, 255))
+    flat = wide > 2.5 * high  # its characters reach nearer to the edge
+    depth = round((rng.uniform(0.08, 0.24) if flat else rng.uniform(0.15, 0.36)) * high)
+    if chance(rng, 0.6):
+        x, half = rng.uniform(0.2, 0.8) * wide, rng.uniform(0.05, 0.16) * high
+        cv2.rectangle(covered, (round(x - half / 2), high - depth), (round(x + half / 2), high), shade, -1)
+        cv2.circle(covered, (round(x), high - depth + round(half / 2)), round(half), shade, -1, cv2.LINE_AA)
+    else:
+        slope, low = round(rng.normal(0, 0.05) * high), chance(rng, 0.6)
+        edge, end = (high - depth, high + 5) if low else (depth, -5)
+        points = np.array([[0, edge + slope], [wide, edge - slope], [wide, end], [0, end]], np.int32)
+        cv2.fillPoly(covered, [points], shade, cv2.LINE_AA)
+    return covered
 
 
 def behind(rng: np.random.Generator, width: int, height: int, photo: Picture | None) -> Picture:

@@ -162,6 +162,7 @@ def paint(rng: np.random.Generator, image: Picture, mask: Mask, ink: Colour, rel
         )
         edges = cv2.merge([slope.astype(np.int16)] * 3)
         image[:] = cv2.add(image, edges, dtype=cv2.CV_8U)
-    blend(image, mask, ink, float(rng.uniform(0.82, 1.0)))
+    faded = chance(rng, 0.1)
+    blend(image, mask, ink, float(rng.uniform(0.45, 0.82) if faded else rng.uniform(0.82, 1.0)))
     if edges is not None and relief > 0.6:
         image[:] = cv2.add(image, edges // 2, dtype=cv2.CV_8U)
