@@ -1,10 +1,9 @@
 """Finds licence plates and lines of container codes: the project's own detector, as pure steps around the model.
 
-The model gives two maps: of whole plates, and of the lines of which container codes consist. Both hold areas that were
-shrunk for training, as in Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
+The model gives two maps: of whole plates, and of the lines of which container codes consist. It was taught areas whose
+sides lie further inside, so that neighbours stay apart; what it finds is grown back.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ MODEL = "text_finder"
 PLATES, CODE_LINES = 0, 1  # the model's channels
 PIXEL_MIN = 0.3  # probability from which a pixel belongs to an area
 SCORE_MIN = 0.5  # mean probability from which an area is kept
-SHRINK = 0.4  # of the training areas: each side lies area × (1 − SHRINK²) / perimeter further inside
+INSET = 0.2  # of the shorter side: how far inside each side of the taught areas lies (models/text_finder/train)
 AREA_SIDE_MIN = 2.0  # pixels at the size looked at; smaller areas are specks
 AREAS_MAX = 64  # in a picture; a lane shows a handful
 # From this height of an area, in pixels at the size looked at, its four corners say more than a rectangle: lower ones
@@ -77,7 +76,7 @@ def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> l
         score = region_score(probability, corners)
         if score >= SCORE_MIN:
             # Pixel i covers i to i + 1: its middle is what the contour gives.
-            quad = ordered((grown(corners, SHRINK) + 0.5) * scale)
+            quad = ordered((grown(corners) + 0.5) * scale)
             found.append(TextRegion(quad, score))
     return sorted(found, key=lambda r: -r.score)[:AREAS_MAX]
 
@@ -104,22 +103,12 @@ def outline(contour: npt.NDArray[np.int32]) -> Quad | None:
     return rectangle
 
 
-def grown(corners: Quad, shrink: float) -> Quad:
-    """The quadrilateral of which the given one is what area × (1 − shrink²) / perimeter inside each side leaves."""
+def grown(corners: Quad) -> Quad:
+    """The quadrilateral of which the given one is what INSET has left."""
     points = ordered(corners)
     w = float(np.linalg.norm(points[1] - points[0]) + np.linalg.norm(points[2] - points[3])) / 2
     h = float(np.linalg.norm(points[3] - points[0]) + np.linalg.norm(points[2] - points[1])) / 2
-    return moved_out(points, growth(w, h, shrink))
-
-
-def growth(width: float, height: float, shrink: float) -> float:
-    """How far inside a rectangle lies the `width` × `height` one that shrinking it has left.
-
-    The unknown d solves d = W H k / (2 (W + H)) with W = width + 2 d, H = height + 2 d and k = 1 − shrink².
-    """
-    k = 1 - shrink * shrink
-    a, b, c = 8 - 4 * k, 2 * (width + height) * (1 - k), -k * width * height
-    return (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)
+    return moved_out(points, min(w, h) * INSET / (1 - 2 * INSET))
 
 
 def moved_out(corners: Quad, distance: float | tuple[float, float]) -> Quad:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge_agent.vision.ctc import CLASSES, LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Image
+from edge_agent.vision.plate_code_finder import INSET
 from tests.unit.vision.onnx_file import OnnxFile, node
 
 BLANK = 128
@@ -120,7 +121,7 @@ def stripes(text: str, width: int, height: int) -> Image:
 def draw(image: Image, text: str, x: int, y: int, w: int, h: int, channel: int = 2) -> None:
     """A plate (channel 2) or a line of a code (channel 1) at that place; what marks it is shrunk as for training."""
     image[y : y + h, x : x + w, 0] = stripes(text, w, h)
-    inside = round(w * h * (1 - 0.4**2) / (2 * (w + h)))
+    inside = round(INSET * min(w, h))
     image[y + inside : y + h - inside, x + inside : x + w - inside, channel] = 255
 
 

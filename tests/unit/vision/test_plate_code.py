@@ -12,8 +12,9 @@ from edge_agent.domain.observation import ContainerCodeRead, PlateRead
 from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.plate_code import PlateCodeRecogniser
+from edge_agent.vision.plate_code_finder import INSET
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
-from tests.unit.vision.striped import draw, empty, models, stripes, turned
+from tests.unit.vision.striped import draw, empty, level, models, turned
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,8 @@ def test_a_code_as_a_column(recogniser: PlateCodeRecogniser) -> None:
     code = "MSKU4135329"
     for i, character in enumerate(code):
         top = 40 + 70 * i + (70 if i >= 4 else 0)
-        image[top : top + 70, 100:150, 0] = stripes(character, 50, 70)
-    inside = round(50 * 840 * (1 - 0.4**2) / (2 * (50 + 840)))
+        image[top : top + 70, 106:144, 0] = round((level(LETTERS_AND_DIGITS.index(character) + 1) + 1) * 127.5)
+    inside = round(INSET * 50)
     image[40 + inside : 880 - inside, 100 + inside : 150 - inside, 1] = 255
     (read,) = codes(recogniser.look(Frame(image)))
     assert (read.code, read.check_digit_ok) == (code, True)
