@@ -147,6 +147,10 @@ FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
         (0.8, _fonts("RobotoCondensed", "SansNarrow-Bold", "Bebas", "OSP-DIN", stretches=(0.85, 1.0))),
         (0.4, _fonts("Dosis", "Gemunu", "CondBold", "Cabin", "Play", "allerta_medium", stretches=(0.7, 0.85))),
     ),
+    "paper": (
+        (2.0, _fonts("LiberationSans-Bold.", "DejaVuSans-Bold", "SansNarrow-Bold", "OpenSans", stretches=(0.7, 0.9))),
+        (1.0, _fonts("RobotoCondensed", "LiberationMono-Bold", "Bebas", stretches=(0.9, 1.0))),
+    ),
     "eu": (
         (3.0, _fonts("OSP-DIN", "RG2014D", "RG2014C", stretches=(0.85, 1.0))),
         (

@@ -244,7 +244,7 @@ def _european(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
         _band(rng, image, series.band, left, row_high)
     inset = row_high * rng.uniform(0.12, 0.18)
     right = wide - high * rng.uniform(0.06, 0.12)
-    if series.region in ("eu-FR", "eu-IT") and chance(rng, 0.85):
+    if series.band and series.region in ("eu-FR", "eu-IT") and chance(rng, 0.85):
         right = wide - row_high * 0.38
         cv2.rectangle(image, (round(right), 2), (wide - 2, round(row_high) - 2), _BLUE, -1)
         number = f"{int(rng.integers(1, 96)):02d}"
@@ -315,7 +315,7 @@ def _mercosul(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
     band = high * rng.uniform(0.2, 0.25)
     shade = tuple(int(v) for v in np.clip(np.array([160, 60, 10]) + rng.normal(0, 15, 3), 0, 255))
     cv2.rectangle(image, (0, 0), (wide, round(band)), shade, -1)
-    put_word(rng, image, "BRASIL", "sans", (240, 240, 240), (wide * 0.3, band * 0.2, wide * 0.7, band * 0.85))
+    put_word(rng, image, series.name, "sans", (240, 240, 240), (wide * 0.3, band * 0.2, wide * 0.7, band * 0.85))
     cv2.ellipse(
         image,
         (round(wide * 0.07), round(band / 2)),
@@ -330,7 +330,9 @@ def _mercosul(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
     left = 0.03
     if len(rows) == 1 and chance(rng, 0.85):
         left = 0.09
-        put_word(rng, image, "BR", "sans", ink, (wide * 0.02, high * 0.8, wide * 0.07, high * 0.92))
+        put_word(
+            rng, image, series.region[:2].upper(), "sans", ink, (wide * 0.02, high * 0.8, wide * 0.07, high * 0.92)
+        )
         stamp(rng, image, "seal:606060", (wide * 0.02, band + high * 0.04, wide * 0.07, band + high * 0.22))
     if chance(rng, 0.7):
         rim(rng, image, ink if chance(rng, 0.4) else (60, 60, 60), high * 0.02, 1, high * 0.05)

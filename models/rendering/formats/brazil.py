@@ -1,7 +1,8 @@
-"""Brazilian plates, 400 x 130 mm; motorcycles 200 x 170 mm (CONTRAN resolutions 231/2007 and 969/2022).
+"""Brazilian plates and the neighbours' of the Mercosul design, 400 x 130 mm; motorcycles 200 x 170 mm.
 
-Old: AAA-9999 under a strip with state and city; grey, by use red (hire, cargo), white (official), black (collection).
-Mercosul: AAA9A99 on white under a blue band with BRASIL; the ink tells the use. All letters are issued.
+CONTRAN resolutions 231/2007 and 969/2022; Mercosul GMC resolution 33/14. Old: AAA-9999 under a strip with state and city;
+grey, by use red (hire, cargo), white (official), black (collection). Mercosul: AAA9A99 on white under a blue band with
+the country; the ink tells the use. All letters are issued.
 """
 
 from models.rendering.series import Series
@@ -30,9 +31,17 @@ def _old(
     )
 
 
-def _mercosul(weight: float, ink: str, pattern: str = "AAA9A99", size: tuple[float, float] = (400, 130)) -> Series:
+def _mercosul(
+    weight: float,
+    ink: str,
+    pattern: str = "AAA9A99",
+    size: tuple[float, float] = (400, 130),
+    region: str = "br-mercosul",
+    name: str = "BRASIL",
+) -> Series:
     return Series(
-        region="br-mercosul",
+        region=region,
+        name=name,
         patterns=pattern,
         layout="mercosul",
         weight=weight,
@@ -54,4 +63,7 @@ BRAZIL: tuple[Series, ...] = (
     _mercosul(0.3, "203890"),
     _mercosul(0.2, "206838"),
     _mercosul(0.4, "181818", "AAA|9A99", (200, 170)),
+    _mercosul(0.4, "181818", "AA_999_AA", region="ar-mercosul", name="REPUBLICA ARGENTINA"),
+    _mercosul(0.3, "181818", "AAAA_999", region="py-mercosul", name="REPUBLICA DEL PARAGUAY"),
+    _mercosul(0.2, "181818", "AAA_9999", region="uy-mercosul", name="URUGUAY"),
 )

@@ -54,11 +54,17 @@ _HEAVY = (
     "99999'ST' 'V'99999 "
     "(APP)_99999 99999(TK) 'A'999-999 9999999A"
 )
+_PAPER = "9999999 99A9999 AA99999 A999999 99999A9 999999A AA9999 9999A99 999AA99"
+_NOTICES = (
+    "EXPIRES JAN 05|TEMPORARY|EXP 03-14|TEMPORARY PERMIT|BUYER TAG|VOID AFTER 30 DAYS|DEALER TEMPORARY TAG|IN TRANSIT"
+)
 _STYLES = ("serif", "sans", "script", "narrow", "italic")
 _ART = ("", "any:90a0b8", "hills:90b0a0", "seal:b0b8c8", "mountains:98a8c0", "waves:a0b8c8", "photo:")
 
 
-def _others(patterns: str, legends: str, letters: str, weight: float, grounds: tuple[str, ...]) -> tuple[Series, ...]:
+def _others(
+    patterns: str, legends: str, letters: str, weight: float, grounds: tuple[str, ...], faces: str = "us"
+) -> tuple[Series, ...]:
     """One series a state on some ground with some legend; `?` as an ink is drawn at random against the ground."""
     return tuple(
         Series(
@@ -75,6 +81,7 @@ def _others(patterns: str, legends: str, letters: str, weight: float, grounds: t
             art=_ART[i * 3 % len(_ART)],
             decal="any:?",
             letters=letters,
+            faces=faces,
         )
         for i, (code, state) in enumerate(_STATES.items())
     )
@@ -85,4 +92,5 @@ UNITED_STATES: tuple[Series, ...] = (
     *_others(_SPECIAL, _CAUSES, _WITH_Q, 0.3, _GROUNDS),
     *_others(_OWN, _CAUSES, _PERSONAL, 0.12, _GROUNDS),
     *_others(_HEAVY, _TRADES, _LETTERS, 0.25, ("plain:f4f4f0", "plain:f0f0f0", *_GROUNDS[:5])),
+    *_others(_PAPER, _NOTICES, _LETTERS, 0.06, ("plain:f4f4f2", "plain:e8e8e4"), "paper"),
 )

@@ -50,7 +50,7 @@ def test_every_state_province_and_country_is_there() -> None:
     assert sum(region.startswith("us-") for region in REGIONS) == 51
     assert sum(region.startswith("ca-") for region in REGIONS) == 12
     assert sum(region.startswith("mx-") for region in REGIONS) == 33
-    assert {"eu-DE", "eu-FR", "eu-PL", "eu-NL", "br-old", "br-mercosul"} <= set(REGIONS)
+    assert {"eu-DE", "eu-FR", "eu-PL", "eu-NL", "br-old", "br-mercosul", "ar-mercosul"} <= set(REGIONS)
 
 
 @needs_fonts
