@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from models.rendering.drawn import Mask, pick
-from models.rendering.letters import FOLDER, FontMissing
+from models.rendering.letters import FOLDER, FontMissing, missing_packages
 
 CAP = 64  # height of a capital in the master drawing, pixels
 MARGIN = 44  # around the master drawing: room for a box and for strokes below the line
@@ -81,7 +81,8 @@ def _font(face: str) -> tuple[ImageFont.FreeTypeFont, int]:
     """The face at the size that makes a capital CAP pixels high, and its foot below the anchor."""
     path = FOLDER / face
     if not path.is_file():
-        raise FontMissing(f"the font {path} is not there: install Debian's packages of fonts (make system-packages)")
+        missing = ", ".join(missing_packages())
+        raise FontMissing(f"the font {path} is not there: install Debian's packages {missing} (make system-packages)")
     trial = ImageFont.truetype(str(path), 200).getbbox("H")
     font = ImageFont.truetype(str(path), 200 * CAP / (trial[3] - trial[1]))
     return font, round(font.getbbox("H")[3])

@@ -20,6 +20,7 @@ TextBox = tuple[Quad, Literal["plate", "code"], str]
 PLATE_WIDTHS = (26.0, 400.0)  # pixels in a view
 INSIDE_MIN = 0.75  # share of a box that must lie in the view for it to be shown cut
 PHOTO_LEVEL_MIN = 12.0  # mean brightness below which a photo shows nothing, whatever its labels say
+TRIES = 4  # places tried for a vehicle or container before it is left out
 CONTRAST_MIN = 2.5  # standard deviation of grey levels below which a plate or code is lost in the dark
 CUT_OUT_MAX = 560  # pixels: wider vehicles are drawn so wide and enlarged
 
@@ -145,19 +146,20 @@ class _View:
         wide = plate_wide / metres * 2.1
         cut = draw(rng, round(np.clip(wide, 60, CUT_OUT_MAX)), aspect, metres)
         wide = plate_wide / metres * cut.metres
-        at = np.array([rng.uniform(0.1, 0.9) * self.width, rng.uniform(0.25, 0.9) * self.height])
-        self._stand_with_plate(cut, wide, at, drawn)
+        for _ in range(TRIES):
+            at = np.array([rng.uniform(0.1, 0.9) * self.width, rng.uniform(0.25, 0.9) * self.height])
+            if self._stand_with_plate(cut, wide, at, drawn):
+                break
 
-    def _stand_with_plate(self, cut: CutOut, wide: float, at: Quad, drawn: Drawn) -> None:
-        """`at` is where the plate's middle comes to stand."""
-        factor = wide / cut.image.shape[1]
+    def _stand_with_plate(self, cut: CutOut, wide: float, at: Quad, drawn: Drawn) -> bool:
+        """`at` is where the plate's middle comes to stand; whether there was room."""
         tall = wide * cut.image.shape[0] / cut.image.shape[1]
         corners = tilted(self.rng, wide, tall, 1.5 if chance(self.rng, 0.2) else 0.7)
         matrix = _onto(cut.image, corners)
         corners = (corners + at - moved(cut.plates[0], matrix).mean(0)).astype(np.float32)
-        placed = self._stand(cut, corners, soft=factor > 1.3)
+        placed = self._stand(cut, corners)
         if placed is None:
-            return
+            return False
         what = self.rng.random()
         if what < 0.84:
             place = moved(cut.plates[0], placed)
@@ -168,6 +170,7 @@ class _View:
         elif what < 0.93:  # a dealer's board, a rally plate, a blank: no plate
             board = sign(self.rng, 160)
             self._paste(board.image * self.ambient, board.cover, moved(cut.plates[0], placed))
+        return True
 
     def stand_container(self) -> None:
         """A container near or far; under a door end stands its chassis, with a plate."""
@@ -176,14 +179,17 @@ class _View:
         drawn = draw_container_side(rng, scale)
         high, wide = drawn.image.shape[:2]
         cover = np.ones((high, wide), np.float32)
-        tilt = 1.4
-        corners = tilted(rng, wide, high, tilt)
         anchor = pick(rng, [line.quad.mean(0) for line in drawn.lines])
-        matrix = _onto(drawn.image, corners)
-        at = np.array([rng.uniform(0.15, 0.85) * self.width, rng.uniform(0.08, 0.6) * self.height])
-        corners = (corners + at - moved(anchor[None], matrix)[0]).astype(np.float32)
         cut = CutOut(drawn.image.astype(np.float32), cover, wide / scale, [], list(drawn.lines))
-        placed = self._stand(cut, corners)
+        placed = None
+        for _ in range(TRIES):
+            corners = tilted(rng, wide, high, 1.4)
+            matrix = _onto(drawn.image, corners)
+            at = np.array([rng.uniform(0.15, 0.85) * self.width, rng.uniform(0.08, 0.6) * self.height])
+            corners = (corners + at - moved(anchor[None], matrix)[0]).astype(np.float32)
+            placed = self._stand(cut, corners)
+            if placed is not None:
+                break
         if placed is None or not drawn.region.endswith("door") or not chance(rng, 0.8):
             return
         plate = draw_plate(rng)
@@ -194,20 +200,19 @@ class _View:
         if below is not None and chance(rng, 0.85):
             self._hang(plate, moved(under.plates[0], below), rng.uniform(0.6, 1.0) * self.ambient)
 
-    def _stand(self, cut: CutOut, corners: Quad, soft: bool = False) -> Matrix | None:
+    def _stand(self, cut: CutOut, corners: Quad) -> Matrix | None:
         """Pastes a cut-out unless it would cut an earlier box; its homography, None if it was left out."""
-        mask = np.zeros((self.height, self.width), np.uint8)
-        cv2.fillConvexPoly(mask, corners.round().astype(np.int32), 1)
+        matrix = _onto(cut.image, corners)
+        hidden = cv2.warpPerspective(cut.cover, matrix, (self.width, self.height)) if self.boxes else self.image[..., 0]
         kept: list[TextBox] = []
         for box in self.boxes:
-            under = np.zeros_like(mask)
+            under = np.zeros(hidden.shape, np.uint8)
             cv2.fillConvexPoly(under, box[0].round().astype(np.int32), 1)
-            share = float(mask[under > 0].mean()) if under.any() else 1.0
+            share = float(hidden[under > 0].mean()) if under.any() else 1.0
             if 0.02 < share < 0.98:
                 return None
             if share <= 0.02:
                 kept.append(box)
-        matrix = _onto(cut.image, corners)
         new: list[TextBox] = []
         for line in cut.lines:
             seen = moved(line.quad, matrix)

@@ -11,8 +11,14 @@ from models.rendering.codes import SIZE_TYPES, code_crop, random_code
 from models.rendering.containers import draw_container_side
 from models.rendering.drawn import Picture, Quad, box_quad
 from models.rendering.lettering import Style, column, face, row
+from models.rendering.letters import missing_packages
 from models.rendering.scenes import scene
 from models.rendering.surfaces import Photo, paint_over
+
+MISSING = missing_packages()
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"fonts are not installed (make system-packages): {', '.join(MISSING)}"
+)
 
 
 def rng(*seed: int) -> np.random.Generator:
