@@ -1,8 +1,8 @@
 """Brazilian plates and the neighbours' of the Mercosul design, 400 x 130 mm; motorcycles 200 x 170 mm.
 
 CONTRAN resolutions 231/2007 and 969/2022; Mercosul GMC resolution 33/14. Old: AAA-9999 under a strip with state and
-city; grey, by use red (hire, cargo), white (official), black (collection). Mercosul: AAA9A99 on white under a blue band with
-the country; the ink tells the use. All letters are issued.
+city; grey, by use red (hire, cargo), white (official), black (collection). Mercosul: AAA9A99 on white under a blue band
+with the country; the ink tells the use. All letters are issued.
 """
 
 from models.rendering.series import Series
