@@ -116,11 +116,11 @@ def _dies(
     forms: tuple[str, ...] = (),
     always: tuple[str, ...] = (),
 ) -> tuple[StrokeFace, ...]:
-    """`count` faces with measures from these ranges; each of `forms` is taken by 40 % of them, `square` is a share."""
+    """`count` faces with measures from these ranges; each of `forms` is taken by 30 % of them, `square` is a share."""
     rng = np.random.default_rng(seed)
     faces = []
     for _ in range(count):
-        chosen = always + tuple(form for form in forms if rng.random() < 0.4)
+        chosen = always + tuple(form for form in forms if rng.random() < 0.3)
         wide, heavy, bend = (round(float(rng.uniform(*limits)), 3) for limits in (width, weight, radius))
         faces.append(StrokeFace(wide, heavy, bend, bool(rng.random() < square), chosen))
     return tuple(faces)
@@ -131,10 +131,13 @@ def _fonts(*short: str, stretches: tuple[float, ...] = (1.0,), bold: float = 0.0
     return tuple(FontFace(file, stretch, bold) for file in files for stretch in stretches)
 
 
-_US_FORMS = ("serif-1", "serif-i", "flat-3", "hook-7", "deep-m", "flat-a", "slab-q", "short-j", "open")
+_US_FORMS = (
+    "serif-1", "slab-1", "serif-i", "flat-3", "hook-7", "deep-m", "straight-w", "flat-a", "slab-q", "short-q",
+    "short-j", "spur-g", "bare-g", "middle-4", "round-4", "tail-y", "open",
+)  # fmt: skip
 FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
     "us": (
-        (5.0, _dies(1, 40, width=(0.4, 0.54), weight=(0.1, 0.15), radius=(0.16, 0.3), square=0.4, forms=_US_FORMS)),
+        (5.0, _dies(1, 60, width=(0.4, 0.54), weight=(0.1, 0.15), radius=(0.16, 0.3), square=0.4, forms=_US_FORMS)),
         (0.8, _dies(2, 12, width=(0.5, 0.62), weight=(0.11, 0.17), radius=(0.1, 0.4), square=0.5, forms=_US_FORMS)),
         (
             0.7,
