@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from edge_agent.camera_command.cli import add_commands as add_camera_commands
 from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = "this booth's devices: what is attached, what they say now, and a recording of it"
     add_devices_commands(commands.add_parser("devices", help=summary, description=summary))
+
+    summary = "align a camera: a picture of what it sees, with what was read"
+    add_camera_commands(commands.add_parser("camera", help=summary, description=summary))
 
     keys = commands.add_parser("keys", help="make or show this booth's identity")
     key_commands = keys.add_subparsers(required=True, metavar="COMMAND")

@@ -16,7 +16,7 @@ MAINS = {
     "hardware-sim": hardware_sim.cli.main,
 }
 MENTION = re.compile(r"(?<![\w'/-])(edge-agent|port-gateway|hardware-sim)((?: [a-z]+)+)")
-GROUPS = {"keys", "trust", "ledger", "devices"}
+GROUPS = {"keys", "trust", "ledger", "devices", "camera"}
 
 
 def mentioned() -> set[tuple[str, ...]]:

@@ -1,0 +1,1 @@
+"""`edge-agent camera`: for whoever aligns a camera."""
