@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping
 from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.formats import plate_form
 
-UNLISTED = 0.1  # share of plates of no listed series, spread over all forms of their length
+# Share of plates of no listed series, spread over all forms of their length. With less, chosen texts among 745 US crops
+# were bent into series: with it no choice of countries reads fewer of them exactly than the reader alone.
+UNLISTED = 0.5
 PROBABILITY_MIN = 0.001  # of what the reader did not name; it names what it gives 0.005
 # On most plates these are the same die: the reader's preference says little.
 SAME_SIGN = {"O": "0", "0": "O", "I": "1", "1": "I"}
-# Of one, where the reader was sure of the other. Many series leave out the letters, so that a letter needs more.
-SAME_SIGN_MIN = {"0": 0.3, "1": 0.3, "O": 0.1, "I": 0.1}
+# Of one, where the reader was sure of the other. Many series leave out O and I, so that a letter needs more.
+SAME_SIGN_MIN = {"0": 0.3, "1": 0.3, "O": 0.05, "I": 0.05}
 
 
 def as_series(characters: tuple[CharacterRead, ...], shares: Mapping[str, float]) -> str:
