@@ -1,10 +1,11 @@
 """Whole views for teaching the text finder: plates and codes where they hang, and much writing that is neither."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.rendering import vehicles
 from models.rendering.containers import draw_container_side
@@ -16,11 +17,13 @@ from models.rendering.vehicles import CutOut
 from models.rendering.views import Hour, Lamp, as_jpeg, camera, hour, street, weather
 from models.rendering.wear import Matrix, bend, moved, rectangle, tilted
 
+T = TypeVar("T", bound=np.generic)
 TextBox = tuple[Quad, Literal["plate", "code"], str]
 PLATE_WIDTHS = (26.0, 400.0)  # pixels in a view
 INSIDE_MIN = 0.75  # share of a box that must lie in the view for it to be shown cut
 PHOTO_LEVEL_MIN = 12.0  # mean brightness below which a photo shows nothing, whatever its labels say
-TRIES = 4  # places tried for a vehicle or container before it is left out
+TRIES = 6  # places tried for a vehicle or container before it is left out
+OVERWRITTEN_MAX = 0.5  # share of a box under a burnt-in line from which it is given up
 CONTRAST_MIN = 2.5  # standard deviation of grey levels below which a plate or code is lost in the dark
 CUT_OUT_MAX = 560  # pixels: wider vehicles are drawn so wide and enlarged
 
@@ -43,12 +46,13 @@ def scene(
         view.image = street(rng, size[0], size[1])
     for _ in range(int(rng.integers(0, 4))):
         view.stand_sign()
-    if chance(rng, 0.22 if real else 0.45):
-        view.stand_container()
+    gate = chance(rng, 0.15)  # a gate's camera, a container alone before it
+    if gate or chance(rng, 0.4 if real else 0.55):
+        view.stand_container(2.0 if gate else 1.0)
         if chance(rng, 0.25):
-            view.stand_container()
+            view.stand_container(1.0)
     wanted = int(rng.integers(0, 2)) if real else int(rng.choice([0, 1, 2, 3], p=[0.1, 0.5, 0.28, 0.12]))
-    for _ in range(wanted):
+    for _ in range(0 if gate else wanted):
         view.stand_vehicle()
     for _ in range(int(rng.integers(0, 2))):
         view.stand_sign()
@@ -56,7 +60,10 @@ def scene(
     picture = camera(rng, light)
     boxes = [box for box in view.boxes if _visible(picture, box[0])]
     if chance(rng, 0.33):
+        plain = picture.copy()
         burn_in(rng, picture)
+        over = (plain != picture).any(2)
+        boxes = [box for box in boxes if _window(over, box[0]).mean() < OVERWRITTEN_MAX]
     return as_jpeg(rng, picture), boxes
 
 
@@ -172,10 +179,10 @@ class _View:
             self._paste(board.image * self.ambient, board.cover, moved(cut.plates[0], placed))
         return True
 
-    def stand_container(self) -> None:
-        """A container near or far; under a door end stands its chassis, with a plate."""
+    def stand_container(self, near: float) -> None:
+        """A container, with `near` 2 up to twice as large; under a door end stands its chassis, with a plate."""
         rng = self.rng
-        scale = float(np.exp(rng.uniform(np.log(85), np.log(300))))
+        scale = float(np.exp(rng.uniform(np.log(85), np.log(200 * near))))
         drawn = draw_container_side(rng, scale)
         high, wide = drawn.image.shape[:2]
         cover = np.ones((high, wide), np.float32)
@@ -275,8 +282,7 @@ class _View:
 
 def _visible(picture: Picture, quad: Quad) -> bool:
     """Whether anything stands out inside the quadrilateral."""
-    low, high = np.floor(quad.min(0)).astype(int), np.ceil(quad.max(0)).astype(int)
-    part = picture[low[1] : high[1], low[0] : high[0]].mean(2, dtype=np.float32)
+    part = _window(picture, quad).mean(2, dtype=np.float32)
     return part.size > 0 and float(cv2.blur(part, (3, 3)).std()) > CONTRAST_MIN
 
 
@@ -300,7 +306,8 @@ def _overlap(a: Quad, b: Quad) -> bool:
     return float(area) > 1
 
 
-def _window(image: Picture, quad: Quad) -> Picture:
+def _window(image: NDArray[T], quad: Quad) -> NDArray[T]:
+    """The upright part of a picture around a quadrilateral."""
     low, high = np.maximum(quad.min(0).astype(int), 0), np.ceil(quad.max(0)).astype(int) + 1
     return image[low[1] : high[1], low[0] : high[0]]
 

