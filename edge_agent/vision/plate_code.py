@@ -27,10 +27,12 @@ from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, PlateCodeRe
 from edge_agent.vision.plate_likeness import LIKENESS_MIN, likeness, prominence
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
-from edge_agent.vision.text_finder import Quad, TextRegion, crop
+from edge_agent.vision.text_finder import Quad, TextRegion, crop, finder_size
 
 LONG_SIDE = 640  # pixels at which plates and codes are found; they are read at the picture's own size
-LONG_SIDE_AGAIN = 1280  # of the second look at a photo that left something open
+# At which size, and enlarged how far, a photo that left something open is looked at again: for what is small in it, and
+# for a plate that fills it.
+LOOKS_AGAIN = ((1280, 2.0), (288, 1.0))
 PLATES_MAX, LINES_MAX, COLUMNS_MAX = 16, 40, 8  # read in one picture: the surest
 PLATE_HEIGHT_MIN = 6.0  # pixels of the picture; below it nothing is legible
 LINE_HEIGHT_MIN, LINE_ASPECT_MAX = 7.0, 16.0
@@ -100,10 +102,15 @@ class PlateCodeRecogniser:
         return plate.read
 
     def _look(self, image: Image) -> list[Sighting]:
-        found = self._sightings(image, self._finder.find(image, self._long_side))
-        if not self._look_again or not _left_open(found):
-            return found
-        return self._sightings(image, self._finder.find(image, LONG_SIDE_AGAIN, 2.0)) or found
+        looks = [self._sightings(image, self._finder.find(image, self._long_side))]
+        if self._look_again and _left_open(looks[0]):
+            for long_side, enlarge in LOOKS_AGAIN:
+                if _size(image, long_side, enlarge) == _size(image, self._long_side, 1.0):
+                    continue
+                looks.append(self._sightings(image, self._finder.find(image, long_side, enlarge)))
+                if not _left_open(looks[-1]):
+                    return looks[-1]
+        return max(looks, key=_worth)
 
     def _sightings(self, image: Image, finding: Finding) -> list[Sighting]:
         height, width = image.shape[:2]
@@ -122,11 +129,11 @@ class PlateCodeRecogniser:
         tall = [i for i, r in enumerate(regions) if r.width < TWO_ROWS_ASPECT * r.height]
         lines = self._reader.read_plates([*crops, *(_rows_side_by_side(image, regions[i]) for i in tall)])
         for i, in_two_rows in zip(tall, lines[len(crops) :], strict=True):
-            if self._worth(in_two_rows) > self._worth(lines[i]):
+            if self._in_series(in_two_rows) > self._in_series(lines[i]):
                 lines[i] = in_two_rows
         return [self._plate(image, r, line) for r, line in zip(regions, lines, strict=False)]
 
-    def _worth(self, line: LineRead) -> float:
+    def _in_series(self, line: LineRead) -> float:
         return line.probability * form_share(line.as_read, self._shares)
 
     def _plate(self, image: Image, region: TextRegion, line: LineRead) -> _Plate:
@@ -170,6 +177,16 @@ def _left_open(found: Sequence[Sighting]) -> bool:
 def _as_code(line: LineRead) -> tuple[bool, float]:
     """For choosing between ways to cut a column: whether it begins as codes do, and how sure the reader is."""
     return owner_read(line.characters[:OWNER]) is not None and len(line.characters) >= SERIAL, line.probability
+
+
+def _worth(found: Sequence[Sighting]) -> tuple[int, float]:
+    """Of two looks at a picture that both left something open, the one with more of a code or the likelier plate."""
+    codes = [len(s.read.code) for s in found if isinstance(s, ContainerCodeSighting)]
+    return max(codes, default=0), max((s.likeness for s in found if isinstance(s, PlateSighting)), default=0.0)
+
+
+def _size(image: Image, long_side: int, enlarge: float) -> tuple[int, int]:
+    return finder_size(image.shape[0], image.shape[1], long_side, enlarge, 0)
 
 
 def _worth_reading(region: TextRegion) -> bool:

@@ -49,8 +49,8 @@ class PlateCodeFinder:
         return cls(open_model(MODEL, threads, folder))
 
     def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
-        """Plates and code lines of a picture, looked at as text_finder.finder_size says."""
-        batch = finder_input(image, long_side, enlarge)
+        """Plates and code lines of a picture, looked at as text_finder.finder_size says for any short side."""
+        batch = finder_input(image, long_side, enlarge, short_side=0)
         maps = self._model.run(batch)[0]
         size = batch.shape[2:]
         plates, lines = (areas(maps[c], (size[0], size[1]), image.shape[0], image.shape[1]) for c in (0, 1))

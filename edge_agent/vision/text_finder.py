@@ -45,21 +45,26 @@ class TextRegion:
         return float(np.linalg.norm(self.quad[3] - self.quad[0]))
 
 
-def finder_size(height: int, width: int, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> tuple[int, int]:
+def finder_size(
+    height: int, width: int, long_side: int = LONG_SIDE, enlarge: float = 1.0, short_side: int = SHORT_SIDE_MIN
+) -> tuple[int, int]:
     """Height and width, multiples of 32, at which the finder looks at a picture of that size.
 
-    A picture smaller than `long_side` is enlarged by `enlarge` at most, or so far that its short side has 320 pixels.
+    A picture smaller than `long_side` is enlarged by `enlarge` at most, or so far that its short side has `short_side`
+    pixels.
     """
     ratio = long_side / max(height, width)
     if ratio > 1:
-        ratio = min(ratio, max(enlarge, SHORT_SIDE_MIN / min(height, width)))
+        ratio = min(ratio, max(enlarge, short_side / min(height, width)))
     rows, columns = (max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (height, width))
     return rows, columns
 
 
-def finder_input(image: Image, long_side: int = LONG_SIDE, enlarge: float = 1.0) -> Map:
+def finder_input(
+    image: Image, long_side: int = LONG_SIDE, enlarge: float = 1.0, short_side: int = SHORT_SIDE_MIN
+) -> Map:
     """The picture as 1 × 3 × H × W in -1..1, H and W multiples of 32."""
-    height, width = finder_size(image.shape[0], image.shape[1], long_side, enlarge)
+    height, width = finder_size(image.shape[0], image.shape[1], long_side, enlarge, short_side)
     shrinks = height * width < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return cv2.dnn.blobFromImage(resized, 1 / 127.5, mean=(127.5, 127.5, 127.5))  # type: ignore[return-value]
