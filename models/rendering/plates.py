@@ -124,9 +124,13 @@ def _sign(
     left, top, right, bottom = place
     high = bottom - top
     if kind == "decal":
-        side = (right - left) * rng.uniform(0.8, 1.4)
-        x, y = (left + right) / 2 - side / 2, (top + bottom) / 2 - side * rng.uniform(0.4, 0.6)
-        emblem(rng, image, series.decal or "any:808080", (x, y, x + side, y + side))
+        wide, tall = (right - left) * rng.uniform(0.7, 1.4), high * rng.uniform(0.45, 1.0)
+        if chance(rng, 0.35):  # trees, saints and statues stand taller than the characters
+            wide, tall = wide * rng.uniform(0.4, 0.9), high * rng.uniform(0.9, 1.7)
+        x, y = (left + right) / 2 - wide / 2, (top + bottom) / 2 - tall * rng.uniform(0.4, 0.6)
+        emblem(rng, image, series.decal or "any:808080", (x, y, x + wide, y + tall))
+        if chance(rng, 0.25):
+            _caption(rng, image, ink, (left, top, right, bottom))
     elif kind == "seal":
         for y in (0.27, 0.73) if chance(rng, 0.7) else (0.5,):
             at = (round((left + right) / 2), round(top + y * high))
@@ -139,6 +143,16 @@ def _sign(
         step = high / len(value)
         for i, sign in enumerate(value):
             put_word(rng, image, sign, "narrow", ink, (left, top + i * step + 1, right, top + (i + 1) * step - 1))
+
+
+def _caption(rng: np.random.Generator, image: Picture, ink: Colour, place: Box) -> None:
+    """A few letters on or under an emblem, as clubs and universities have; they are no part of the serial."""
+    left, top, right, bottom = place
+    signs = "".join(chr(65 + int(v)) for v in rng.integers(0, 26, int(rng.integers(2, 6))))
+    tall = (bottom - top) * rng.uniform(0.16, 0.42)
+    y = rng.uniform(top, bottom - tall)
+    shade = ink if chance(rng, 0.4) else pick(rng, ((20, 20, 20), (240, 240, 240), (40, 40, 180), (150, 60, 20)))
+    put_word(rng, image, signs, pick(rng, ("sans", "serif", "narrow")), shade, (left - 2, y, right + 2, y + tall))
 
 
 def _american(rng: np.random.Generator, series: Series, rows: list[list[Item]], image: Picture) -> list[Row]:

@@ -118,7 +118,7 @@ class StrokeFace:
     weight: float = 0.13
     radius: float = 0.25
     square: bool = False
-    """Stroke ends are square, else round."""
+    """Stroke ends and right angles are square, else round."""
     forms: tuple[str, ...] = ()
     """Names of `_FORMS` that replace shapes of the gothic."""
 
@@ -131,7 +131,7 @@ def stroke_glyph(face: StrokeFace, character: str) -> Mask:
         paths = _FORMS[form].get(character, paths)
     share = _WIDTH.get(character, 1.0)
     if (character == "I" and paths is not GOTHIC["I"]) or (character == "1" and "bar-1" in face.forms):
-        share = 0.62 if character == "I" else 0.3
+        share = 0.52 if character == "I" else 0.3
     high = CAP * _SCALE
     thick = max(2, round(face.weight * high))
     wide = max(thick, round(face.width * share * high))
@@ -148,6 +148,9 @@ def stroke_glyph(face: StrokeFace, character: str) -> Mask:
         if face.square:
             for end, before in ((line[0], line[1]), (line[-1], line[-2])):
                 _cap(canvas, end, end - before, thick)
+            for before, corner, after, bent in zip(corners, corners[1:], corners[2:], bends[1:], strict=False):
+                if not bent and _upright(corner - before) and _upright(after - corner):
+                    _cap(canvas, corner, corner - before, thick)
     return cv2.resize(canvas, (max(1, wide // _SCALE), CAP), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
@@ -170,6 +173,11 @@ def _rounded(corners: Points, bends: list[bool], radius: float) -> Points:
         near, far = start + (corner - start) * pull, stop + (corner - stop) * pull
         points.append((1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * near + 3 * (1 - t) * t**2 * far + t**3 * stop)
     return np.concatenate(points)
+
+
+def _upright(way: Points) -> bool:
+    """Whether a stroke runs along an axis."""
+    return float(np.abs(way).min()) < 0.5
 
 
 def _cap(canvas: Mask, end: Points, way: Points, thick: int) -> None:
