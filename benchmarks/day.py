@@ -25,7 +25,7 @@ import numpy as np
 from edge_agent.domain.observation import Reading
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame
-from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.recognisers import open_recogniser
 from edge_agent.vision.sight import Sight
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
 from hardware_sim.world.lane import Lane
@@ -40,7 +40,7 @@ class RealEye:
     """The agent's recogniser, on frames as the simulated cameras would send them; one look a second."""
 
     def __init__(self) -> None:
-        self._recogniser = PpOcrRecogniser.open(2, look_again=False, long_side=LONG_SIDE)
+        self._recogniser = open_recogniser(threads=2, live=True, long_side=LONG_SIDE)
         self._views: dict[str, View] = {}
         self._looked: dict[str, float] = {}
         self._noise = Noise(1)
