@@ -152,6 +152,19 @@ def cactus(rng: np.random.Generator, mask: Mask) -> None:
         cv2.polylines(mask, [np.round(np.array(path) * [wide, high]).astype(np.int32)], False, 255, thick, cv2.LINE_AA)
 
 
+def wheelchair(rng: np.random.Generator, mask: Mask) -> None:
+    """The sign of access."""
+    high, wide = mask.shape
+    _disc(mask, 0.38, 0.1, 0.07)
+    for path in ([(0.4, 0.2), (0.42, 0.6), (0.7, 0.6), (0.82, 0.9), (0.92, 0.86)], [(0.41, 0.36), (0.65, 0.36)]):
+        cv2.polylines(
+            mask, [np.round(np.array(path) * [wide, high]).astype(np.int32)], False, 255, wide // 14, cv2.LINE_AA
+        )
+    cv2.ellipse(
+        mask, (int(0.4 * wide), int(0.66 * high)), (wide // 4, high // 4), 0, 20, 240, 255, wide // 16, cv2.LINE_AA
+    )
+
+
 def letters(rng: np.random.Generator, mask: Mask) -> None:
     """A monogram, as a club's or a university's."""
     high = mask.shape[0]
@@ -163,6 +176,7 @@ SHAPES: dict[str, Draw] = {
     shape.__name__: shape
     for shape in (
         star,
+        wheelchair,
         outline,
         fruit,
         arch,

@@ -111,15 +111,13 @@ def _rows_into(
             set_row(rng, mask, row, face, (left, top + i * step, right, top + i * step + high), spacing, align)
         )
     for line in found:
-        for (kind, value), place in line.signs:
-            _sign(rng, series, image, kind, value, place, ink)
+        for (kind, _), place in line.signs:
+            _sign(rng, series, image, kind, place, ink)
     paint(rng, image, mask, ink, relief)
     return found
 
 
-def _sign(
-    rng: np.random.Generator, series: Series, image: Picture, kind: str, value: str, place: Box, ink: Colour
-) -> None:
+def _sign(rng: np.random.Generator, series: Series, image: Picture, kind: str, place: Box, ink: Colour) -> None:
     """What stands between the characters, printed before them."""
     left, top, right, bottom = place
     high = bottom - top
@@ -128,7 +126,10 @@ def _sign(
         if chance(rng, 0.35):  # trees, saints and statues stand taller than the characters
             wide, tall = wide * rng.uniform(0.4, 0.9), high * rng.uniform(0.9, 1.7)
         x, y = (left + right) / 2 - wide / 2, (top + bottom) / 2 - tall * rng.uniform(0.4, 0.6)
-        emblem(rng, image, series.decal or "any:808080", (x, y, x + wide, y + tall))
+        shape = series.decal or "any:808080"
+        if shape.endswith("?") and chance(rng, 0.25):
+            shape = f"any:{ink[2]:02x}{ink[1]:02x}{ink[0]:02x}"
+        emblem(rng, image, shape, (x, y, x + wide, y + tall))
         if chance(rng, 0.25):
             _caption(rng, image, ink, (left, top, right, bottom))
     elif kind == "seal":
@@ -139,10 +140,6 @@ def _sign(
             cv2.circle(image, at, radius, shade, -1, cv2.LINE_AA)
             cv2.circle(image, at, max(1, round(radius * 0.6)), (235, 235, 235), -1, cv2.LINE_AA)
             cv2.circle(image, at, max(1, round(radius * 0.3)), (30, 30, 30), -1, cv2.LINE_AA)
-    elif kind == "stack":
-        step = high / len(value)
-        for i, sign in enumerate(value):
-            put_word(rng, image, sign, "narrow", ink, (left, top + i * step + 1, right, top + (i + 1) * step - 1))
 
 
 def _caption(rng: np.random.Generator, image: Picture, ink: Colour, place: Box) -> None:
@@ -223,12 +220,9 @@ def _american(rng: np.random.Generator, series: Series, rows: list[list[Item]], 
         places = [(x, y), (wide - x, y)] + ([(x, low), (wide - x, low)] if chance(rng, 0.65) else [])
         bolts(rng, image, places, high * 0.03)
     if chance(rng, 0.6):
-        shade = (
-            ink
-            if chance(rng, 0.3)
-            else tuple(int(v) for v in np.clip(image[2, 2].astype(int) + rng.integers(-70, 40), 0, 255))
-        )
-        rim(rng, image, shade, high * rng.uniform(0.01, 0.035), 1 + int(chance(rng, 0.4)), high * 0.07)  # type: ignore[arg-type]
+        blue, green, red = (int(v) for v in np.clip(image[2, 2].astype(int) + rng.integers(-70, 40), 0, 255))
+        shade = ink if chance(rng, 0.3) else (blue, green, red)
+        rim(rng, image, shade, high * rng.uniform(0.01, 0.035), 1 + int(chance(rng, 0.4)), high * 0.07)
     corners(rng, image, high * rng.uniform(0.03, 0.09))
     return lines
 

@@ -52,7 +52,7 @@ def set_row(
         "dot": spacing.gap * 0.7,
         "decal": float(rng.uniform(0.5, 0.8)),
         "seal": 0.42,
-        "stack": 0.34,
+        "stack": float(rng.uniform(0.28, 0.5)),
     }
     widths = []
     for kind, value in items:
@@ -79,6 +79,12 @@ def set_row(
             ink = [min(ink[0], x0), min(ink[1], y0), max(ink[2], x0 + drawn_wide), max(ink[3], y0 + high)]
         else:
             found.append((item, (x, top, x + wide, bottom)))
+            if kind == "stack":
+                step = high / len(value)
+                for i, sign in enumerate(value):
+                    mask = glyph(face, sign)
+                    share = min(wide, mask.shape[1] / CAP * step * 1.15)
+                    _paste(canvas, mask, x + (wide - share) / 2, top + (i + 0.05) * step, share, step * 0.86)
             if kind == "dash":
                 y, half = (top + bottom) / 2, max(1.0, high * 0.055)
                 inset = wide * 0.12
