@@ -137,8 +137,9 @@ _US_FORMS = (
 )  # fmt: skip
 FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
     "us": (
-        (5.0, _dies(1, 60, width=(0.4, 0.54), weight=(0.1, 0.15), radius=(0.17, 0.32), square=0.65, forms=_US_FORMS)),
-        (0.8, _dies(2, 12, width=(0.5, 0.62), weight=(0.11, 0.17), radius=(0.15, 0.4), square=0.6, forms=_US_FORMS)),
+        (4.0, _dies(1, 50, width=(0.41, 0.6), weight=(0.09, 0.15), radius=(0.14, 0.3), square=0.7, forms=_US_FORMS)),
+        (2.0, _dies(8, 30, width=(0.4, 0.6), weight=(0.08, 0.14), radius=(0.06, 0.14), square=0.9, forms=_US_FORMS)),
+        (0.8, _dies(2, 12, width=(0.5, 0.62), weight=(0.11, 0.17), radius=(0.1, 0.4), square=0.6, forms=_US_FORMS)),
         (
             0.7,
             _dies(
