@@ -1,5 +1,6 @@
 """`read_paths` on files of every kind, good and bad."""
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from edge_agent.cli import main
 from edge_agent.read_images import as_text, failed, merged_reads, read_paths
 from edge_agent.vision.frame import Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
@@ -156,6 +158,24 @@ def test_a_video_gives_one_merged_answer(recogniser: PpOcrRecogniser, tmp_path: 
     assert read["frames"] == 3
     assert [p["text"] for p in read["plates"]] == ["7KLM223"]
     assert "3 frames looked at" in as_text(read)
+
+
+def test_the_command_reads_draws_and_says_what_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(plate(PLATE), ".png"))
+    (tmp_path / "black.png").write_bytes(encoded(np.zeros((480, 640, 3), np.uint8), ".png"))
+    paths = [str(tmp_path / "photo.png"), str(tmp_path / "black.png")]
+    assert main(["read", *paths, "--json", "--models", "ppocr", "--draw", str(tmp_path / "drawn")]) == 1
+    read, black = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert read["plates"][0]["text"] == "7KLM223"
+    assert "black all over" in black["error"]
+    drawn = cv2.imread(str(tmp_path / "drawn" / "photo.jpg"))
+    assert drawn is not None
+    assert np.abs(drawn.astype(int) - plate(PLATE)).max() > 100
+    (tmp_path / "file").write_text("")
+    assert main(["read", paths[0], "--models", "ppocr", "--draw", str(tmp_path / "file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_no_frames_merge_to_nothing() -> None:
