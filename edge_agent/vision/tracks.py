@@ -7,7 +7,8 @@ A track is said
 1. at once if the first look is convincing, else with the second: a read that comes late joins no inspection;
 2. again when the vote goes over to another text, and when a much better picture of the same text was taken;
 3. again every second while it is seen: the lane, not the camera, knows where one inspection ends and the next begins;
-4. at its end, with what was not said yet. A track ends when looks over a second and a half did not see it.
+4. at its end, with what was not said yet, unless it was a single look at lettering. It ends when looks over a second
+   and a half did not see it.
 
 What stands where it stood is silent after ten minutes, and after a time in which nobody looked: a parked car is said
 once, also if others hide it for some minutes.
@@ -23,6 +24,7 @@ from edge_agent.vision.alike import likeness, overlap, steps_apart, support
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
 
 CONVINCING = 0.5  # weight of a sighting that is said at once
+LETTERING = 0.05  # a single look of less weight is of no vehicle, and never said
 REPEAT_S = 1.0  # well below the time after which a lane settles (3 s)
 GAIN = 0.15  # of weight: a much better picture
 ABSENT_S = 1.5  # of looking; a camera looks for 2 s after the last motion, so that a track of a weak look still ends
@@ -196,6 +198,9 @@ class Tracks:
 
     def _end(self, track: _Track) -> Report:
         self._tracks.remove(track)
+        votes = track.votes[track.winner]
+        if track.said_at is None and votes.weight < LETTERING:
+            votes.said = votes.looks
         return track.report(track.winner, ended=True)
 
     def _assigned(self, sightings: Sequence[Sighting], at: float) -> list[tuple[_Track, Sighting]]:

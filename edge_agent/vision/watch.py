@@ -42,6 +42,7 @@ async def watch(
     news = asyncio.Event()
     loop = asyncio.get_running_loop()
     camera.on_news = lambda: _wake(loop, news)
+    decoder = ""
     looker = _Looker(camera, Sight(camera.settings, recogniser, faces), emit, clock, presence)
     camera.start()
     # One thread each: a look that waits for the shared recogniser holds up nobody else's worker.
@@ -53,6 +54,9 @@ async def watch(
             for change in camera.changes():
                 level = logging.INFO if change.state is DeviceState.ONLINE else logging.WARNING
                 log.log(level, "%s is %s: %s", camera_id, change.state, change.detail)
+                if change.state is DeviceState.ONLINE and camera.decoder != decoder:
+                    decoder = camera.decoder
+                    log.info("%s is decoded in %s", camera_id, decoder)
                 await emit(Reading(DeviceStatus(change.state, change.detail), change.at))
             frame = camera.take()
             if frame is not None:

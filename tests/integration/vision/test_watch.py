@@ -132,6 +132,17 @@ async def test_the_role_and_the_region_of_a_camera_hold(recogniser: PpOcrRecogni
     assert abs(below.of(PlateRead)[0].box.y - plates.of(PlateRead)[0].box.y) <= 4
 
 
+async def test_what_decodes_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = clip(tmp_path / "a.avi", [noisy(picture(width=320, height=240), n) for n in range(5)])
+    caplog.set_level("INFO")
+    for hardware in (True, False):
+        caplog.clear()
+        await watched(camera(source, hardware_decode=hardware, playback_fps=100), Counting(), Emitted())
+        said = [r.getMessage() for r in caplog.records if "decoded in" in r.getMessage()]
+        assert len(said) == 1
+        assert said[0].startswith("north is decoded in " + ("" if hardware else "software"))
+
+
 async def test_an_empty_lane_is_not_looked_at_until_presence(tmp_path: Path) -> None:
     source = clip(tmp_path / "a.avi", [noisy(picture(width=320, height=240), n) for n in range(60)])
     looks = Counting()

@@ -91,6 +91,10 @@ def test_a_weak_sighting_waits_for_a_second_one_or_for_its_end() -> None:
     camera.look(plate("ABC123", like=0.2))
     (end,) = camera.empty(3)
     assert (end.read.looks, end.seen, end.ended) == (1, 1, True)
+    camera = Camera()
+    camera.look(plate("ABC123", like=0.03))
+    (end,) = camera.empty(3)
+    assert (end.read.looks, end.seen, end.ended) == (0, 1, True)  # nothing that is to be said
 
 
 def test_the_characters_of_all_looks_vote_and_the_result_is_a_text_that_was_read() -> None:
