@@ -7,7 +7,7 @@ A track is said
 1. at once if the first look is convincing, else with the second: a read that comes late joins no inspection;
 2. again when the vote goes over to another text, and when a much better picture of the same text was taken;
 3. again every second while it is seen: the lane, not the camera, knows where one inspection ends and the next begins;
-4. at its end, with what was not said yet, unless it was a single look at lettering. It ends when looks over a second
+4. at its end if its text was not said yet, unless it was a single look at lettering. It ends when looks over a second
    and a half did not see it.
 
 What stands where it stood is silent after ten minutes, and after a time in which nobody looked: a parked car is said
@@ -199,7 +199,9 @@ class Tracks:
     def _end(self, track: _Track) -> Report:
         self._tracks.remove(track)
         votes = track.votes[track.winner]
-        if track.said_at is None and votes.weight < LETTERING:
+        lettering = track.said_at is None and votes.weight < LETTERING
+        # The last looks of a text that was said are not: the vehicle's record may be closed, and they would be late.
+        if lettering or track.winner == track.said_text:
             votes.said = votes.looks
         return track.report(track.winner, ended=True)
 

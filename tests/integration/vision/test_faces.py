@@ -40,6 +40,13 @@ def test_a_face_is_found_at_its_place_whatever_the_pictures_size(
     assert overlap(face, there) > 0.7
 
 
+def test_a_face_of_twelve_pixels_in_the_dark_is_found(faces: FaceFinder, portrait: Image) -> None:
+    image = np.full((320, 320, 3), 90, np.uint8)
+    small = cv2.resize(portrait, None, fx=0.06, fy=0.06, interpolation=cv2.INTER_AREA) // 5
+    image[100 : 100 + small.shape[0], 100 : 100 + small.shape[1]] = small
+    assert overlap(faces.faces(image)[0], Box(110, 108, 11, 12)) > 0.3
+
+
 def test_two_faces_are_two(faces: FaceFinder, portrait: Image) -> None:
     image = np.full((600, 1280, 3), 128, np.uint8)
     for x in (50, 700):

@@ -118,9 +118,12 @@ def test_pictures_are_made_for_the_best_look_only(
 
     monkeypatch.setattr(FaceFinder, "faces", counted)
     sight = Sight(settings(), Seen(recogniser), faces)
-    for n in range(12):
-        sight.look(Frame(plate("7KLM 223"), at=n / 4))
-    assert len(asked) == 1
+    image = plate("7KLM 223")
+    image[:120] = picture([(60, 60, "MSKU 413532 9", 56)])[:120]
+    said = [r for n in range(12) for r in sight.look(Frame(image, at=n / 4))]
+    assert {text_of(r) for r in said} == {"7KLM223", "MSKU4135329"}
+    assert len(asked) == 1  # the frame that both share is blurred and kept once
+    assert len({r.evidence[0] for r in said}) == 1
 
 
 def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: PpOcrRecogniser) -> None:
