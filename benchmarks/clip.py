@@ -72,7 +72,7 @@ def measure(path: Path, models: Any, looks_per_s: float, long_side: int) -> dict
             "text": text(r),
             "confidence": round(r.read.confidence, 3),
             "looks": r.seen,
-            "votes": sum(other.read.looks for other in reports if other.track == r.track and text(other) == text(r)),
+            "votes": r.votes,
             "reports": sum(other.track == r.track and other.read.looks > 0 for other in reports),
             "first_frame": frames[r.first_at],
             "last_frame": frames[r.at],

@@ -7,8 +7,8 @@ A track is said
 1. at once if the first look is convincing, else with the second: a read that comes late joins no inspection;
 2. again when the vote goes over to another text, and when a much better picture of the same text was taken;
 3. again every second while it is seen: the lane, not the camera, knows where one inspection ends and the next begins;
-4. at its end if its text was not said yet, unless it was a single look at lettering. It ends when looks over a second
-   and a half did not see it.
+4. at its end, with what was not said yet, if nothing or several texts were said; a single look at lettering never. It
+   ends when looks over a second and a half did not see it.
 
 What stands where it stood is silent after ten minutes, and after a time in which nobody looked: a parked car is said
 once, also if others hide it for some minutes.
@@ -52,7 +52,7 @@ class Report:
 
     `read` is the best read of the text that the looks voted for, `read.looks` the number of looks that read this text
     and were not said yet (0: nothing new), `evidence` the pictures of that best read. `at` and `first_at` are when the
-    track was last and first seen, `seen` in how many looks.
+    track was last and first seen, `seen` in how many looks, of which `votes` read this text.
     """
 
     track: int
@@ -61,6 +61,7 @@ class Report:
     first_at: float
     at: float
     seen: int
+    votes: int
     ended: bool = False
 
 
@@ -139,7 +140,7 @@ class _Track:
         votes.said = votes.looks
         if not ended:
             self.said_at, self.said_text, self.said_weight = self.at, text, votes.weight
-        return Report(self.number, read, votes.evidence, self.first_at, self.at, self.seen, ended)
+        return Report(self.number, read, votes.evidence, self.first_at, self.at, self.seen, votes.looks, ended)
 
     def news(self) -> str | None:
         """The text that is to be said now, of a track that this look saw."""
@@ -200,8 +201,9 @@ class Tracks:
         self._tracks.remove(track)
         votes = track.votes[track.winner]
         lettering = track.said_at is None and votes.weight < LETTERING
-        # The last looks of a text that was said are not: the vehicle's record may be closed, and they would be late.
-        if lettering or track.winner == track.said_text:
+        # The last looks of the one text that was said are not: the vehicle's record may be closed, and they be late.
+        # Where several texts were said they are, since the lane counts the looks of each.
+        if lettering or {text for text, v in track.votes.items() if v.said} == {track.winner}:
             votes.said = votes.looks
         return track.report(track.winner, ended=True)
 

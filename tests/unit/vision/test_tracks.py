@@ -121,6 +121,19 @@ def test_a_change_of_the_vote_is_said_at_once_with_the_pictures_of_its_best_look
     assert report.read.confidence == 0.95
 
 
+def test_the_lane_learns_all_looks_of_a_track_of_which_it_heard_two_texts() -> None:
+    camera = Camera()
+    camera.look(plate("A23126"))  # the beginning of the plate was in the shade
+    for _ in range(4):
+        camera.look(plate("34A23126", like=0.3))
+    camera.empty(2)
+    assert {t: sum(r.read.looks for r in camera.said if texts([r]) == [t]) for t in texts(camera.said)} == {
+        "A23126": 1,
+        "34A23126": 4,
+    }
+    assert camera.ends[0].votes == 4
+
+
 def test_a_much_better_picture_is_said_at_once_and_a_slightly_better_one_with_the_next() -> None:
     camera = Camera()
     camera.look(plate("7KLM223", like=0.6))
