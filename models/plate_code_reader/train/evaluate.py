@@ -1,0 +1,189 @@
+"""Measures a reader on labelled crops and on rendered shards.
+
+    python -m models.plate_code_reader.train.evaluate WEIGHTS --crops us-crops=FOLDER/labels.csv \\
+        --shards CACHE val-plates-eu val-codes --plot reliability.png
+
+WEIGHTS is start.pt, a run's last.pt (its averaged weights) or an exported .onnx. A labels.csv has the columns image
+and plate, and x, y, w, h in pixels if the pictures are whole photos. Prints for each set how many reads are right,
+folded (O counts as 0, I as 1) and exact, with the interval of 95 % (Wilson); which characters are taken for which; and
+the expected calibration error of a read's confidence, which is the probability of its text over all CTC paths.
+"""
+
+import argparse
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from edge_agent.vision.ctc import Probabilities, best_path
+from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, straightened
+from models.plate_code_reader.train.data import Shard, as_input, load_source, open_picture, plate_picture
+from models.plate_code_reader.train.network import Reader
+from models.plate_code_reader.train.reading import fold, right, wilson
+
+BATCH = 64
+BINS = 10
+ALONG, ACROSS = 0.04, 0.06  # around a plate as the agent reads it, in its heights
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One set: what stands there, what was read and how sure the reader was."""
+
+    name: str
+    texts: tuple[str, ...]
+    reads: tuple[str, ...]
+    confidences: tuple[float, ...]
+
+
+def load_weights(path: Path) -> Reader:
+    """The network with the weights of a start or, averaged, of a run."""
+    state = torch.load(path, weights_only=True)
+    network = Reader()
+    network.load_state_dict(state.get("mean", state))
+    return network.eval()
+
+
+def predictor(path: Path) -> Callable[[NDArray[np.float32]], Probabilities]:
+    """Input N × 3 × 48 × W to probabilities N × W/8 × 37."""
+    if path.suffix == ".onnx":
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return lambda x: session.run(None, {"x": x})[0]
+    network = load_weights(path)
+
+    def predict(x: NDArray[np.float32]) -> Probabilities:
+        with torch.inference_mode():
+            return network(torch.from_numpy(x)).softmax(2).numpy()
+
+    return predict
+
+
+def labelled_crops(labels: Path) -> Shard:
+    """The plates of a labels.csv, each squeezed to 48 × 192; boxes are widened as the agent widens them."""
+    pictures, texts = [], []
+    with labels.open(newline="") as file:
+        for row in csv.DictReader(file):
+            image = open_picture(labels.parent / row["image"])
+            if row.get("w"):
+                x, y, w, h = (float(row[k]) for k in "xywh")
+                left, right, top, foot = (x - ALONG * h, x + w + ALONG * h, y - ACROSS * h, y + h + ACROSS * h)
+                quad = np.array([[left, top], [right, top], [right, foot], [left, foot]], np.float32)
+                pictures.append(straightened(image, quad, PLATE_WIDTH, HEIGHT))
+            else:
+                pictures.append(plate_picture(image))
+            texts.append(row["plate"])
+    return Shard(np.stack(pictures), np.full(len(texts), PLATE_WIDTH, np.int32), tuple(texts))
+
+
+def measure(name: str, shard: Shard, predict: Callable[[NDArray[np.float32]], Probabilities]) -> Measured:
+    """Reads every picture of a set."""
+    reads, confidences = [], []
+    for i in range(0, len(shard), BATCH):
+        x = as_input(shard.pictures[i : i + BATCH], shard.used[i : i + BATCH]).contiguous().numpy()
+        for probabilities in predict(x):
+            read = best_path(probabilities)
+            reads.append(read.as_read)
+            confidences.append(read.probability)
+    return Measured(name, shard.texts, tuple(reads), tuple(confidences))
+
+
+def table(sets: Sequence[Measured]) -> str:
+    """One row a set, in Markdown."""
+    lines = ["| set | read right, folded | 95 % | exact |", "| --- | --- | --- | --- |"]
+    for m in sets:
+        of, folded = len(m.texts), right(m.reads, m.texts)
+        low, high = wilson(folded, of)
+        exact = right(m.reads, m.texts, folded=False)
+        lines.append(
+            f"| {m.name} | {folded} of {of}, {100 * folded / of:.1f} % | {100 * low:.1f}–{100 * high:.1f} "
+            f"| {100 * exact / of:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
+def confusions(sets: Sequence[Measured], most: int = 20) -> list[tuple[str, int]]:
+    """Character taken for character ("∅" for none), folded, the most frequent first."""
+    counted: Counter[str] = Counter()
+    for m in sets:
+        for text, read in zip(map(fold, m.texts), map(fold, m.reads), strict=True):
+            for how, a, b, c, d in SequenceMatcher(None, text, read, autojunk=False).get_opcodes():
+                if how == "equal":
+                    continue
+                for i in range(max(b - a, d - c)):
+                    stands = text[a + i] if a + i < b else "∅"
+                    seen = read[c + i] if c + i < d else "∅"
+                    counted[f"{stands}→{seen}"] += 1
+    return counted.most_common(most)
+
+
+def reliability(sets: Sequence[Measured]) -> list[tuple[float, float, int]]:
+    """Mean confidence, share that is right (folded) and number of the reads, for each tenth of confidence."""
+    sure = np.array([c for m in sets for c in m.confidences])
+    good = np.array([fold(r) == fold(t) for m in sets for r, t in zip(m.reads, m.texts, strict=True)])
+    of = np.minimum((sure * BINS).astype(int), BINS - 1)
+    held = [of == b for b in range(BINS)]
+    return [(float(sure[h].mean()), float(good[h].mean()), int(h.sum())) for h in held if h.any()]
+
+
+def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
+    """Expected calibration error: the mean distance between confidence and share, weighted by number."""
+    total = sum(n for _, _, n in rows)
+    return sum(n * abs(sure - good) for sure, good, n in rows) / max(1, total)
+
+
+def plot(sets: Sequence[Measured], path: Path) -> None:
+    """Reliability of each set as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(4.2, 4.0), dpi=90)
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for m in sets:
+        rows = reliability([m])
+        axes.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", markersize=3, linewidth=1, label=m.name)
+    axes.set_xlabel("probability of the text read")
+    axes.set_ylabel("share read right (O = 0, I = 1)")
+    axes.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--crops", nargs="*", default=[], metavar="NAME=LABELS.CSV")
+    parser.add_argument("--shards", nargs="*", default=[], metavar=("CACHE", "SOURCE"))
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--wrong", action="store_true", help="list what was read wrong")
+    a = parser.parse_args()
+    predict = predictor(a.weights)
+    sets = []
+    for entry in a.crops:
+        name, _, labels = entry.partition("=")
+        sets.append(measure(name, labelled_crops(Path(labels)), predict))
+    for source in a.shards[1:]:
+        sets.append(measure(source, load_source(Path(a.shards[0]), source), predict))
+    print(table(sets))
+    print("taken for:", ", ".join(f"{what} {n}" for what, n in confusions(sets)))
+    for m in sets:
+        print(f"{m.name}: expected calibration error {100 * calibration_error(reliability([m])):.1f} points")
+        if a.wrong:
+            wrong = [(t, r) for t, r in zip(m.texts, m.reads, strict=True) if fold(t) != fold(r)]
+            print("  " + ", ".join(f"{t}→{r}" for t, r in wrong))
+    if a.plot:
+        plot(sets, a.plot)
+
+
+if __name__ == "__main__":
+    main()
