@@ -2,7 +2,7 @@
 
 A photo gives one object `{"path", "plates", "containers"}`, each list best first. What could not be read gives
 `{"path", "error"}` instead, never empty lists: "nothing there" is only said of a picture that was looked at. A video
-gives one object for the whole clip, merged over its frames as `merged_reads` says, with `"frames"`, the number looked
+gives one object for the whole clip, by the tracks of its vehicles as `of_clip` says, with `"frames"`, the number looked
 at. With a folder to draw in, each photo is written there with what was seen, and of a video each frame that shows
 something.
 """
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.domain.errors import ImageUnreadable, RecogniserBroken
-from edge_agent.domain.observation import Box
+from edge_agent.domain.observation import Box, ContainerCodeRead, PlateRead
 from edge_agent.vision.drawing import Drawings
 from edge_agent.vision.frame import Frame
 from edge_agent.vision.pictures import PICTURES, is_video, read_picture, video_frames
 from edge_agent.vision.recogniser import PlateSighting, Recogniser, Sighting
+from edge_agent.vision.tracks import Report, Tracks
 
 Answer = dict[str, Any]
-ALONE_MIN = 0.9  # confidence from which a text of a video counts though only one frame showed it
+ALONE_MIN = 0.9  # confidence from which a text of a video counts though only one look showed it
 
 
 def read_paths(paths: Iterable[Path], recogniser: Recogniser, drawings: Drawings | None = None) -> Iterator[Answer]:
@@ -79,74 +80,52 @@ def as_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def merged_reads(frames: Sequence[Sequence[Sighting]]) -> list[Sighting]:
-    """What a clip shows: of each text the read with the highest confidence, texts that most frames show first.
+def of_clip(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """What a clip shows, by the ends of its tracks: each text once, those that most looks read first.
 
-    A text of a single frame counts from a confidence of 0.9. A text that differs in one character from one that more
-    frames show, is taken for a misread of that one and left out.
+    Each with `looks`, the number of looks that read it, and `first_s` and `last_s`, when its vehicle was seen, in
+    seconds of the clip. A text of a single look counts from a confidence of 0.9.
     """
-    reads: dict[tuple[bool, str], list[Sighting]] = {}
-    for sightings in frames:
-        for s in sightings:
-            reads.setdefault((isinstance(s, PlateSighting), _text(s)), []).append(s)
-    ordered = sorted(reads.items(), key=lambda item: (-len(item[1]), -max(s.read.confidence for s in item[1])))
-    kept: list[tuple[tuple[bool, str], Sighting]] = []
-    for key, sightings in ordered:
-        best = max(sightings, key=lambda s: s.read.confidence)
-        if len(sightings) == 1 and best.read.confidence < ALONE_MIN:
+    found: dict[tuple[type, str], dict[str, Any]] = {}
+    for r in sorted((r for r in reports if r.ended), key=lambda r: (-r.votes, -r.read.confidence)):
+        if r.seen == 1 and r.read.confidence < ALONE_MIN:
             continue
-        if not any(key[0] == k[0] and _within_one(key[1], k[1]) for k, _ in kept):
-            kept.append((key, best))
-    return [s for _, s in kept]
+        seen = {"looks": r.votes, "first_s": round(r.first_at, 3), "last_s": round(r.at, 3)}
+        key = (type(r.read), r.read.text if isinstance(r.read, PlateRead) else r.read.code)
+        if (known := found.get(key)) is None:
+            found[key] = {**_as_object(r.read), **seen}
+            continue
+        known["looks"] += seen["looks"]
+        known["first_s"], known["last_s"] = min(known["first_s"], r.first_at), max(known["last_s"], r.at)
+    return sorted(found.values(), key=lambda one: -one["looks"])
 
 
 def _read_video(path: Path, recogniser: Recogniser, drawings: Drawings | None) -> Answer:
-    frames = []
+    tracks, reports, frames = Tracks(), list[Report](), 0
     for frame in video_frames(path):
-        frames.append(recogniser.look(frame))
-        if drawings is not None and frames[-1]:
-            drawings.write(path, frame.image, frames[-1], frame.sequence)
-    return {"path": str(path), **_lists(merged_reads(frames)), "frames": len(frames)}
+        frames += 1
+        sightings = recogniser.look(frame)
+        reports += [r for r in tracks.looked(sightings, frame.at, lambda _: ()) if r.ended]
+        if drawings is not None and sightings:
+            drawings.write(path, frame.image, sightings, frame.sequence)
+    found = of_clip([*reports, *tracks.close()])
+    plates, containers = [one for one in found if "text" in one], [one for one in found if "code" in one]
+    return {"path": str(path), "plates": plates, "containers": containers, "frames": frames}
 
 
 def _lists(sightings: Sequence[Sighting]) -> Answer:
-    plates, containers = [], []
-    for s in sightings:
-        if isinstance(s, PlateSighting):
-            plates.append(
-                {
-                    "text": s.read.text,
-                    "suggested": s.read.suggested,
-                    "confidence": s.read.confidence,
-                    "box": _box(s.read.box),
-                }
-            )
-        else:
-            containers.append({
-                "code": s.read.code,
-                "check_digit_ok": s.read.check_digit_ok,
-                "size_type": s.read.size_type,
-                "confidence": s.read.confidence,
-                "box": _box(s.read.box),
-            })  # fmt: skip
-    return {"plates": plates, "containers": containers}
+    return {
+        "plates": [_as_object(s.read) for s in sightings if isinstance(s, PlateSighting)],
+        "containers": [_as_object(s.read) for s in sightings if not isinstance(s, PlateSighting)],
+    }
 
 
-def _text(sighting: Sighting) -> str:
-    return sighting.read.text if isinstance(sighting, PlateSighting) else sighting.read.code
-
-
-def _within_one(a: str, b: str) -> bool:
-    """Whether one character put in, left out or changed makes `a` into `b`."""
-    if abs(len(a) - len(b)) > 1:
-        return False
-    start = 0
-    while start < min(len(a), len(b)) and a[start] == b[start]:
-        start += 1
-    end = 0
-    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
-        end += 1
-    return max(len(a), len(b)) - start - end <= 1
+def _as_object(read: PlateRead | ContainerCodeRead) -> dict[str, Any]:
+    if isinstance(read, PlateRead):
+        own: dict[str, Any] = {"text": read.text, "suggested": read.suggested}
+    else:
+        own = {"code": read.code, "check_digit_ok": read.check_digit_ok, "size_type": read.size_type}
+    return {**own, "confidence": read.confidence, "box": _box(read.box)}
 
 
 def _box(box: Box) -> list[int]:

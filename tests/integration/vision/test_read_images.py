@@ -11,9 +11,11 @@ import pytest
 from PIL import Image as Pillow
 
 from edge_agent.cli import main
-from edge_agent.read_images import as_text, failed, merged_reads, read_paths
+from edge_agent.domain.observation import Box, CharacterRead, PlateRead
+from edge_agent.read_images import as_text, failed, of_clip, read_paths
 from edge_agent.vision.frame import Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.tracks import Report
 from tests.integration.vision.rendering import noisy, picture, plate
 
 PLATE = "7KLM 223"
@@ -156,7 +158,7 @@ def test_a_video_gives_one_merged_answer(recogniser: PpOcrRecogniser, tmp_path: 
     writer.release()
     (read,) = read_paths([path], recogniser)
     assert read["frames"] == 3
-    assert [p["text"] for p in read["plates"]] == ["7KLM223"]
+    assert [(p["text"], p["looks"], p["first_s"]) for p in read["plates"]] == [("7KLM223", 3, 0.0)]
     assert "3 frames looked at" in as_text(read)
 
 
@@ -178,6 +180,22 @@ def test_the_command_reads_draws_and_says_what_it_cannot_read(
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_no_frames_merge_to_nothing() -> None:
-    assert merged_reads([]) == []
-    assert merged_reads([[], []]) == []
+def report(text: str, votes: int, seen: int, confidence: float = 0.95, at: float = 1.0) -> Report:
+    read = PlateRead(text, confidence, tuple(CharacterRead(c, confidence) for c in text), Box(1, 2, 30, 10))
+    return Report(1, read, (), at, at + 1, seen, votes, ended=True)
+
+
+def test_a_clip_shows_each_text_once_and_most_read_ones_first() -> None:
+    assert of_clip([]) == []
+    shown = of_clip([
+        report("ONCE11", 1, 1, confidence=0.8),
+        report("TWICE2", 3, 4, at=9.0),
+        report("SURE11", 1, 1, confidence=0.95),
+        report("MANY33", 7, 8),
+        report("TWICE2", 5, 5, at=2.0),
+    ])  # fmt: skip
+    assert [(one["text"], one["looks"], one["first_s"], one["last_s"]) for one in shown] == [
+        ("TWICE2", 8, 2.0, 10.0),
+        ("MANY33", 7, 1.0, 2.0),
+        ("SURE11", 1, 1.0, 2.0),
+    ]
