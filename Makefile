@@ -61,6 +61,9 @@ bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.mutations
 	$(BIN)/python -m benchmarks.day --recogniser 100
+	$(BIN)/python -m benchmarks.cameras idle
+	$(BIN)/python -m benchmarks.cameras busy
+	$(BIN)/python -m benchmarks.clip $(DATA)/video/toll-booth.mp4
 	$(BIN)/python -m benchmarks.plates $(DATA)/plates/benchmark-dev
 	$(BIN)/python -m benchmarks.containers $(DATA)/containers/gate
 
