@@ -2,20 +2,16 @@
 
 `us.csv` holds the passenger series on the road, older ones among them. Colours, legends and serial forms follow the
 issuing departments' own published descriptions (each state's department of motor vehicles or revenue); the
-pictures are abstract. Plates are 12 x 6 in (SAE J686). Ordinary serials use no I, O or Q, a few states use Q.
+pictures are abstract. Plates are 12 x 6 in (SAE J686). Every letter but O is drawn in every series: states differ in
+which others they leave out, and photos of ordinary serials hold I and Q.
 """
 
 from pathlib import Path
 
 from models.rendering.series import Series, read_table
 
-_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
-_WITH_Q = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-_PERSONAL = "ABCDEFGHIJKLMNPQRSTUVWXYZ"
-_Q_STATES = ("CA", "NY", "PA", "MI", "TN", "DC")
-_PASSENGER = read_table(
-    Path(__file__).with_name("us.csv"), "us-", lambda code: _WITH_Q if code in _Q_STATES else _LETTERS
-)
+_LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"
+_PASSENGER = read_table(Path(__file__).with_name("us.csv"), "us-", lambda code: _LETTERS)
 
 _STATES = {
     "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CA": "California", "CO": "Colorado",
@@ -89,8 +85,8 @@ def _others(
 
 UNITED_STATES: tuple[Series, ...] = (
     *_PASSENGER,
-    *_others(_SPECIAL, _CAUSES, _WITH_Q, 0.3, _GROUNDS),
-    *_others(_OWN, _CAUSES, _PERSONAL, 0.12, _GROUNDS),
+    *_others(_SPECIAL, _CAUSES, _LETTERS, 0.3, _GROUNDS),
+    *_others(_OWN, _CAUSES, _LETTERS, 0.12, _GROUNDS),
     *_others(_HEAVY, _TRADES, _LETTERS, 0.25, ("plain:f4f4f0", "plain:f0f0f0", *_GROUNDS[:5])),
     *_others(_PAPER, _NOTICES, _LETTERS, 0.06, ("plain:f4f4f2", "plain:e8e8e4"), "paper"),
 )
