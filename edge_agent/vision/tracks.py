@@ -40,6 +40,7 @@ REACH_STEPS = 3.0  # widths of the text that a vehicle moves between two looks, 
 MISREAD_S = 1.0  # within it, such a text is the same one misread, and motion goes on as before
 CHECK_DIGIT_WEIGHT = 3.0  # as in edge_agent/inspection/vote.py
 MAX_TRACKS = 16
+MAX_FRAMES = 12  # that wait for their pictures to be made
 MAX_TEXTS = 6
 
 Read = PlateRead | ContainerCodeRead
@@ -71,10 +72,15 @@ class _Votes:
 
     best: Sighting
     weight: float  # of the best
-    evidence: tuple[Evidence, ...]
+    pictures: Pictures | None  # until they are made, which holds the frame
+    evidence: tuple[Evidence, ...] = ()
     total: float = 0.0
     looks: int = 0
     said: int = 0
+
+    def make_pictures(self) -> None:
+        if self.pictures is not None:
+            self.evidence, self.pictures = self.pictures(self.best), None
 
 
 @dataclass(slots=True)
@@ -124,9 +130,9 @@ class _Track:
             if len(self.votes) >= MAX_TEXTS:
                 others = [t for t in self.votes if t != self.winner]
                 del self.votes[min(others, key=lambda t: self.votes[t].total)]
-            votes = self.votes[text] = _Votes(sighting, weight, pictures(sighting))
+            votes = self.votes[text] = _Votes(sighting, weight, pictures)
         elif weight > votes.weight + GAIN / 5:
-            votes.best, votes.weight, votes.evidence = sighting, weight, pictures(sighting)
+            votes.best, votes.weight, votes.pictures = sighting, weight, pictures
         votes.total += weight
         votes.looks += 1
         self.winner = max(self.votes, key=lambda t: (self._support(t), self.votes[t].weight))
@@ -136,7 +142,10 @@ class _Track:
 
     def report(self, text: str, ended: bool = False) -> Report:
         votes = self.votes[text]
-        read = replace(votes.best.read, looks=votes.looks - votes.said)
+        looks = votes.looks - votes.said
+        if looks:
+            votes.make_pictures()
+        read = replace(votes.best.read, looks=looks)
         votes.said = votes.looks
         if not ended:
             self.said_at, self.said_text, self.said_weight = self.at, text, votes.weight
@@ -169,17 +178,17 @@ class Tracks:
     def looked(self, sightings: Sequence[Sighting], at: float, pictures: Pictures) -> list[Report]:
         """What is new to say after a look at `at` seconds.
 
-        `pictures` makes the evidence of a sighting of this look; it is asked for the best sightings of a text only.
-        What it raises comes out of here, and the look counts for nothing that needed the picture.
+        `pictures` makes the evidence of a sighting of this look, when its track is said: it is asked late, and only for
+        the best sighting of a text. What it raises comes out of here; what was to be said then is said later.
         """
         gap = 0.0 if self._last_look is None else at - self._last_look
         self._last_look = at
-        self._tracks = [t for t in self._tracks if t.votes]  # without its picture the last look began none
         seen = self._assigned(sightings, at)
         out = []
         for track, sighting in seen:
             track.placed(sighting.read.box, at)
             track.voted(sighting, pictures)
+        for track, _ in seen:  # all votes are kept before a picture can fail
             text = track.news()
             if text is not None:
                 out.append(track.report(text))
@@ -191,6 +200,9 @@ class Tracks:
                 out.append(self._end(track))
         while len(self._tracks) > MAX_TRACKS:
             out.append(self._end(min(self._tracks, key=lambda t: t.at)))
+        waiting = [v for t in self._tracks for v in t.votes.values() if v.pictures]
+        for votes in waiting[: max(0, len(waiting) - MAX_FRAMES)]:
+            votes.make_pictures()
         return out
 
     def close(self) -> list[Report]:
@@ -198,14 +210,15 @@ class Tracks:
         return [self._end(track) for track in list(self._tracks)]
 
     def _end(self, track: _Track) -> Report:
-        self._tracks.remove(track)
         votes = track.votes[track.winner]
         lettering = track.said_at is None and votes.weight < LETTERING
         # The last looks of the one text that was said are not: the vehicle's record may be closed, and they be late.
         # Where several texts were said they are, since the lane counts the looks of each.
         if lettering or {text for text, v in track.votes.items() if v.said} == {track.winner}:
             votes.said = votes.looks
-        return track.report(track.winner, ended=True)
+        report = track.report(track.winner, ended=True)
+        self._tracks.remove(track)
+        return report
 
     def _assigned(self, sightings: Sequence[Sighting], at: float) -> list[tuple[_Track, Sighting]]:
         """Each sighting with its track, best fit first; a second reading of the same thing is left out."""

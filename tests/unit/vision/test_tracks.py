@@ -11,6 +11,7 @@ from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import Box, CharacterRead, ContainerCodeRead, PlateRead
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
 from edge_agent.vision.tracks import (
+    MAX_FRAMES,
     MAX_TEXTS,
     MAX_TRACKS,
     PARKED_S,
@@ -287,13 +288,26 @@ def test_a_bad_misreading_at_the_same_place_is_the_same_vehicle_and_another_text
     assert len(camera.tracks.close()) == 2
 
 
-def test_a_look_whose_picture_cannot_be_made_begins_no_track() -> None:
+def test_what_has_no_picture_yet_is_said_when_it_can_be_made() -> None:
     tracks = Tracks()
 
     def broken(_: Sighting) -> tuple[Evidence, ...]:
         raise RecogniserBroken("could not look for faces")
 
     with pytest.raises(RecogniserBroken):
-        tracks.looked([plate("7KLM223")], 1.0, broken)
-    (report,) = tracks.looked([plate("7KLM223")], 1.25, lambda _: ())
-    assert report.seen == 1
+        tracks.looked([plate("7KLM223"), plate("9XHS456", x=900)], 1.0, broken)
+    reports = tracks.looked([plate("7KLM223", like=0.95), plate("9XHS456", x=900, like=0.95)], 1.25, lambda _: ())
+    assert [(r.seen, r.read.looks) for r in reports] == [(2, 2), (2, 2)]
+
+
+def test_pictures_are_made_when_a_track_is_said_and_few_frames_wait_for_it() -> None:
+    camera = Camera()
+    for n in range(4):
+        camera.look(plate("7KLM223", like=0.5 + n / 20))
+    assert camera.pictures == 1
+    assert camera.look(plate("7KLM223", like=0.8))[0].evidence[0].data == b"5 7KLM223"
+    camera = Camera()
+    for n in range(MAX_TRACKS):
+        camera.look(plate(f"{n * 7919 % 9973:04}XYZ", x=n * 300, like=0.1), after=0.01)
+    assert camera.said == []
+    assert camera.pictures == MAX_TRACKS - MAX_FRAMES
