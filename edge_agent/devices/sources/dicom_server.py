@@ -187,6 +187,15 @@ class _Dimse(DIMSEServiceProvider):
             log.warning("%s does not wait for answers", self.assoc.requestor.ae_title)
             self.dul.event_queue.put("Evt19")
             return
+        try:
+            self._bound(primitive)
+            super().receive_primitive(primitive)
+        except Exception as error:  # noqa: BLE001 - or the thread ends, and its connection is held for ever
+            log.warning("%s sent what is no DIMSE message: %s", self.assoc.requestor.ae_title, error)
+            self.dul.event_queue.put("Evt19")
+
+    def _bound(self, primitive: P_DATA) -> None:
+        """Raises IndexError on a value without its control byte (PS3.8 9.3.5.1)."""
         kept: list[Any] = []
         for context, data in primitive.presentation_data_value_list:
             control, value = data[:1], data[1:]
@@ -195,11 +204,6 @@ class _Dimse(DIMSEServiceProvider):
             self._held = 0 if control[0] & 2 else self._held + len(value)
             kept.append([context, control + value])
         primitive.presentation_data_value_list = kept
-        try:
-            super().receive_primitive(primitive)
-        except Exception as error:  # noqa: BLE001 - or the thread ends, and its connection is held for ever
-            log.warning("%s sent what is no DIMSE message: %s", self.assoc.requestor.ae_title, error)
-            self.dul.event_queue.put("Evt19")
 
 
 class _Socket(AssociationSocket):

@@ -57,6 +57,7 @@ def on_an_association(port: int, *pieces: bytes, waits: bool = True) -> None:
         pdu(pdv(b"abcd", length=4000)),
         pdu(pdv(b"abcd", length=0)),
         pdu(pdv(b"abcd", length=1)),
+        pdu(struct.pack(">IB", 1, 1)),
         pdu(b"\x00"),
         pdu(pdv(b"abcd", context=99)),
         pdu(pdv(b"\xff" * 200)),
@@ -66,7 +67,7 @@ def on_an_association(port: int, *pieces: bytes, waits: bool = True) -> None:
         pdu(b"\0" * 4, kind=0x63),
     ],
     ids=[
-        *("a value of 4 GB", "a value beyond its PDU", "no value", "half a value", "a byte"),
+        *("a value of 4 GB", "a value beyond its PDU", "no value", "half a value", "no control", "a byte"),
         *("no such context", "no command", "a PDU of 4 GB", "a PDU larger than agreed", "a second association", "kind"),
     ],
 )
