@@ -4,7 +4,7 @@ The model gives two maps: of whole plates, and of the lines of which container c
 sides lie further inside, so that neighbours stay apart; what it finds is grown back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input, o
 
 MODEL = "text_finder"
 PLATES, CODE_LINES = 0, 1  # the model's channels
-PIXEL_MIN = 0.3  # probability from which a pixel belongs to an area
+PIXEL_MIN = 0.3  # probability from which a pixel may belong to an area
+HALF = 0.5  # of an area's highest probability: from there on a pixel does belong to it
 SCORE_MIN = 0.5  # mean probability from which an area is kept
 INSET = 0.2  # of the shorter side: how far inside each side of the taught areas lies (models/text_finder/train)
 AREA_SIDE_MIN = 2.0  # pixels at the size looked at; smaller areas are specks
@@ -27,6 +28,9 @@ AREAS_MAX = 64  # in a picture; a lane shows a handful
 # are too coarse for a perspective.
 CORNERS_HEIGHT_MIN = 10.0
 CORNERS_BETTER = 0.03  # by how much four corners must cover an area better than a rectangle
+
+
+Contour = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,10 @@ def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> l
     """
     if probability.shape != size:
         probability = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    mask = (probability > PIXEL_MIN).astype(np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     scale = np.array([width / size[1], height / size[0]], dtype=np.float32)
     found = []
-    for contour in contours:
-        corners = outline(contour)  # type: ignore[arg-type]
+    for contour in contours(probability):
+        corners = outline(contour)
         if corners is None:
             continue
         score = region_score(probability, corners)
@@ -81,7 +83,31 @@ def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> l
     return sorted(found, key=lambda r: -r.score)[:AREAS_MAX]
 
 
-def outline(contour: npt.NDArray[np.int32]) -> Quad | None:
+def contours(probability: Map) -> Iterator[Contour]:
+    """The outlines of a map's areas, each where the probability falls to half of the area's highest.
+
+    An area of which the model is unsure is not larger than one of which it is sure, and neighbours that touch part.
+    """
+    mask = (probability > PIXEL_MIN).astype(np.uint8)
+    for rough in _outer(mask):
+        x, y, w, h = cv2.boundingRect(rough)
+        window = probability[y : y + h, x : x + w]
+        half = float(window.max()) * HALF
+        if half <= PIXEL_MIN:
+            yield rough
+            continue
+        inside = np.zeros((h, w), np.uint8)
+        cv2.drawContours(inside, [rough - (x, y)], -1, 1, -1)
+        inside &= window > half
+        for fine in _outer(inside):
+            yield fine + np.array([x, y], np.int32)
+
+
+def _outer(mask: npt.NDArray[np.uint8]) -> Sequence[Contour]:
+    return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]  # type: ignore[return-value]
+
+
+def outline(contour: Contour) -> Quad | None:
     """Four corners around an area: of the smallest rectangle, or its own where they fit it clearly better."""
     (x, y), (w, h), angle = cv2.minAreaRect(contour)
     w, h = w + 1, h + 1  # from the middles of the border's pixels to their outer sides

@@ -100,7 +100,7 @@ def test_a_code_as_a_column(recogniser: PlateCodeRecogniser) -> None:
 
 def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path) -> None:
     image = empty(2560, 1440)
-    draw(image, "AB12C", 1000, 700, 76, 28)
+    draw(image, "AB12C", 1000, 700, 64, 16)
     once = PlateCodeRecogniser.open(1, look_again=False, folder=folder)
     twice = PlateCodeRecogniser.open(1, folder=folder)
     assert plates(once.look(Frame(image))) == []

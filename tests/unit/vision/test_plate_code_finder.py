@@ -61,3 +61,16 @@ def test_specks_and_weak_areas_are_no_plates() -> None:
     probability[10, 10] = 1.0  # a speck
     probability[40:50, 40:80] = 0.4  # weak
     assert areas(probability, (96, 160), 96, 160) == []
+
+
+def test_a_plate_of_which_the_finder_is_unsure_is_not_larger() -> None:
+    sure = cv2.GaussianBlur(map_of(quad(200, 150, 160, 44), 1), (0, 0), 4)
+    (found,) = areas(np.asarray(sure, np.float32), (384, 640), 384, 640)
+    (unsure,) = areas(np.asarray(0.75 * sure, np.float32), (384, 640), 384, 640)
+    assert np.abs(found.quad - unsure.quad).max() < 1.5
+
+
+def test_neighbours_that_touch_are_two() -> None:
+    both = map_of(quad(100, 150, 160, 44), 1) + map_of(quad(262, 150, 160, 44), 1)
+    blurred = np.asarray(cv2.GaussianBlur(both, (0, 0), 8), np.float32)
+    assert len(areas(blurred / blurred.max(), (384, 640), 384, 640)) == 2
