@@ -18,13 +18,14 @@ lanes:
 Paths are relative to the file's folder.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
@@ -35,6 +36,7 @@ from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
+from edge_agent.settings_words import all_in_words, places_of
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.formats import COUNTRIES
@@ -53,11 +55,7 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # a lane 1 is meant as "1"
 
 
-def _no_is_norway(value: object) -> object:
-    return "no" if value is False else value  # YAML takes the bare word for a truth value
-
-
-_Country = Annotated[Literal[COUNTRIES], BeforeValidator(_no_is_norway)]  # type: ignore[valid-type]
+_Country = Literal[COUNTRIES]  # type: ignore[valid-type]
 
 # Settings of sources that say where the device is.
 _PLACES = ("url", "host", "port", "directory", "listen")
@@ -68,7 +66,16 @@ _ROLES = {
     "both": frozenset({Expected.PLATE, Expected.CONTAINER_CODE}),
 }
 
-Id = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+
+def _id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text):
+        raise ValueError(
+            "an id has letters of A to Z, digits, '.', '_' and '-', at most 63, and begins with a letter or digit"
+        )
+    return text
+
+
+Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_id)]
 
 
 class _Section(BaseModel):
@@ -287,15 +294,16 @@ def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -
 
 
 def _settings_mistakes(place: Place, driver: AnyDriver, settings: object, folder: Path) -> Iterator[Mistake]:
+    if not isinstance(settings, dict):
+        return  # said of `settings` itself
     for at in truth_values(settings, driver.settings, place):
         yield Mistake(at, *NO_NUMBER)
     try:
         driver.settings.model_validate(settings, context={"folder": folder})
     except ValidationError as error:
-        for e in error.errors(include_url=False, include_input=False):
-            yield Mistake(
-                (*place, *e["loc"]), e["msg"].removeprefix("Value error, "), f"see docs/devices/{driver.name}.md"
-            )
+        for at, wrong, remedy in all_in_words(error, driver.settings, places_of(settings)):
+            page = f"see docs/devices/{driver.name}.md"
+            yield Mistake((*place, *at), wrong, f"{remedy} ({page})" if remedy else page)
 
 
 def _identity_mistakes(identity: dict[str, object], folder: Path) -> Iterator[Mistake]:

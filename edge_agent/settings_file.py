@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
-from edge_agent.settings_words import Mistake, Place, in_words, without_passwords
+from edge_agent.settings_words import Mistake, Place, all_in_words, without_passwords
 
 __all__ = [
     "MAX_BYTES",
@@ -32,6 +32,7 @@ MAX_BYTES = 1024 * 1024
 _PAGE = "docs/operate.md"
 _INT = "tag:yaml.org,2002:int"
 _BOOL = "tag:yaml.org,2002:bool"
+_STR = "tag:yaml.org,2002:str"
 
 Further = Callable[[object], Iterable[Mistake]]
 
@@ -100,7 +101,7 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
     try:
         result = model.model_validate(values)
     except ValidationError as error:
-        mistakes = [in_words(dict(e), model, lines) for e in error.errors(include_url=False)]
+        mistakes = all_in_words(error, model, lines)
     for mistake in dict.fromkeys((*mistakes, *_no_numbers(values, model), *further(values))):
         line = _line(mistake.place, lines)
         remedy = f"\n  → {mistake.remedy}" if mistake.remedy else ""
@@ -123,14 +124,18 @@ class _NoAliasLoader(yaml.SafeLoader):
     """Aliases make YAML expand without bound ("billion laughs"), and no settings file needs them.
 
     A number is written in decimal digits: YAML 1.1 would read a lane's id of 010 as 8, and one of 1:30 as 90. Only true
-    and false are truth values by themselves: a port that is `on` is none, and `NO` is Norway.
+    and false are truth values by themselves: a port that is `on` is none, and `NO` is Norway. A name is text as it is
+    written: a lane 1.10 is not 1.1.
     """
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read", event.start_mark)
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        if index is None and isinstance(parent, yaml.MappingNode) and isinstance(node, yaml.ScalarNode):
+            node.tag = _STR
+        return node
 
 
 _NoAliasLoader.yaml_implicit_resolvers = {

@@ -7,10 +7,11 @@ remedy   what to do; names that may stand there, the nearest first
 
 import re
 from collections.abc import Container, Iterator, Sequence
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 Place = tuple[str | int, ...]
 
@@ -26,6 +27,8 @@ class Mistake(NamedTuple):
 # A camera's URL may carry its password, and messages go to logs.
 # A password may hold any character, unescaped too: up to the last @ before the value ends.
 _CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*:)//?[^\s'\"]*@", re.IGNORECASE)
+# The same where it is the whole value: nothing ends it.
+_ALONE = re.compile(r"([a-z][a-z0-9+.-]*:)//?.*@", re.IGNORECASE | re.DOTALL)
 _MOST_SHOWN = 60
 
 _WORDS = {
@@ -34,6 +37,7 @@ _WORDS = {
     "finite": "must be a finite number",
     "bool": "must be true or false",
     "string_type": "must be text",
+    "path_type": "must be the path of a file or folder",
     "dict": "must be a mapping: lines of `name: value`",
     "model": "must be a mapping: lines of `name: value`",
     "list": "must be a list",
@@ -50,8 +54,24 @@ _WORDS = {
     "too_short": "must have {min_length} entries or more",
     "too_long": "must have {max_length} entries or fewer",
 }
+_PLAIN = ("int_type", "float_type", "bool_type", "string_type")
 _MAPPINGS = ("dict", "model")
 _LISTS = ("list", "tuple")
+
+
+def all_in_words(error: ValidationError, model: type[BaseModel], places: Container[Place]) -> list[Mistake]:
+    """Every mistake of `model`. Of what may be a number or a part with settings of its own, and is the second, it is
+    not told that it is no number."""
+    found = [(dict(e), in_words(e, model, places)) for e in error.errors(include_url=False)]
+    return [
+        said
+        for e, said in found
+        if not (e["type"] in _PLAIN and isinstance(e["input"], dict | list) and any(_inside(o, said) for _, o in found))
+    ]
+
+
+def _inside(one: Mistake, other: Mistake) -> bool:
+    return len(one.place) > len(other.place) and one.place[: len(other.place)] == other.place
 
 
 def in_words(error: Any, model: type[BaseModel] | TypeAdapter[Any], places: Container[Place]) -> Mistake:
@@ -74,8 +94,8 @@ def in_words(error: Any, model: type[BaseModel] | TypeAdapter[Any], places: Cont
             return Mistake((*place, tag), f"there is no {tag} {context['tag']!r}", one_of(context["tag"], known))
         case "literal_error" | "enum" if isinstance(error["input"], str):
             known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-            near = get_close_matches(error["input"], known, 1)
-            remedy = f"did you mean {near[0]}?" if near else _as_it_is(error["input"])
+            near = _nearest(error["input"], known)
+            remedy = f"did you mean {near}?" if near else _as_it_is(error["input"])
             return Mistake(place, _WORDS[kind].format(**context), remedy)
         case "value_error":
             return Mistake(place, error["msg"].removeprefix("Value error, "), _as_it_is(error["input"]))
@@ -99,22 +119,29 @@ def place_in_file(loc: Sequence[str | int], places: Container[Place]) -> Place:
 
 def in_body(error: Any, model: type[BaseModel] | TypeAdapter[Any], values: object) -> str:
     """One of pydantic's `errors()` on one line, for `values` that stand in no file."""
-    place, wrong, remedy = in_words(error, model, _places_of(values))
+    place, wrong, remedy = in_words(error, model, places_of(values))
     return f"{'.'.join(map(str, place)) or 'the body'}: {wrong}" + (f" ({remedy})" if remedy else "")
 
 
-def _places_of(values: object, place: Place = ()) -> set[Place]:
+def places_of(values: object, place: Place = ()) -> set[Place]:
     """Every place in the values."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    return {place}.union(*(_places_of(value, (*place, key)) for key, value in items))
+    return {place}.union(*(places_of(value, (*place, key)) for key, value in items))
 
 
 def one_of(word: str, known: Sequence[str]) -> str:
     """What to do about a word that is none of those that are known."""
     if not known:
         return "remove it, or correct its spelling"
-    near = get_close_matches(word, known, 1)
-    return (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(known)}"
+    near = _nearest(word, known)
+    return (f"did you mean {near}? " if near else "") + f"there are: {', '.join(known)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    """The one of them that is most like it, in whatever case it is written; "" if none is."""
+    by_lower = {one.lower(): one for one in known}
+    near = get_close_matches(word.lower(), by_lower, 1)
+    return by_lower[near[0]] if near else ""
 
 
 def without_passwords(text: str) -> str:
@@ -128,7 +155,10 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict | list) for v in value)):
         return ""
-    text = "empty" if value is None else without_passwords(repr(value))
+    if isinstance(value, str):
+        text = repr(_ALONE.sub(r"\1//***@", value))
+    else:
+        text = "empty" if value is None else str(value) if isinstance(value, date) else without_passwords(repr(value))
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
 
 
@@ -140,6 +170,8 @@ def _as_it_is(value: object) -> str:
 def _shape(stem: str, error: Any, model: type[BaseModel] | TypeAdapter[Any]) -> str:
     """What to do about a value of another shape than it should have."""
     value = error["input"]
+    if stem in _LISTS and value is None:
+        return "it is empty: write [] if there is none, or take the line out"
     if stem in _LISTS:
         return "put [ ] around it, or write each entry on a line of its own with `- ` before it"
     if stem in _MAPPINGS and isinstance(value, list):
@@ -150,7 +182,7 @@ def _shape(stem: str, error: Any, model: type[BaseModel] | TypeAdapter[Any]) -> 
         if value is not None and (known or kinds):
             return f"it is {_shown(value)}: write for instance {{{known[0] if known else 'kind'}: …}}{which}"
         return f"it is {_shown(value)}: indent what belongs to it further than its own line{which}"
-    if stem == "string_type" and isinstance(value, int | float):
+    if stem == "string_type" and isinstance(value, int | float | date):
         return f"it is {_shown(value)}: put it in quotes"
     return _as_it_is(value)
 

@@ -1,10 +1,11 @@
 """A scenario file: lanes, what stands in each, and what drives through it. Every mistake is reported with its line."""
 
+import re
 from importlib.resources import as_file
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_file import parse_settings, read_settings
@@ -53,7 +54,18 @@ def _as_text(lanes: Any) -> Any:
     return lanes
 
 
-LaneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+_LANE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
+
+
+def _lane_id(text: str) -> str:
+    if not re.fullmatch(_LANE_ID, text):
+        raise ValueError(
+            "a lane's id has letters, digits, '.', '_' and '-', at most 32, and begins with a letter or digit"
+        )
+    return text
+
+
+LaneId = Annotated[str, AfterValidator(_lane_id), WithJsonSchema({"type": "string", "pattern": _LANE_ID})]
 
 
 class Scenario(SimSettings):

@@ -52,7 +52,11 @@ class OneOrTwo:
 
 
 def _as_range(value: Any) -> Any:
-    return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value, value
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a number, or two: [least, most]")
+    return value
 
 
 SecondsRange = Annotated[tuple[Seconds, Seconds], OneOrTwo()]

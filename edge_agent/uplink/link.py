@@ -2,22 +2,22 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import grpc
 import grpc.aio
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
 
 # A batch of 256 KiB with its framing; the rest is room for what a later version adds.
 MAX_MESSAGE_BYTES = 1024 * 1024
-_HOST_PORT = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 # The port will say the same again until a person has done something there.
 _REFUSALS = {
     grpc.StatusCode.PERMISSION_DENIED,
@@ -34,7 +34,7 @@ class UplinkSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    gateway: Annotated[str, StringConstraints(pattern=_HOST_PORT)] = Field(description="host:port of the port gateway")
+    gateway: str = Field(description="host:port of the port gateway")
     gateway_certificate: Path = Field(description="the gateway's certificate, a PEM file from the port's operator")
     evidence_bytes_per_s: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="evidence never takes more of the line"
@@ -53,7 +53,9 @@ class UplinkSettings(BaseModel):
 
     @field_validator("gateway")
     @classmethod
-    def _port_in_range(cls, value: str) -> str:
+    def _host_and_port(cls, value: str) -> str:
+        if not _HOST_PORT.fullmatch(value):
+            raise ValueError("must be host:port, with nothing before or after it")
         if int(value.rpartition(":")[2]) > 65_535:
             raise ValueError("a port is at most 65535")
         return value

@@ -23,12 +23,17 @@ class Pty(Part):
     path: Annotated[str, Field(min_length=1, max_length=3)]
 
 
+class Gap(Part):
+    at_s: int = 0
+
+
 class Lane(Part):
     count: int | None = None
     speed: Annotated[float, Field(gt=0, lt=9)] = 1.0
     night: bool = False
     view: Literal["plate", "container"] = "plate"
     code: Annotated[str, Field(pattern="^[A-Z]+$")] = "A"
+    gap: float | list[Gap] = 1.0
     tags: Annotated[list[str], Field(min_length=1, max_length=2)] = ["a"]
     links: dict[str, Annotated[Tcp | Pty, Field(discriminator="kind")]] = {}
 
@@ -70,6 +75,14 @@ def said(lane: str) -> str:
             "tags: a",
             "must be a list\n  → put [ ] around it, or write each entry on a line of its own with `- ` before it",
         ),
+        ("tags:", "must be a list\n  → it is empty: write [] if there is none, or take the line out"),
+        ("view: PLATE", "must be 'plate' or 'container'\n  → did you mean plate?"),
+        ("View: plate", "lanes.a.View: no such setting\n  → did you mean view?"),
+        ("code: 2024-01-01", "must be text\n  → it is 2024-01-01: put it in quotes"),
+        ("gap: [{at: 3}]", "3: lanes.a.gap.0.at: no such setting\n  → did you mean at_s?"),
+        ("code: A\n  1.10: {count: many}", "4: lanes.1.10.count: must be a whole number"),
+        ("code: A\n  true: {count: many}", "4: lanes.true.count: must be a whole number"),
+        ("code: A\n  ~: {count: many}", "4: lanes.~.count: must be a whole number"),
         ("tags: []", "must have 1 entries or more"),
         ("tags: [a, b, c]", "must have 2 entries or fewer\n  → it is ['a', 'b', 'c']: correct it"),
         ("links: [{kind: tcp}]", "must be a mapping: lines of `name: value`\n  → it is a list: take away the `- `"),
@@ -107,6 +120,16 @@ def test_one_value_that_stands_for_two_is_one_mistake() -> None:
 def test_an_empty_file_names_the_page_with_an_example() -> None:
     with pytest.raises(SettingsInvalid, match=r"the file is empty\n  → start from the example in docs/it\.md"):
         parse_settings("# nothing\n", File, "file.yaml", page="docs/it.md")
+
+
+def test_where_a_number_or_a_list_may_stand_the_lists_own_mistake_is_told() -> None:
+    assert "must be a number" not in said("gap: [{at: 3}]")
+    assert "must be a number" in said("gap: [{at_s: 3}]\n    gap: many")
+
+
+@pytest.mark.parametrize("password", ["a b", "a'b", 'a\\"b', "a\\nb"])
+def test_a_password_of_any_characters_is_not_repeated(password: str) -> None:
+    assert "it is 'rtsp://***@h/'" in said(f'count: "rtsp:/admin:{password}@h/"')
 
 
 def test_a_long_value_is_cut_and_keeps_its_password() -> None:

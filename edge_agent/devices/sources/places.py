@@ -51,7 +51,7 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
         context.load_cert_chain(settings.certificate, settings.key)
     except (OSError, ssl.SSLError) as error:
         raise LinkDown(
-            f"the certificate {settings.certificate} with the key {settings.key} cannot be used: {error}",
+            f"the certificate {settings.certificate} with the key {settings.key} cannot be used: {_why_not(error)}",
             "give both as PEM files that belong together and that the agent's user can read",
         ) from None
     if settings.client_ca is not None:
@@ -59,11 +59,18 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
             context.load_verify_locations(settings.client_ca)
         except (OSError, ssl.SSLError) as error:
             raise LinkDown(
-                f"the clients' authorities {settings.client_ca} cannot be used: {error}",
+                f"the clients' authorities {settings.client_ca} cannot be used: {_why_not(error)}",
                 "give a PEM file that the agent's user can read",
             ) from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _why_not(error: OSError) -> str:
+    """OpenSSL gives its reason as a constant's name, and the system the number with its words."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no PEM").replace("_", " ").lower()
+    return error.strerror or str(error)
 
 
 def is_loopback(host: str) -> bool:

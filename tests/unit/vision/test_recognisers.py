@@ -40,10 +40,6 @@ def test_the_countries_of_the_settings_decide_what_a_zero_is(tmp_path: Path) -> 
     assert read(VisionSettings(countries=["es"])).text == "AB12O45"
 
 
-def test_norway_may_be_written_as_yaml_takes_it() -> None:
-    assert VisionSettings.model_validate({"countries": [False, "se"]}).countries == ["no", "se"]
-
-
 def test_a_country_of_which_no_series_is_known_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="'us', 'ca', 'mx'"):
         VisionSettings.model_validate({"countries": ["xx"]})
