@@ -12,6 +12,8 @@ from hardware_sim.links.address import unserved
 # A reader that has stopped reading: beyond this the line loses bytes instead of holding up the world.
 _BACKLOG_BYTES = 64 * 1024
 _ACCEPT_TURNS = 6
+# So long a closed connection may still carry what was written before; a reader that reads nothing would keep it open.
+_FLUSHES_S = 1.0
 
 
 async def settle_accepted(server: asyncio.Server) -> None:
@@ -69,6 +71,7 @@ class OneReaderServer:
         """Close the reader's connection, as when the cable is pulled."""
         if self.writer is not None:
             self.writer.close()
+            asyncio.get_running_loop().call_later(_FLUSHES_S, self.writer.transport.abort)
             self.writer = None
 
     async def close(self) -> None:
@@ -89,7 +92,7 @@ class OneReaderServer:
         self.writer = writer
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass  # the reader is gone, or the run is over: the same as a close
         finally:
             if self.writer is writer:

@@ -11,6 +11,7 @@ import pytest
 import serial
 
 from edge_agent.domain.errors import SettingsInvalid
+from hardware_sim.links import one_reader
 from hardware_sim.links.pty import PtyLink
 from hardware_sim.links.tcp import TcpLink
 
@@ -92,6 +93,39 @@ async def test_tcp_reader_that_does_not_read_loses_bytes_and_holds_up_nobody() -
                 break
         assert link.lost_bytes
         writer.transport.abort()
+
+
+async def test_tcp_reader_that_reads_nothing_is_still_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_reader, "_FLUSHES_S", 0.05)
+    async with tcp_link() as link:
+        _, writer = await connect(link)
+        while not link.lost_bytes:
+            link.write(b"x" * 65_536)
+            await asyncio.sleep(0)
+        served = link._server.writer
+        assert served is not None
+        link.hang_up()
+        with suppress(ConnectionError):
+            await asyncio.wait_for(served.wait_closed(), 30)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("error", [TimeoutError(110, "Connection timed out"), ConnectionResetError()])
+async def test_tcp_reader_that_vanished_is_no_defect(error: OSError) -> None:
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
+
+    async def vanishing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise error
+
+    server = one_reader.OneReaderServer("socket", "127.0.0.1", 0, vanishing)
+    await server.open()
+    host, port = server.url.removeprefix("socket://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    assert await asyncio.wait_for(reader.read(), 30) == b""
+    writer.close()
+    await server.close()
+    assert not raised
 
 
 async def test_tcp_port_in_use_is_a_clear_error() -> None:
