@@ -194,8 +194,8 @@ class Lane:
         return self._close(now, Abandoned(f"the vehicle had not left after {self._rules.longest_s:g} s"))
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
-        """The agent stops: an open inspection is given up, and recorded as such."""
-        return self._close(now, Abandoned(why))
+        """The agent stops: an open inspection is given up, and recorded as such; what was counted is said."""
+        return self._strays.stop(now) + self._close(now, Abandoned(why))
 
     # --- what belongs to a vehicle ------------------------------------------------------------------------
 

@@ -36,7 +36,11 @@ class Strays:
     def woke(self, now: Instant) -> list[Draft]:
         """The latest reading that was not reported, with the number of the others."""
         self._forget(now.monotonic)
-        if self._latest is None or len(self._reported) >= MAX_REPORTED:
+        return [] if len(self._reported) >= MAX_REPORTED else self.stop(now)
+
+    def stop(self, now: Instant) -> list[Draft]:
+        """As `woke`, whether there is room or not: no later report will say it."""
+        if self._latest is None:
             return []
         observation, number = self._latest
         self._unreported -= 1

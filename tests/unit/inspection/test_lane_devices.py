@@ -301,3 +301,13 @@ def test_rule_11_the_next_report_says_how_many_were_only_counted() -> None:
     unreported = [draft.body.unreported for draft in reports if isinstance(draft.body, Unassigned)]
     assert unreported == [0] * 256 + [44]
     assert lane.next_wake() is None, "nothing is left to say"
+
+
+def test_rule_11_what_was_only_counted_is_said_when_the_agent_stops() -> None:
+    lane = Lane(LaneRules("1", ()), PROVIDERS, lambda: "i")
+    for n in range(300):
+        lane.observe(Observation(f"o{n}", "scanner", "1", instant(10), seal(f"ML-{n}")))
+    [report] = lane.stop(instant(11), "stopped")
+    assert isinstance(report.body, Unassigned)
+    assert (report.body.observation.id, report.body.unreported) == ("o299", 43)
+    assert lane.stop(instant(12), "stopped") == []
