@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from hardware_sim.settings import SimSettings
+from hardware_sim.settings import SimSettings, checked_host
 
 
 class PortSettings(SimSettings):
@@ -33,4 +33,4 @@ def split_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise ValueError(f"{text!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return checked_host(host.removeprefix("[").removesuffix("]")), int(port)

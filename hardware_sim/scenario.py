@@ -14,7 +14,7 @@ from hardware_sim.fault_targets import targets_of
 from hardware_sim.faults import MAX_FAULTS, FaultSettings
 from hardware_sim.port_settings import PortSettings
 from hardware_sim.scenario_mistakes import mistakes
-from hardware_sim.settings import Name, Port, SimSettings
+from hardware_sim.settings import Host, Name, Port, SimSettings
 from hardware_sim.shipped import shipped
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.settings import DriveSettings, TrafficSettings, build_lane
@@ -28,7 +28,7 @@ class CameraSettings(SimSettings):
     is installed."""
 
     view: Literal["plate", "container", "rear"]
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 0
     fps: Annotated[float, Field(ge=0.2, le=30)] = 6.0
     quality: Annotated[int, Field(ge=30, le=95)] = 80

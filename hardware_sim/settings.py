@@ -28,6 +28,18 @@ def _name(text: str) -> str:
 
 # Names become file names, keys of the ready line and parts of URLs.
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
+
+
+def checked_host(text: str) -> str:
+    """The text, if the system can be asked for it as an address or a name. Raises ValueError."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{text!r} is neither an address nor a name") from None
+    return text
+
+
+Host = Annotated[str, AfterValidator(checked_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 # Along the lane, the portal at 0, driving direction positive.

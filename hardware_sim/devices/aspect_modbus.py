@@ -17,7 +17,7 @@ from pydantic import Field
 from hardware_sim.device import DeviceSettings, Site
 from hardware_sim.faults import Background, FaultSettings
 from hardware_sim.links.address import unserved
-from hardware_sim.settings import Port
+from hardware_sim.settings import Host, Port
 from hardware_sim.world import radiation
 from hardware_sim.world.outline import BARRIER_M, blocked_at
 from hardware_sim.world.passage import Passage
@@ -36,7 +36,7 @@ class Settings(DeviceSettings):
     """An Aspect portal over Modbus TCP; backgrounds are counts per second of the whole portal."""
 
     kind: Literal["aspect_modbus"]
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 0
     unit: Annotated[int, Field(ge=1, le=32)] = 1
     gamma_background: Annotated[float, Field(ge=1, le=100_000)] = 1800.0

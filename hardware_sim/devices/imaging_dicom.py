@@ -8,6 +8,7 @@ from pydantic import Field
 from hardware_sim.device import Site
 from hardware_sim.devices.imaging import ImagingScanner, ImagingSettings
 from hardware_sim.devices.scan_files import DICOS_DX_FOR_PRESENTATION, DX_FOR_PRESENTATION, Scan, dataset
+from hardware_sim.settings import Host
 
 _TIMEOUT_S = 5.0
 AeTitle = Annotated[str, Field(pattern=r"^[ -\[\]-~]{1,16}$")]
@@ -18,7 +19,7 @@ class Settings(ImagingSettings):
 
     kind: Literal["imaging_dicom"]
     format: Literal["dicom", "dicos"] = "dicos"
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 11112
     called: AeTitle = Field(default="ANY-SCP", description="application entity title of the receiver")
     calling: AeTitle = "SCANNER"

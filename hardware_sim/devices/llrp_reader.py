@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hardware_sim.device import DeviceSettings, Site
 from hardware_sim.links.address import unserved
-from hardware_sim.settings import Metres, Port
+from hardware_sim.settings import Host, Metres, Port
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.tags import Antennas, Heard, TagSettings
 
@@ -22,7 +22,7 @@ class Settings(DeviceSettings):
 
     kind: Literal["llrp_reader"]
     at_m: Metres = -2.0
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 0
     antennas: Annotated[int, Field(ge=1, le=4)] = 2
     spacing_m: Annotated[float, Field(ge=0.1, le=20)] = Field(default=2.0, description="from antenna to antenna")

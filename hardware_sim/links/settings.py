@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hardware_sim.links.uart import SerialFormat
-from hardware_sim.settings import Port, SimSettings
+from hardware_sim.settings import Host, Port, SimSettings
 
 # Where a link or device is served unless a scenario says otherwise.
 LOCAL = "127.0.0.1"
@@ -15,7 +15,7 @@ class TcpLink(SimSettings):
     """Bytes over a TCP server; port 0 lets the system choose one."""
 
     kind: Literal["tcp"]
-    host: str = LOCAL
+    host: Host = LOCAL
     port: Port = 0
 
 
@@ -34,7 +34,7 @@ class Rfc2217Link(SimSettings):
     """
 
     kind: Literal["rfc2217"]
-    host: str = LOCAL
+    host: Host = LOCAL
     port: Port = 0
     baudrate: Annotated[int, Field(ge=300, le=921_600)] | None = None
     bytesize: Literal[7, 8] = 8

@@ -138,3 +138,9 @@ def test_an_empty_scenario_names_its_page(tmp_path_factory: pytest.TempPathFacto
         SettingsInvalid, match=r"s\.yaml: the file is empty\n  → start from the example in docs/simulator\.md"
     ):
         load_scenario(str(path))
+
+
+def test_an_address_with_a_slip() -> None:
+    text = FILE.replace("{kind: tcp}", "{kind: tcp, host: 127.0..1}", 1)
+    assert "links.0.host: '127.0..1' is neither an address nor a name" in said(text)
+    assert "listen: '127.0..1' is neither" in said(f"{FILE}port: {{upstream: 'a:1', listen: '127.0..1:0'}}\n")
