@@ -36,7 +36,7 @@ from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
-from edge_agent.settings_words import all_in_words, places_of
+from edge_agent.settings_words import all_in_words, one_of, places_of
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.formats import COUNTRIES
@@ -272,7 +272,7 @@ def _lane_mistakes(place: Place, lane: dict[str, object], folder: Path) -> Itera
             yield from _link_mistakes(at, driver, device)
             yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}), folder)
         elif isinstance(name, str):
-            yield Mistake((*at, "driver"), f"there is no driver {name!r}", f"use one of: {', '.join(sorted(known))}")
+            yield Mistake((*at, "driver"), f"there is no driver {name!r}", one_of(name, sorted(known)))
     for _, camera in items_of(lane, place, "cameras"):
         given |= _ROLES.get(str(camera.get("role", "both")), frozenset())
     expects = lane.get("expects")

@@ -73,7 +73,7 @@ def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixt
         (
             "rapiscan_vm250",
             "rapiscan_vm25",
-            "booth.yaml:8: lanes.0.devices.0.driver: there is no driver 'rapiscan_vm25'\n  → use one of: ",
+            "booth.yaml:8: lanes.0.devices.0.driver: there is no driver 'rapiscan_vm25'\n  → did you mean rapis",
         ),
         ("id: scanner", "id: portal", "booth.yaml:9: lanes.0.devices.1.id: 'portal' stands here a second time"),
         (
