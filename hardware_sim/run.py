@@ -223,9 +223,9 @@ class PortSim:
                     await service.open()
                 for camera in run.cameras.values():
                     await camera.open()
-            self._truth.begin()
-            self.faults.open_file()
             self._begin_record()
+            self.faults.open_file()
+            self._truth.begin()  # last: it empties an earlier run's
         except BaseException:
             await self.close()
             raise

@@ -92,6 +92,15 @@ def test_a_failed_start_keeps_what_an_earlier_run_left(run: Run, tmp_path: Path,
     assert record.read_text() == "earlier\n"
 
 
+def test_a_record_that_cannot_be_written_keeps_what_an_earlier_run_left(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("truth.jsonl", "faults.jsonl"):
+        (out / name).write_text('{"id": "1-0001"}\n')
+    assert "cannot be written: Is a directory" in run(DEVICES, "--record", str(tmp_path))
+    assert (out / "truth.jsonl").read_text() == (out / "faults.jsonl").read_text() == '{"id": "1-0001"}\n'
+
+
 def test_a_record_begun_in_vain_is_not_left(run: Run, tmp_path: Path, taken: int) -> None:
     record = tmp_path / "session.jsonl"
     run(DEVICES, "--control", f"127.0.0.1:{taken}", "--record", str(record))
