@@ -12,8 +12,8 @@ from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.formats import plate_form
 
 # Share of plates of no listed series, spread over all forms of their length. With less, chosen texts among 745 US crops
-# were bent into series. With it, and all countries, a reader in training has 678 of them exactly, 680 by itself: many of
-# these crops carry chosen texts, which no series describes.
+# were bent into series. With it, and all countries, a reader in training has 678 of them exactly, 680 by itself: many
+# of these crops carry chosen texts, which no series describes.
 UNLISTED = 0.5
 PROBABILITY_MIN = 0.001  # of what the reader did not name; it names what it gives 0.005
 # On most plates these are the same die: the reader's preference says little.
