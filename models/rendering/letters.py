@@ -132,8 +132,8 @@ def _fonts(*short: str, stretches: tuple[float, ...] = (1.0,), bold: float = 0.0
 
 
 _US_FORMS = (
-    "serif-1", "slab-1", "serif-i", "flat-3", "hook-7", "deep-m", "straight-w", "flat-a", "slab-q", "short-q",
-    "short-j", "spur-g", "bare-g", "middle-4", "round-4", "tail-y", "open",
+    "serif-1", "slab-1", "serif-i", "slab-i", "early-2", "flat-3", "hook-7", "deep-m", "straight-w", "flat-a", "slab-q",
+    "short-q", "short-j", "spur-g", "bare-g", "middle-4", "round-4", "tail-y", "open",
 )  # fmt: skip
 FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
     "us": (
