@@ -191,10 +191,9 @@ async def _run(arguments: argparse.Namespace) -> int:
         from hardware_sim.control import Control
 
         control = Control(sim, stopped.set, arguments.control, os.environ.get(TOKEN_VARIABLE, "").strip())
+        sim.opens_with(control.open)
 
     async def ready() -> None:
-        if control is not None:
-            await control.open()
         _say_ready(sim, seed, arguments, control.url if control else None)
 
     try:

@@ -7,7 +7,7 @@ PortSim ──► lane ──► Player ──► devices ──► links ◄═
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -108,6 +108,7 @@ class PortSim:
         self._truth: TruthFile | None = None
         self._played = False
         self._subscribers: list[Callable[[Record], None]] = []
+        self._opens_with: list[Callable[[], Awaitable[None]]] = []
         self._recorder = Recorder(record, self.clock, out) if record is not None else None
         self._runs_faults(scenario)
         noise = cache(lambda: Noise(seed))  # takes a moment: only where there are cameras
@@ -210,6 +211,10 @@ class PortSim:
         if self._recorder is not None:
             self._recorder.begin({"title": self.scenario.title, "seed": self.seed, "devices": devices})
 
+    def opens_with(self, serve: Callable[[], Awaitable[None]]) -> None:
+        """Let `open` bring up `serve` too, before it replaces what an earlier run left."""
+        self._opens_with.append(serve)
+
     async def open(self) -> None:
         """Bring up every device and camera. What was brought up is closed again if one fails, and no file is left."""
         try:
@@ -223,6 +228,8 @@ class PortSim:
                     await service.open()
                 for camera in run.cameras.values():
                     await camera.open()
+            for serve in self._opens_with:
+                await serve()
             self._begin_record()
             self.faults.open_file()
             self._truth.begin()  # last: it empties an earlier run's

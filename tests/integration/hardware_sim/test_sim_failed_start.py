@@ -87,9 +87,14 @@ def test_a_failed_start_keeps_what_an_earlier_run_left(run: Run, tmp_path: Path,
         (out / name).write_text('{"id": "1-0001"}\n')
     record = tmp_path / "session.jsonl"
     record.write_text("earlier\n")
-    run(SERVERS[0].replace("HERE", f"port: {taken}"), "--record", str(record))
-    assert (out / "truth.jsonl").read_text() == (out / "faults.jsonl").read_text() == '{"id": "1-0001"}\n'
-    assert record.read_text() == "earlier\n"
+    for scenario, *options in (
+        [SERVERS[0].replace("HERE", f"port: {taken}")],
+        [DEVICES, "--control", f"127.0.0.1:{taken}"],
+    ):
+        said = run(scenario, "--record", str(record), *options)
+        assert "another program has this port" in said
+        assert (out / "truth.jsonl").read_text() == (out / "faults.jsonl").read_text() == '{"id": "1-0001"}\n'
+        assert record.read_text() == "earlier\n"
 
 
 def test_a_record_that_cannot_be_written_keeps_what_an_earlier_run_left(run: Run, tmp_path: Path) -> None:
