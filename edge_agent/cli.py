@@ -133,14 +133,18 @@ def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from edge_agent.agent import run
-    from edge_agent.config import read_config
+    from edge_agent.config import examine_config, read_config
 
-    setup = read_config(options.config)
+    # A scanner's lost token or a disk that is mounted late must not keep the whole booth from starting.
+    setup = read_config(options.config, files=False)
+    missing = examine_config(options.config).wrong
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(message)s",
         stream=sys.stderr,
     )
+    if missing is not None:
+        logging.getLogger(__name__).warning("%s", missing)
 
     async def until_stopped() -> None:
         stop = asyncio.Event()

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -49,6 +49,13 @@ from edge_agent.wire.identity import (
     load_certificate,
     load_private_key,
 )
+
+
+class _Context(TypedDict):
+    """Of the judging of devices' settings: the file's folder, and whether the files that they name must be there."""
+
+    folder: Path
+    files: bool
 
 
 def _as_text(value: object) -> object:
@@ -191,10 +198,13 @@ class Setup:
     lanes: tuple[LaneSetup, ...]
 
 
-def read_config(path: Path) -> Setup:
-    """Read and check a booth's settings file. Raises SettingsInvalid with every mistake."""
+def read_config(path: Path, *, files: bool = True) -> Setup:
+    """Read and check a booth's settings file. Raises SettingsInvalid with every mistake.
+
+    Without `files`, files that devices' settings name need not be there: each such device says so by itself.
+    """
     folder = path.resolve().parent
-    config = examine_config(path).checked()
+    config = examine_config(path, files=files).checked()
     key, certificate = folder / config.identity.key, folder / config.identity.certificate
     gateway_certificate = folder / config.uplink.gateway_certificate
     return Setup(
@@ -208,10 +218,10 @@ def read_config(path: Path) -> Setup:
     )
 
 
-def examine_config(path: Path) -> Examined[BoothConfig]:
+def examine_config(path: Path, *, files: bool = True) -> Examined[BoothConfig]:
     """The file with all that is wrong with it. Raises SettingsInvalid if it cannot be read, or is not YAML."""
-    folder = path.resolve().parent
-    return examine_settings(path, BoothConfig, lambda values: _mistakes(values, folder))
+    context: _Context = {"folder": path.resolve().parent, "files": files}
+    return examine_settings(path, BoothConfig, lambda values: _mistakes(values, context))
 
 
 def expired_certificates(setup: Setup, now: datetime) -> list[str]:
@@ -248,7 +258,8 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
 # --- what no single setting can say of itself; on the values as read, so that it is reported with all the rest --------
 
 
-def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
+def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
+    folder = context["folder"]
     yield from _identity_mistakes(_mapping(values, "identity"), folder)
     yield from _gateway_mistakes(_mapping(values, "uplink"), folder)
     lanes = list(items_of(values, (), "lanes"))
@@ -258,10 +269,10 @@ def _mistakes(values: object, folder: Path) -> Iterator[Mistake]:
     )
     yield from _shared([at for place, lane in lanes for at in items_of(lane, place, "devices")], folder)
     for place, lane in lanes:
-        yield from _lane_mistakes(place, lane, folder)
+        yield from _lane_mistakes(place, lane, context)
 
 
-def _lane_mistakes(place: Place, lane: dict[str, object], folder: Path) -> Iterator[Mistake]:
+def _lane_mistakes(place: Place, lane: dict[str, object], context: _Context) -> Iterator[Mistake]:
     known = drivers()
     given: set[Expected] = set()
     for at, device in items_of(lane, place, "devices"):
@@ -270,7 +281,7 @@ def _lane_mistakes(place: Place, lane: dict[str, object], folder: Path) -> Itera
         if driver is not None:
             given |= driver.gives
             yield from _link_mistakes(at, driver, device)
-            yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}), folder)
+            yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}), context)
         elif isinstance(name, str):
             yield Mistake((*at, "driver"), f"there is no driver {name!r}", one_of(name, sorted(known)))
     for _, camera in items_of(lane, place, "cameras"):
@@ -293,13 +304,13 @@ def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -
         yield Mistake((*place, "link"), wrong, f"take it out, and see docs/devices/{driver.name}.md")
 
 
-def _settings_mistakes(place: Place, driver: AnyDriver, settings: object, folder: Path) -> Iterator[Mistake]:
+def _settings_mistakes(place: Place, driver: AnyDriver, settings: object, context: _Context) -> Iterator[Mistake]:
     if not isinstance(settings, dict):
         return  # said of `settings` itself
     for at in truth_values(settings, driver.settings, place):
         yield Mistake(at, *NO_NUMBER)
     try:
-        driver.settings.model_validate(settings, context={"folder": folder})
+        driver.settings.model_validate(settings, context=context)
     except ValidationError as error:
         for at, wrong, remedy in all_in_words(error, driver.settings, places_of(settings)):
             page = f"see docs/devices/{driver.name}.md"

@@ -1,6 +1,9 @@
 """What only the whole agent shows: how it starts and ends when its ledger cannot."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from edge_agent import agent
 from edge_agent.config import read_config
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 
 SETTINGS = """\
@@ -20,12 +24,17 @@ lanes: [{id: 1, expects: []}]
 """
 
 
-async def test_a_stop_is_heard_while_the_ledger_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def booth(folder: Path, settings: str = SETTINGS) -> Path:
     now = SystemClock().now().utc
-    create_identity(tmp_path / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
-    create_identity(tmp_path / "keys", "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("localhost",))
-    config = tmp_path / "booth.yaml"
-    config.write_text(SETTINGS)
+    create_identity(folder / "keys", "booth", SpiffeId("uslrd", Role.BOOTH, "lane-1"), now)
+    create_identity(folder / "keys", "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("localhost",))
+    config = folder / "booth.yaml"
+    config.write_text(settings)
+    return config
+
+
+async def test_a_stop_is_heard_while_the_ledger_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = booth(tmp_path)
     stop = asyncio.Event()
 
     @asynccontextmanager
@@ -37,3 +46,22 @@ async def test_a_stop_is_heard_while_the_ledger_waits_for_room(tmp_path: Path, m
     monkeypatch.setattr(agent, "open_ledger", no_room)
     async with asyncio.timeout(10):
         await agent.run(read_config(config), SystemClock(), stop)
+
+
+def test_a_scanner_without_its_token_keeps_no_booth_from_starting(tmp_path: Path) -> None:
+    scanner = "{id: x-ray, driver: http_push, settings: {port: 0, token_file: token}}"
+    config = booth(tmp_path, SETTINGS.replace("expects: []", f"expects: [], devices: [{scanner}]"))
+    with pytest.raises(SettingsInvalid, match=r"token_file: .*token cannot be read"):
+        read_config(config)
+    command = [sys.executable, "-m", "edge_agent", "run", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        said = ""
+        while "x-ray is offline" not in said:
+            line = running.stderr.readline()
+            assert line, f"it ended: {said}"
+            said += line
+        running.send_signal(signal.SIGTERM)
+        running.stderr.read()
+        assert running.wait(10) == 0
+    assert "settings.token_file" in said.split("x-ray is offline")[0], "what is missing is said at the start"

@@ -16,8 +16,8 @@ def _beside_the_settings(path: Path, info: ValidationInfo) -> Path:
 
 
 def checks_files(info: ValidationInfo) -> bool:
-    """Whether a booth's settings file is read, and what it names must be there; of a capture's it need not."""
-    return "folder" in (info.context or {})
+    """Whether what the settings name must be there: when a booth's file is judged; not of a capture's."""
+    return bool((info.context or {}).get("files"))
 
 
 # Relative to the folder of the booth's settings file.
