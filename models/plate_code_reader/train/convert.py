@@ -3,7 +3,7 @@
     python -m models.plate_code_reader.train.convert start.pt
 
 The base is `PP-OCRv6_rec_small.onnx` of the package rapidocr that requirements/models.txt pins; --base names another
-copy. First compares the whole network in PyTorch with the file in ONNX Runtime; more than 3e-5 between two
+copy. First compares the whole network in PyTorch with the file in ONNX Runtime; more than 2e-4 between two
 probabilities is an error.
 """
 
@@ -20,7 +20,7 @@ from models.plate_code_reader.train.data import as_input, line_picture
 from models.plate_code_reader.train.network import Reader, base_network
 from models.rendering.codes import code_crop
 
-TOLERANCE = 3e-5  # rounding: ONNX Runtime differs by 1e-5 from itself between two levels of optimisation
+TOLERANCE = 2e-4  # of a probability; rounding differs by up to 4e-5 between processors and numbers of threads
 
 
 def installed_base() -> Path:
