@@ -30,6 +30,7 @@ from models.plate_code_reader.train.reading import fold, right, wilson
 
 BATCH = 64
 BINS = 10
+STATED = 0.9
 ALONG, ACROSS = 0.04, 0.06  # around a plate as the agent reads it, in its heights
 
 
@@ -140,21 +141,39 @@ def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
     return sum(n * abs(sure - good) for sure, good, n in rows) / max(1, total)
 
 
-def plot(sets: Sequence[Measured], path: Path) -> None:
-    """Reliability of each set as a picture."""
+def above(sets: Sequence[Measured], confidence: float) -> tuple[int, int, int]:
+    """Of all reads: how many have at least that confidence, how many of these are right (folded), how many in all."""
+    rows = [(c, fold(r) == fold(t)) for m in sets for c, r, t in zip(m.confidences, m.reads, m.texts, strict=True)]
+    kept = [good for c, good in rows if c >= confidence]
+    return len(kept), sum(kept), len(rows)
+
+
+def plot(groups: dict[str, Sequence[Measured]], path: Path) -> None:
+    """Left, how sure against how often right, in tenths of the reads; right, what holds above a stated confidence."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(4.2, 4.0), dpi=90)
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for m in sets:
-        rows = reliability([m])
-        axes.plot([r[0] for r in rows], [r[1] for r in rows], marker="o", markersize=3, linewidth=1, label=m.name)
-    axes.set_xlabel("probability of the text read")
-    axes.set_ylabel("share read right (O = 0, I = 1)")
-    axes.legend(fontsize=7)
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(8.4, 3.8), dpi=80)
+    left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    thresholds = np.linspace(0, 0.99, 34)
+    for name, sets in groups.items():
+        sure = np.array([c for m in sets for c in m.confidences])
+        good = np.array([fold(r) == fold(t) for m in sets for r, t in zip(m.reads, m.texts, strict=True)])
+        parts = np.array_split(np.argsort(sure), 2 * BINS)
+        (line,) = left.plot(
+            [sure[p].mean() for p in parts], [good[p].mean() for p in parts], marker="o", markersize=3, label=name
+        )
+        kept = [above(sets, t) for t in thresholds]
+        right.plot(thresholds, [g / max(1, n) for n, g, _ in kept], color=line.get_color(), label=f"{name}: right")
+        right.plot(thresholds, [n / of for n, _, of in kept], color=line.get_color(), linestyle=":", label="kept")
+    left.set_xlabel("probability of the text read")
+    left.set_ylabel("share right (O = 0, I = 1)")
+    right.set_xlabel("reads of at least this probability")
+    right.set_ylim(0.7, 1.005)
+    for axes in (left, right):
+        axes.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path)
 
@@ -181,8 +200,15 @@ def main() -> None:
         if a.wrong:
             wrong = [(t, r) for t, r in zip(m.texts, m.reads, strict=True) if fold(t) != fold(r)]
             print("  " + ", ".join(f"{t}→{r}" for t, r in wrong))
+    groups = {"photos": sets[: len(a.crops)], "drawn": sets[len(a.crops) :]}
+    groups = {name: held for name, held in groups.items() if held}
+    for name, held in groups.items():
+        kept, good, of = above(held, STATED)
+        print(
+            f"{name}: {kept} of {of} reads are at least {STATED} sure, {100 * good / max(1, kept):.1f} % of them right"
+        )
     if a.plot:
-        plot(sets, a.plot)
+        plot(groups, a.plot)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ finds it on --shards CACHE SOURCE ... More than 1e-4 between two probabilities o
 """
 
 import argparse
+import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +119,11 @@ def main() -> None:
     if temperature == "fit":
         temperature = fitted_temperature(network, Path(a.shards[0]), a.shards[1:])
     network = cooled(network, float(temperature))
+    warnings.filterwarnings("ignore", module="torch.onnx")  # the exporter says that it could fold more constants
     write(network, a.out)
     worst = difference(network, a.out)
-    print(f"{a.out}: {a.out.stat().st_size:,} bytes, temperature {temperature}, difference to PyTorch {worst:.1e}")
+    print(f"{a.out}: temperature {temperature}, difference to PyTorch {worst:.1e}; for model.toml:")
+    print(f'size = {a.out.stat().st_size}\nsha256 = "{hashlib.sha256(a.out.read_bytes()).hexdigest()}"')
     if worst > TOLERANCE:
         raise SystemExit(f"more than {TOLERANCE}: the file does not compute what was trained")
 
