@@ -12,7 +12,7 @@ the expected calibration error of a read's confidence, which is the probability 
 import argparse
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -148,7 +148,7 @@ def above(sets: Sequence[Measured], confidence: float) -> tuple[int, int, int]:
     return len(kept), sum(kept), len(rows)
 
 
-def plot(groups: dict[str, Sequence[Measured]], path: Path) -> None:
+def plot(groups: Mapping[str, Sequence[Measured]], path: Path) -> None:
     """Left, how sure against how often right, in tenths of the reads; right, what holds above a stated confidence."""
     import matplotlib
 
