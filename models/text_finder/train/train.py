@@ -108,6 +108,16 @@ class Trainer:
         with torch.inference_mode():
             return float(self._loss(batch))
 
+    def probabilities(self, held: Sequence[Batch]) -> tuple[float, float]:
+        """The mean probability where the batches say yes, and where they say no."""
+        yes, no = [], []
+        for x, target, counts in held:
+            with torch.inference_mode():
+                found = torch.sigmoid(self.network(torch.from_numpy(x))).numpy()
+            yes.append(found[target > 0])
+            no.append(found[(target == 0) & (counts > 0)])
+        return float(np.concatenate(yes).mean()), float(np.concatenate(no).mean())
+
     def learn(self, batch: Batch) -> float:
         """One step; returns its loss."""
         for group in self.optimiser.param_groups:
