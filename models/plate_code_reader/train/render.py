@@ -12,6 +12,7 @@ import argparse
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -87,7 +88,8 @@ def main() -> None:
             path = a.cache / f"{source}-{start // SHARD:03d}.npz"
             if not path.exists():
                 work.append((path, source, a.seed, min(SHARD, int(count) - start), a.again, a.photos))
-    with ProcessPoolExecutor(a.processes) as pool:
+    # Not forked: a copy of a process in which PyTorch holds threads can wait for them for ever.
+    with ProcessPoolExecutor(a.processes, get_context("spawn")) as pool:
         for done in pool.map(render_shard, *zip(*work, strict=True)) if work else ():
             print(done.name, flush=True)
 
