@@ -1,0 +1,82 @@
+"""The project's own models, with the weights that are shipped, on drawn plates and on the simulator's frames."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from edge_agent.domain.errors import RecogniserBroken
+from edge_agent.domain.identifiers import normalise_plate
+from edge_agent.domain.observation import ContainerCodeRead, PlateRead
+from edge_agent.vision.frame import Frame
+from edge_agent.vision.plate_code import PlateCodeRecogniser
+from edge_agent.vision.recognisers import open_recogniser
+from hardware_sim.cameras.scene import ContainerView, Noise, PlateView
+from hardware_sim.scenario import load_scenario
+from hardware_sim.world.lane import Lane
+from tests.integration.vision.rendering import noisy, picture, plate
+
+
+@pytest.fixture(scope="module")
+def own() -> PlateCodeRecogniser:
+    recogniser = open_recogniser()
+    assert isinstance(recogniser, PlateCodeRecogniser), "what the agent looks with"
+    return recogniser
+
+
+@pytest.mark.parametrize("text", ["7KLM 223", "ABC 1D23", "WN 04 KBX"])
+def test_a_plate_is_read_with_its_box(own: PlateCodeRecogniser, text: str) -> None:
+    (sighting,) = own.look(Frame(noisy(plate(text), 1)))
+    read = sighting.read
+    assert isinstance(read, PlateRead)
+    assert read.text == text.replace(" ", "")
+    assert read.confidence > 0.8
+    assert 330 < read.box.x < 400
+    assert 340 < read.box.y < 400
+
+
+def test_the_plate_comes_before_lettering_telephone_and_time(own: PlateCodeRecogniser) -> None:
+    image = plate("7KLM 223")
+    texts = picture([(20, 10, "2026-11-21 12:45:07", 24), (300, 160, "NORTE 24H", 30), (260, 230, "555-019-4471", 30)])
+    image[:280] = np.maximum(image[:280], texts[:280])
+    read = own.look(Frame(image))[0].read
+    assert isinstance(read, PlateRead)
+    assert read.text == "7KLM223"
+
+
+@pytest.fixture(scope="module")
+def lane() -> Lane:
+    lane = load_scenario("demo").build_lanes(2026)["1"]
+    lane.open(0.0)
+    lane.advance(inf)
+    return lane
+
+
+@pytest.mark.parametrize("kind", ["plate", "container"])
+def test_a_truck_is_read_in_one_of_a_few_looks(own: PlateCodeRecogniser, lane: Lane, kind: str) -> None:
+    passage = lane.passages[0]
+    view, noise = (PlateView(lane, 1) if kind == "plate" else ContainerView(lane, 1)), Noise(1)
+    seen: set[str] = set()
+    for n, at in enumerate(np.linspace(passage.arrives, passage.departs, 12)):
+        if (drawn := view.draw(float(at))) is None:
+            continue
+        image = np.asarray(noise.add(drawn, n, night=view.night(float(at))), np.uint8)[:, :, ::-1]
+        for sighting in own.look(Frame(np.ascontiguousarray(image))):
+            seen.add(sighting.read.code if isinstance(sighting.read, ContainerCodeRead) else sighting.read.text)
+    truck = passage.truck
+    assert truck.plate is not None
+    carried = normalise_plate(truck.plate.painted) if kind == "plate" else truck.containers[0].code
+    assert carried.replace(" ", "") in seen
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2000, 3), (2000, 1, 3), (13, 17, 3), (480, 640, 3)])
+def test_noise_of_any_size_is_looked_at_and_holds_nothing(
+    own: PlateCodeRecogniser, shape: tuple[int, int, int]
+) -> None:
+    assert list(own.look(Frame(noisy(np.full(shape, 90, np.uint8), 6)))) == []
+
+
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_a_picture_of_one_tone_is_not_an_empty_lane(own: PlateCodeRecogniser, tone: int) -> None:
+    with pytest.raises(RecogniserBroken, match="all over: nothing can be seen"):
+        own.look(Frame(np.full((480, 640, 3), tone, np.uint8)))
