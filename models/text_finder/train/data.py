@@ -154,7 +154,8 @@ def weathered(rng: Rng, image: Picture) -> Picture:
     """Another light and another camera: contrast, cast, grey, blur, noise, JPEG."""
     out = image.astype(np.float32)
     if chance(rng, 0.7):
-        out = 255 * (np.clip(out, 0, 255) / 255) ** np.float32(np.exp(rng.normal(0, 0.3)))
+        lit = 255 * (np.clip(out, 0, 255) / 255) ** np.float32(np.exp(rng.normal(0, 0.3)))
+        out = lit.astype(np.float32)
         out = (out - 128) * np.float32(rng.uniform(0.6, 1.25)) + np.float32(128 + rng.normal(0, 18))
     if chance(rng, 0.5):
         out *= np.exp(rng.normal(0, 0.12, 3)).astype(np.float32)

@@ -158,7 +158,7 @@ class Trainer:
 def weights(path: Path) -> dict[str, Tensor]:
     """A file of weights, or the averaged weights of a run's state."""
     state: dict[str, dict[str, Tensor]] = torch.load(path, weights_only=True)
-    return state.get("mean", state)  # type: ignore[arg-type]
+    return state.get("mean", state)
 
 
 def ahead(source: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
