@@ -32,7 +32,7 @@ from hardware_sim.world.lane import Lane
 from tests.e2e.stepped_booth import BOOTH, IN_VIEW, Day, Eye, day_scenario, oracle, run_day
 
 JPEG_QUALITY = 80
-LONG_SIDE = 640  # as in a live lane (ADR 0016)
+LONG_SIDE = 640  # as in a live lane (ADR 0012)
 EYE_EVERY_S = 1.0
 
 

@@ -12,7 +12,7 @@ from edge_agent.vision.ppocr import PpOcrRecogniser
 
 Models = Literal["own", "ppocr"]
 MODELS: tuple[Models, ...] = ("own", "ppocr")
-DEFAULT: Models = "own"
+DEFAULT: Models = "ppocr"
 
 
 def open_recogniser(

@@ -19,8 +19,8 @@ from tests.integration.vision.rendering import noisy, picture, plate
 
 @pytest.fixture(scope="module")
 def own() -> PlateCodeRecogniser:
-    recogniser = open_recogniser()
-    assert isinstance(recogniser, PlateCodeRecogniser), "what the agent looks with"
+    recogniser = open_recogniser("own")
+    assert isinstance(recogniser, PlateCodeRecogniser)
     return recogniser
 
 
