@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--json", action="store_true", help="print one JSON object a photo")
     read.add_argument("--threads", type=int, default=2, help="processor threads to use (default: %(default)s)")
     read.add_argument("--draw", type=Path, metavar="DIR", help="write each picture there with boxes and texts")
+    read.add_argument("--keep-faces", action="store_true", help="do not blur the faces in what --draw writes")
     read.add_argument("--models", choices=("own", "ppocr"), help=argparse.SUPPRESS)
 
     replay = _command(commands, "replay", _replay, "run a recorded capture of a device through its driver")
@@ -199,11 +200,14 @@ def _check(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace) -> int:
     from edge_agent.read_images import as_text, failed, read_paths
     from edge_agent.vision.drawing import Drawings
+    from edge_agent.vision.faces import FaceFinder
     from edge_agent.vision.recognisers import DEFAULT, open_recogniser
 
-    any_failed = False
+    any_failed, drawings = False, None
+    if options.draw is not None:
+        drawings = Drawings(options.draw, None if options.keep_faces else FaceFinder.open(options.threads))
     recogniser = open_recogniser(options.models or DEFAULT, options.threads)
-    for answer in read_paths(options.paths, recogniser, Drawings(options.draw) if options.draw else None):
+    for answer in read_paths(options.paths, recogniser, drawings):
         any_failed |= failed(answer)
         print(json.dumps(answer) if options.json else as_text(answer), flush=True)
     return EXIT_FAULT if any_failed else 0

@@ -47,12 +47,12 @@ def read_path(path: Path, recogniser: Recogniser, drawings: Drawings | None = No
             return _read_video(path, recogniser, drawings)
         image = read_picture(path)
         sightings = recogniser.look(Frame(image, str(path)))
+        if drawings is not None:
+            drawings.write(path, image, sightings)
     except ImageUnreadable as error:
         return {"path": str(path), "error": error.wrong}
     except RecogniserBroken as error:
         return {"path": str(path), "error": f"{path}: {error.wrong}"}
-    if drawings is not None:
-        drawings.write(path, image, sightings)
     return {"path": str(path), **_lists(sightings)}
 
 

@@ -7,6 +7,7 @@ import cv2
 
 from edge_agent.domain.errors import PictureNotWritten
 from edge_agent.domain.observation import Box
+from edge_agent.vision.faces import FaceFinder, hide
 from edge_agent.vision.frame import Image
 from edge_agent.vision.recogniser import PlateSighting, Sighting
 
@@ -50,12 +51,19 @@ def box_with_text(image: Image, box: Box, text: str, colour: tuple[int, int, int
 class Drawings:
     """Writes pictures with boxes and texts into a folder, under the names of the files that were read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, faces: FaceFinder | None) -> None:
+        """`faces` is None only where faces may be kept."""
         self._folder = folder
+        self._faces = faces
         self._names: set[str] = set()
 
     def write(self, path: Path, image: Image, sightings: Sequence[Sighting], frame: int | None = None) -> None:
-        """`frame` is the number of a video's frame. Raises PictureNotWritten."""
+        """`frame` is the number of a video's frame. Raises PictureNotWritten.
+
+        Raises RecogniserBroken if the picture could not be searched for faces; it is not written then.
+        """
+        if self._faces is not None:
+            image = hide(image, self._faces.faces(image), [s.read.box for s in sightings])
         name = f"{path.stem}.jpg" if frame is None else f"{path.stem}-{frame:06}.jpg"
         number = 1
         while name in self._names:  # of another folder

@@ -13,10 +13,15 @@ from PIL import Image as Pillow
 from edge_agent.cli import main
 from edge_agent.domain.observation import Box, CharacterRead, PlateRead
 from edge_agent.read_images import as_text, failed, of_clip, read_paths
+from edge_agent.vision import faces as faces_module
+from edge_agent.vision.drawing import Drawings
+from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.frame import Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
 from edge_agent.vision.tracks import Report
 from tests.integration.vision.rendering import noisy, picture, plate
+from tests.integration.vision.test_camera_preview import FACE
+from tests.integration.vision.test_faces import detail
 
 PLATE = "7KLM 223"
 
@@ -178,6 +183,43 @@ def test_the_command_reads_draws_and_says_what_it_cannot_read(
     (tmp_path / "file").write_text("")
     assert main(["read", paths[0], "--models", "ppocr", "--draw", str(tmp_path / "file")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def portrait_beside_a_plate(portrait: Image) -> Image:
+    image = plate(PLATE)
+    image[:300, 700:956] = cv2.resize(portrait, (256, 300))
+    return image
+
+
+def test_faces_are_blurred_in_what_is_drawn_unless_they_are_to_be_kept(
+    portrait: Image, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = portrait_beside_a_plate(portrait)
+    (tmp_path / "photo.png").write_bytes(encoded(image, ".png"))
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
+    writer.write(image)
+    writer.release()
+    read = ["read", str(tmp_path / "photo.png"), str(tmp_path / "clip.avi"), "--models", "ppocr", "--draw"]
+    assert main([*read, str(tmp_path / "drawn")]) == 0
+    assert main([*read, str(tmp_path / "kept"), "--keep-faces"]) == 0
+    assert capsys.readouterr().out.count("7KLM223") == 4
+    for name in ("photo.jpg", "clip-000000.jpg"):
+        drawn, kept = (np.asarray(cv2.imread(str(tmp_path / folder / name)), np.uint8) for folder in ("drawn", "kept"))
+        assert detail(kept, FACE) > detail(image, FACE) / 2
+        assert detail(image, FACE) > 5 * detail(drawn, FACE)
+        assert np.abs(drawn[380:430, 380:620].astype(int) - kept[380:430, 380:620]).mean() < 2  # the plate stays
+
+
+def test_a_picture_that_cannot_be_searched_for_faces_is_not_drawn(
+    recogniser: PpOcrRecogniser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = FaceFinder.open(1)
+    (tmp_path / "photo.png").write_bytes(encoded(plate(PLATE), ".png"))
+    monkeypatch.setattr(faces_module, "MULTIPLE", 31)  # a size that the network refuses
+    (read,) = read_paths([tmp_path / "photo.png"], recogniser, Drawings(tmp_path / "drawn", faces))
+    assert set(read) == {"path", "error"}
+    assert "photo.png: could not look for faces" in read["error"]
+    assert not (tmp_path / "drawn").exists()
 
 
 def report(text: str, votes: int, seen: int, confidence: float = 0.95, at: float = 1.0) -> Report:

@@ -60,7 +60,7 @@ def test_read_writes_a_picture_for_each_photo(tmp_path: Path) -> None:
     for place in ("a", "b"):
         (tmp_path / "photos" / place).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "photos" / place / "one.png"), image)
-    answers = list(read_paths([tmp_path / "photos"], recogniser, Drawings(tmp_path / "drawn")))
+    answers = list(read_paths([tmp_path / "photos"], recogniser, Drawings(tmp_path / "drawn", None)))
     assert [a["plates"][0]["text"] for a in answers] == ["7KLM223"] * 2
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["one-2.jpg", "one.jpg"]
     written = cv2.imread(str(tmp_path / "drawn" / "one.jpg"))
@@ -76,7 +76,7 @@ def test_a_video_is_drawn_frame_by_frame(tmp_path: Path) -> None:
     for image in (seen, seen, unseen, seen, seen):  # every second frame is looked at
         writer.write(image)
     writer.release()
-    (answer,) = read_paths([tmp_path / "clip.mkv"], recogniser, Drawings(tmp_path / "drawn"))
+    (answer,) = read_paths([tmp_path / "clip.mkv"], recogniser, Drawings(tmp_path / "drawn", None))
     assert answer["frames"] == 3
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["clip-000000.jpg", "clip-000004.jpg"]
 
@@ -84,4 +84,4 @@ def test_a_video_is_drawn_frame_by_frame(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PictureNotWritten, match=r"file/photo\.jpg cannot be written"):
-        Drawings(tmp_path / "file").write(Path("photo.png"), empty(), [])
+        Drawings(tmp_path / "file", None).write(Path("photo.png"), empty(), [])
