@@ -26,7 +26,7 @@ from models.rendering.surfaces import (
     soil,
 )
 
-Face = Literal["door", "front", "side"]
+Face = Literal["door", "front", "side", "panel"]
 CAP = 0.1  # metres: ISO 6346, 5.1, asks for 100 mm at least
 SCALES = (130.0, 420.0)  # pixels per metre: letters 13 to 42 pixels high
 LINE_ROOM = 0.12  # around the ink of a line, in heights of a capital
@@ -77,6 +77,8 @@ class _Wall:
 def draw_container_side(rng: Rng, scale: float | None = None, face: Face | None = None) -> Drawn:
     """A door end, front end or part of a side with its code; `scale` is in pixels per metre (thrown if None).
 
+    A panel, drawn only where `face` asks for it, is smooth and bears the code and little else, as a tank's or a sign's.
+
     `text` is the eleven characters; `lines` holds each line of the code and the size-type code. All else that is
     written there is in no line. The quads stand around the ink with a little room, inside the picture.
     """
@@ -84,10 +86,11 @@ def draw_container_side(rng: Rng, scale: float | None = None, face: Face | None 
     chosen: Face = pick(rng, faces, (0.5, 0.15, 0.35)) if face is None else face
     pixels = scale or float(np.exp(rng.uniform(np.log(SCALES[0]), np.log(SCALES[1]))))
     height = float(pick(rng, (2.59, 2.9), (0.55, 0.45)))
-    width = 2.44 if chosen != "side" else float(rng.uniform(2.2, 4.6))
+    width = 2.44 if chosen in ("door", "front") else float(rng.uniform(2.2, 4.6))
     ground = paint(rng)
     size = round(height * pixels), round(width * pixels)
-    image = metal(rng, *size, ground, pixels)
+    even = chosen == "panel" and chance(rng, 0.5)
+    image = np.full((*size, 3), ground, np.float32) if even else metal(rng, *size, ground, pixels)
     wall = _Wall(rng, pixels, width, height, ground, ink_for(rng, ground), image, random_code(rng),
                  code_style(rng), float(rng.random()) ** 1.5)  # fmt: skip
     bars = fittings.bar_places(rng) if chosen == "door" else ()
@@ -98,10 +101,16 @@ def draw_container_side(rng: Rng, scale: float | None = None, face: Face | None 
             _side_code(wall, columns=0.35)
         case "side":
             _side_code(wall, columns=0.5)
-    _other_lettering(wall, chosen)
-    if chance(rng, 0.75):
+        case "panel":
+            _side_code(wall, columns=0.25)
+    if chosen != "panel" or chance(rng, 0.3):
+        _other_lettering(wall, chosen)
+    if chance(rng, 0.25 if even else 0.75):
         corrode(rng, wall.image, pixels, float(rng.random()) ** 2)
     soil(rng, wall.image, pixels, float(rng.random()) ** 1.5)
+    if chosen == "panel":
+        _shaded(rng, wall.image)
+        return Drawn(as_image(wall.image), wall.code.text, tuple(wall.lines), "container", "iso6346-panel")
     relief = corrugation(rng, size[1], pixels, flat=chosen == "door" or chance(rng, 0.12))
     if chosen == "door":
         relief = Corrugation(relief.shade, relief.shift * 0)

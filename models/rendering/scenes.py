@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.rendering import vehicles
-from models.rendering.containers import draw_container_side
+from models.rendering.containers import Face, draw_container_side
 from models.rendering.drawn import Drawn, Picture, Quad, chance, pick
 from models.rendering.plates import draw_plate
 from models.rendering.signs import burn_in, sign
@@ -25,17 +25,23 @@ PHOTO_LEVEL_MIN = 12.0  # mean brightness below which a photo shows nothing, wha
 TRIES = 6  # places tried for a vehicle or container before it is left out
 OVERWRITTEN_MAX = 0.5  # share of a box under a burnt-in line from which it is given up
 CONTRAST_MIN = 2.5  # standard deviation of grey levels below which a plate or code is lost in the dark
+INSIDE_CODE_MIN = 0.97  # share of a code's line that must lie in the view
+CLOSE_FACES: tuple[Face, ...] = ("door", "front", "side", "panel")
+CLOSE_SCALE = 360.0  # pixels per metre at most: a nearer wall is drawn so and enlarged
+CLOSE_LENGTHS = (0.3, 0.93)  # of the view's width, for the code's line
+CLOSE_TRIES = 30
 CUT_OUT_MAX = 560  # pixels: wider vehicles are drawn so wide and enlarged
 
 
 def scene(
-    rng: Rng, background: Photo | None = None, size: tuple[int, int] = (640, 640)
+    rng: Rng, background: Photo | None = None, size: tuple[int, int] = (640, 640), close: bool = False
 ) -> tuple[Picture, list[TextBox]]:
     """A view of `size` (height, width) and every plate and line of a container's code in it.
 
     A plate's corners are those of its sheet, a code's those of one line with a little room (a column is one line), from
     the top left as it would be read, inside the picture. The text is '' where it is unknown: real plates that
-    `background` brings along. Other writing is in no box, and what the night hides neither. The picture is BGR.
+    `background` brings along. Other writing is in no box, and what the night hides neither. The picture is BGR. `close`
+    puts a camera near a container's wall, so that its code is a third to nearly all of the view's width.
     """
     view = _View(rng, size)
     view.hour = hour(rng)
@@ -47,7 +53,10 @@ def scene(
     for _ in range(int(rng.integers(0, 4))):
         view.stand_sign()
     gate = chance(rng, 0.15)  # a gate's camera, a container alone before it
-    if gate or chance(rng, 0.4 if real else 0.55):
+    if close:
+        gate = True
+        view.stand_close()
+    elif gate or chance(rng, 0.4 if real else 0.55):
         view.stand_container(2.0 if gate else 1.0)
         if chance(rng, 0.25):
             view.stand_container(1.0)
@@ -207,6 +216,30 @@ class _View:
         if below is not None and chance(rng, 0.85):
             self._hang(plate, moved(under.plates[0], below), rng.uniform(0.6, 1.0) * self.ambient)
 
+    def stand_close(self) -> None:
+        """A container's wall or a panel with a code so near that it fills most of the view."""
+        rng = self.rng
+        face: Face = pick(rng, CLOSE_FACES, (0.3, 0.15, 0.3, 0.25))
+        scale = float(rng.uniform(220, CLOSE_SCALE))
+        drawn = draw_container_side(rng, scale, face)
+        high, wide = drawn.image.shape[:2]
+        cut = CutOut(
+            drawn.image.astype(np.float32), np.ones((high, wide), np.float32), wide / scale, [], list(drawn.lines)
+        )
+        corners_of_lines = np.concatenate([line.quad for line in drawn.lines])
+        length = float(np.ptp(max(drawn.lines, key=lambda line: len(line.text)).quad, axis=0).max())
+        view = np.array([self.width, self.height])
+        for _ in range(CLOSE_TRIES):
+            grow = float(np.exp(rng.uniform(np.log(CLOSE_LENGTHS[0]), np.log(CLOSE_LENGTHS[1])))) * self.width / length
+            corners = tilted(rng, wide * grow, high * grow, 1.2)
+            seen = moved(corners_of_lines, _onto(drawn.image, corners))
+            room = view - np.ptp(seen, axis=0)
+            if (room < 0).any():
+                continue
+            shift = rng.uniform(0, 1, 2) * room - seen.min(0)
+            if self._stand(cut, (corners + shift).astype(np.float32)) is not None:
+                return
+
     def _stand(self, cut: CutOut, corners: Quad) -> Matrix | None:
         """Pastes a cut-out unless it would cut an earlier box; its homography, None if it was left out."""
         matrix = _onto(cut.image, corners)
@@ -224,9 +257,9 @@ class _View:
         for line in cut.lines:
             seen = moved(line.quad, matrix)
             share = self._share_inside(seen)
-            if 0.02 < share < 0.97:
+            if 0.02 < share < INSIDE_CODE_MIN:
                 return None
-            if share >= 0.97:
+            if share >= INSIDE_CODE_MIN:
                 new.append((self._clipped(seen), "code", line.text))
         self._paste(cut.image * self.ambient, cut.cover, corners)
         self.boxes = kept + new

@@ -44,10 +44,10 @@ def main() -> None:
     if difference > convert.TOLERANCE or correlation < convert.CORRELATION_MIN:
         raise SystemExit(f"the network is not the base's: {difference:.1e} apart, correlation {correlation:.3f}")
     render(folder / "scenes", SCENES, 1, SIDE, None, None)
-    plan = Plan(steps=STEPS, batch=4, side=160, rate=3e-4, warm_up=8)
+    plan = Plan(steps=STEPS, batch=4, sides=(160,), rate=3e-4, warm_up=8)
     source = (scenes(folder / "scenes"), 1.0)
     trainer = Trainer(plan, finder.state_dict())
-    held = list(islice(batches(7, 0, [source], plan.batch, plan.side), 3))
+    held = list(islice(batches(7, 0, [source], plan.batch, plan.sides), 3))
     before = np.mean([trainer.loss_of(batch) for batch in held])
     run(trainer, [source], folder, minutes=1e9, pause=None)
     after = np.mean([trainer.loss_of(batch) for batch in held])

@@ -20,8 +20,9 @@ INSET = 0.2  # undone by edge_agent.vision.plate_code_finder; little, since a fa
 SHORT_SIDE_MIN = (5.0, 7.0)  # pixels in the view: smaller plates and lines of code count neither way
 INSIDE_MIN = 0.75  # a plate cut off by more counts neither way
 CODE_INSIDE_MIN = 0.97
-WIDTHS = (26.0, 300.0)  # pixels to which a chosen plate is brought
-HEIGHTS = (9.0, 44.0)  # the same for the height of a line of code
+WIDTHS = (26.0, 500.0)  # pixels to which a chosen plate is brought
+HEIGHTS = (9.0, 90.0)  # the same for the height of a line of code
+LENGTH_MAX = 0.92  # of the view's side, for a chosen plate's width or code line's length
 SCALES = (0.3, 2.0)
 AREA_PLAIN = 400.0  # places of a box in which each counts once
 
@@ -119,6 +120,7 @@ def placing(rng: Rng, picture: Labelled, side: int) -> Floats:
             low, high, size = *HEIGHTS, min(along, across)
         else:
             low, high, size = *WIDTHS, along
+        high = max(low, min(high, LENGTH_MAX * side * size / max(along, across)))
         scale = float(np.clip(np.exp(rng.uniform(np.log(low), np.log(high))) / size, max(least, SCALES[0]), SCALES[1]))
         reach = np.maximum(side / scale - (quad.max(0) - quad.min(0)), 0.2 * side / scale)
         middle = quad.mean(0) + rng.uniform(-0.5, 0.5, 2) * reach
@@ -192,14 +194,20 @@ def view(rng: Rng, picture: Labelled, side: int) -> View:
 
 
 def batches(
-    seed: int, first: int, sources: Sequence[tuple[Source, float]], size: int, side: int
+    seed: int, first: int, sources: Sequence[tuple[Source, float]], size: int, sides: Sequence[int]
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Endless batches from number `first` on: N × 3 × side × side, -1..1; target, counts: N × 2 × side/2 × side/2."""
+    """Endless batches from number `first` on: N × 3 × side × side, -1..1; target, counts: N × 2 × side/2 × side/2.
+
+    Each batch has one of the sides, all alike often; one of a larger side than the first has as many fewer views as it
+    takes for about as many pixels.
+    """
     weights = np.array([weight for _, weight in sources])
     number = first
     while True:
         rng = np.random.default_rng([seed, number])
-        chosen = rng.choice(len(sources), size, p=weights / weights.sum())
+        side = int(rng.choice(sides))
+        count = max(1, round(size * (sides[0] / side) ** 2))
+        chosen = rng.choice(len(sources), count, p=weights / weights.sum())
         views = [view(rng, sources[k][0](rng), side) for k in chosen]
         x = np.stack([v.image for v in views]).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
         yield x, np.stack([v.target for v in views]).astype(np.float32), np.stack([v.counts for v in views])

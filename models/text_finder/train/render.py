@@ -2,6 +2,7 @@
 
     python -m models.text_finder.train.render CACHE/street --scenes 2000 --seed 1
     python -m models.text_finder.train.render CACHE/photo --scenes 2000 --seed 2 --photos ../shared/data/plates/dashcam
+    python -m models.text_finder.train.render CACHE/close --scenes 800 --seed 5 --close
 
 The second draws into the learning part of the dashcam photos (MIT). Scene n depends on the seed and n alone, and scenes
 that are there already are not drawn again. --part validate draws for validation.
@@ -27,19 +28,29 @@ QUALITY = 95
 CHUNK = 50
 
 
-def draw(seed: int, number: int, side: int, photos: Dashcam | None) -> tuple[Picture, list[tuple[int, Quad]]]:
+def draw(
+    seed: int, number: int, side: int, photos: Dashcam | None, close: bool = False
+) -> tuple[Picture, list[tuple[int, Quad]]]:
     """Scene `number` of that seed and its boxes: channel and corners."""
     rng = np.random.default_rng([seed, number])
     background = None
     if photos is not None:
         photo = photos.photo(int(rng.integers(len(photos))))
         background = Photo(photo.image, photo.plates, photo.unsure)
-    picture, boxes = scene(rng, background, (side, side))
+    picture, boxes = scene(rng, background, (side, side), close)
     channels = {"plate": PLATE, "code": CODE}
     return picture, [(channels[kind], quad) for quad, kind, _ in boxes]
 
 
-def render(folder: Path, scenes: int, seed: int, side: int, photos: Dashcam | None, pause: Path | None) -> None:
+def render(
+    folder: Path,
+    scenes: int,
+    seed: int,
+    side: int,
+    photos: Dashcam | None,
+    pause: Path | None = None,
+    close: bool = False,
+) -> None:
     """Draws what is missing, in chunks: `<first>.json` names the boxes of that chunk's files."""
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, scenes, CHUNK):
@@ -50,7 +61,7 @@ def render(folder: Path, scenes: int, seed: int, side: int, photos: Dashcam | No
         for number in range(first, min(scenes, first + CHUNK)):
             while pause is not None and pause.exists():
                 time.sleep(1)
-            picture, found = draw(seed, number, side, photos)
+            picture, found = draw(seed, number, side, photos, close)
             name = f"{number:06d}.jpg"
             if not cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
                 raise OSError(f"cannot write {folder / name}")
@@ -80,11 +91,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--photos", type=Path, help="the dashcam photos, some of which the scenes are drawn into")
     parser.add_argument("--part", choices=("learn", "validate"), default="learn")
+    parser.add_argument("--close", action="store_true", help="codes as a camera near the container sees them")
     parser.add_argument("--pause", type=Path, help="a file while which exists nothing is drawn")
     a = parser.parse_args()
     part: Part = a.part
     photos = Dashcam(a.photos, part) if a.photos else None
-    render(a.folder, a.scenes, a.seed, a.side, photos, a.pause)
+    render(a.folder, a.scenes, a.seed, a.side, photos, a.pause, a.close)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Plan:
 
     steps: int
     batch: int = 8
-    side: int = 320
+    sides: tuple[int, ...] = (320,)
     rate: float = 4e-4
     warm_up: int = 100
     decay: float = 0.01
@@ -186,7 +186,7 @@ def run(
     """Learns until the plan's steps or the minutes are over; returns the mean loss of the last steps."""
     plan = trainer.plan
     torch.manual_seed(plan.seed)
-    made = ahead(batches(plan.seed, trainer.step, sources, plan.batch, plan.side))
+    made = ahead(batches(plan.seed, trainer.step, sources, plan.batch, plan.sides))
     started = saved = time.monotonic()
     losses: list[float] = []
     last = math.nan
@@ -220,7 +220,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--sides", type=int, nargs="+", default=[320], help="of the views, each batch one of them")
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--frozen", type=int, default=0, help="the stem and so many blocks do not learn")
@@ -231,7 +231,7 @@ def main() -> None:
     a = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(a.threads)
-    plan = Plan(a.steps, a.batch, a.side, a.rate, seed=a.seed, frozen=a.frozen)
+    plan = Plan(a.steps, a.batch, tuple(a.sides), a.rate, seed=a.seed, frozen=a.frozen)
     trainer = Trainer(plan, weights(a.start))
     a.run.mkdir(parents=True, exist_ok=True)
     if a.resume and (a.run / "last.pt").exists():

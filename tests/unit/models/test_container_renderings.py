@@ -54,7 +54,7 @@ def test_a_column_reads_from_top_to_bottom() -> None:
     assert painted.mask.shape[0] > 8 * painted.mask.shape[1] / 2
 
 
-@pytest.mark.parametrize("face_of", ["door", "front", "side"])
+@pytest.mark.parametrize("face_of", ["door", "front", "side", "panel"])
 def test_the_same_seed_draws_the_same_container(face_of: str) -> None:
     first, second = (draw_container_side(rng(7), 90.0, face_of) for _ in range(2))  # type: ignore[arg-type]
     assert np.array_equal(first.image, second.image)
@@ -157,6 +157,22 @@ def test_it_reads_what_a_views_boxes_say(reader: TextReader) -> None:
                 total += 1
                 right += text[:3] in read or text[-3:] in read
     assert total >= 3
+    assert right / total >= 0.6, f"{right} of {total}"
+
+
+def test_near_a_container_a_code_takes_most_of_the_view_and_can_be_read(reader: TextReader) -> None:
+    lengths, right, total = [], 0, 0
+    for seed in range(6):
+        image, boxes = scene(rng(7, seed), None, (480, 480), close=True)
+        codes = [(quad, text) for quad, kind, text in boxes if kind == "code"]
+        lengths += [max(float(np.ptp(quad, axis=0).max()) for quad, _ in codes) / 480] if codes else []
+        for quad, text in codes:
+            if np.linalg.norm(quad[1] - quad[0]) >= 90:
+                total += 1
+                right += text[:3] in read_text(reader, image, quad)
+    assert len(lengths) >= 5
+    assert min(lengths) > 0.25
+    assert max(lengths) > 0.6
     assert right / total >= 0.6, f"{right} of {total}"
 
 
