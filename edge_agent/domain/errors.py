@@ -10,12 +10,14 @@ EdgeAgentError
 │   ├── SettingsInvalid    a settings or scenario file, every mistake at once
 │   ├── DriverFailed       a driver raised: that device is failed, the others go on
 │   ├── RecogniserBroken   could not look, which is not the same as nothing seen
+│   │   └── NothingVisible      in this picture nothing could be seen, whatever the lane holds
 │   ├── ImageUnreadable    a file that is no picture
 │   ├── PictureNotWritten  a picture that was drawn cannot be kept
 │   ├── ModelRefused       a model file of another hash, shape or alphabet
 │   ├── IdentityInvalid    a key or certificate that cannot be used
 │   ├── PortRefused        the port gateway says no, with a named code
-│   └── Refused            an envelope or chain that does not verify, with a named code (wire/verify.py)
+│   ├── Refused            an envelope or chain that does not verify, with a named code (wire/verify.py)
+│   └── ProofInvalid       a Merkle proof, checkpoint or receipt that does not verify
 └── Fatal              going on could lose what was accepted: exit, let the supervisor restart
     ├── StoreFailed        the disk said no in a way that may hide a lost write
     └── StoreCorrupt       the ledger or the inbox does not hold what was written
@@ -71,6 +73,10 @@ class RecogniserBroken(Permanent):
     """The recogniser could not look at this frame."""
 
 
+class NothingVisible(RecogniserBroken):
+    """A picture in which nothing could be seen: black, burnt out, of one tone, or too small for any text."""
+
+
 class ImageUnreadable(Permanent):
     """A file that is not a picture or a video that can be decoded."""
 
@@ -89,6 +95,10 @@ class IdentityInvalid(Permanent):
 
 class PortRefused(Permanent):
     """The port gateway refused this booth or an event of it."""
+
+
+class ProofInvalid(Permanent):
+    """A Merkle proof, a checkpoint or a receipt that does not verify."""
 
 
 class StoreFailed(Fatal):
