@@ -22,7 +22,7 @@ from edge_agent.domain.errors import EdgeAgentError, Fatal, Recoverable, StoreCo
 T = TypeVar("T")
 
 APPLICATION_ID = 0x45504757  # "EPGW": a wrong path is told from a damaged inbox
-SCHEMA_VERSION = 1
+MIGRATIONS = ("0001.sql",)  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
 # One group's jobs; bounds the time to the first acknowledgement of the group.
@@ -118,13 +118,28 @@ class Store:
         db.execute("PRAGMA synchronous=FULL")
         if max_bytes is not None:
             self.limit(db, max_bytes)
-        db.execute("BEGIN IMMEDIATE")
-        if _number(db, "PRAGMA schema_version") == 0:
-            db.execute(resources.files("port_gateway").joinpath("schema/0001.sql").read_text())
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.execute("COMMIT")
+        while self._migrate():
+            pass
         _check_kind(db, self.path)
+
+    def _migrate(self) -> bool:
+        """One migration, if one is due: whole or not at all. `trust add` may be opening the same inbox."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            version = _number(db, "PRAGMA user_version")
+            new = _number(db, "PRAGMA schema_version") == 0
+            due = new or (_number(db, "PRAGMA application_id") == APPLICATION_ID and version < len(MIGRATIONS))
+            if due:
+                db.execute(script(MIGRATIONS[version]))
+                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version={version + 1}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return due
 
     @staticmethod
     def limit(db: apsw.Connection, max_bytes: int) -> None:
@@ -251,14 +266,24 @@ def offline(path: Path) -> Iterator[apsw.Connection]:
         yield db
 
 
+def script(name: str) -> str:
+    """The statements of one migration."""
+    return resources.files("port_gateway").joinpath("schema", name).read_text()
+
+
 def _check_kind(db: apsw.Connection, path: Path) -> None:
     if _number(db, "PRAGMA application_id") != APPLICATION_ID:
         raise StoreCorrupt(f"{path}: not an inbox of the port gateway", "check `data` in the settings")
     version = _number(db, "PRAGMA user_version")
-    if version != SCHEMA_VERSION:
+    if version > len(MIGRATIONS):
         raise StoreCorrupt(
-            f"{path}: has schema {version}, this gateway knows {SCHEMA_VERSION}",
+            f"{path}: has schema {version}, this gateway knows {len(MIGRATIONS)}",
             "use the gateway version that wrote it, or a newer one",
+        )
+    if version < len(MIGRATIONS):
+        raise StoreFailed(
+            f"{path}: has schema {version}, this gateway works with {len(MIGRATIONS)}",
+            "start `port-gateway serve` once: it brings the inbox to the new schema",
         )
 
 

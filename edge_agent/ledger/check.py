@@ -6,8 +6,9 @@ from pathlib import Path
 import apsw
 
 from edge_agent.domain.errors import StoreCorrupt
+from edge_agent.ledger.database import BUSY_MS
 from edge_agent.ledger.faults import SALVAGE, sqlite_faults
-from edge_agent.ledger.store import BUSY_MS, DATABASE
+from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import RefusalCode, Refused

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from edge_agent.ledger.database import BUSY_MS
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
-from edge_agent.ledger.store import BUSY_MS, DATABASE, EVIDENCE, PORT, BlobState
+from edge_agent.ledger.store import DATABASE, EVIDENCE, PORT, BlobState
 from edge_agent.wire.chain import GENESIS_SHA256
 
 

@@ -12,31 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 import apsw
-from google.protobuf.message import DecodeError
 
 from edge_agent.domain.clock import Instant
-from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFailed, StoreFull
+from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
+from edge_agent.ledger.database import event_of, opened
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.seal import Sealed
-from edge_agent.wire.chain import EPOCH_BYTES, Head
-from edge_agent.wire.envelope import envelope_sha256, read_envelope
-from edge_agent.wire.refused import Refused
-from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.chain import Head
 
 DATABASE = "ledger.sqlite3"
 EPOCH_FILE = "epoch"
 LOCK_FILE = "lock"
 EVIDENCE = "evidence"
-APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
-MIGRATIONS = ("0001.sql",)  # the n-th brings a database from user_version n - 1 to n
-BUSY_MS = 5_000
 # Automatic checkpoints ignore their own errors, an fsync that failed among them: the writer does them itself.
 CHECKPOINT_PAGES = 1_000
 PORT = "port"
@@ -93,7 +86,7 @@ class Store:
             with sqlite_faults(path):
                 database = apsw.Connection(str(path), vfs=vfs)
                 try:
-                    head = _opened(database, path, booth_id)
+                    head = opened(database, path, booth_id, (directory / EPOCH_FILE).exists())
                     with file_faults(directory):
                         _note_epoch(directory, head.epoch)
                         sync_directory(directory)
@@ -182,7 +175,7 @@ class Store:
                 "AND NOT EXISTS (SELECT 1 FROM event c WHERE c.inspection_id <> '' AND c.kind = 'inspection_closed' "
                 "AND c.inspection_id = o.inspection_id) ORDER BY seq"
             ).fetchall()
-        events = [_event(self._path, seq, envelope) for seq, envelope in rows]
+        events = [event_of(self._path, seq, envelope) for seq, envelope in rows]
         return tuple(
             Unfinished(e.inspection_opened.inspection_id, e.inspection_opened.lane_id, instant_of(e.at)) for e in events
         )
@@ -244,96 +237,3 @@ def _note_epoch(directory: Path, epoch: bytes) -> None:
         file.write(f"{epoch.hex()}\n".encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _opened(database: apsw.Connection, path: Path, booth_id: str) -> Head:
-    database.set_busy_timeout(BUSY_MS)
-    if _value(database, "PRAGMA application_id") == 0 and _value(database, "SELECT count(*) FROM sqlite_schema"):
-        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
-    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
-        database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
-        got = _value(database, f"PRAGMA {pragma}")
-        if got != wanted:
-            raise StoreFailed(
-                f"{path}: SQLite keeps {pragma} at {got!r} instead of {wanted!r}",
-                "put the ledger on a local file system: network drives do not keep what they say",
-            )
-    _migrate(database, path, booth_id)
-    return _checked(database, path, booth_id)
-
-
-def _migrate(database: apsw.Connection, path: Path, booth_id: str) -> None:
-    version = int(_value(database, "PRAGMA user_version"))
-    if version > len(MIGRATIONS):
-        raise StoreFailed(
-            f"{path}: written by a newer edge-agent (schema {version}, this one knows {len(MIGRATIONS)})",
-            "install that version again",
-        )
-    for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            database.execute((files("edge_agent.ledger") / "schema" / name).read_text())
-            database.execute(f"PRAGMA user_version = {number}")
-            if number == 1:
-                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                database.execute(
-                    "INSERT INTO meta VALUES ('booth_id', ?), ('epoch', ?)",
-                    (booth_id.encode(), os.urandom(EPOCH_BYTES)),
-                )
-            database.execute("COMMIT")
-        except BaseException:
-            if not database.get_autocommit():
-                database.execute("ROLLBACK")
-            raise
-
-
-def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
-    """Whether the database is whole, is this booth's, and its chain ends in what was written."""
-    if _value(database, "PRAGMA application_id") != APPLICATION_ID:
-        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
-    found = [row[0] for row in database.execute("PRAGMA quick_check(3)")]
-    if found != ["ok"]:
-        raise StoreCorrupt(f"{path}: {'; '.join(found)}", SALVAGE)
-    meta = {key: bytes(value) for key, value in database.execute("SELECT key, value FROM meta")}
-    if not {"booth_id", "epoch"} <= set(meta) or len(meta["epoch"]) != EPOCH_BYTES:
-        raise StoreCorrupt(f"{path}: says neither whose ledger it is nor which epoch", SALVAGE)
-    owner = meta["booth_id"].decode(errors="replace")
-    if owner != booth_id:
-        raise IdentityInvalid(
-            f"{path}: this is the ledger of {owner}, and this agent is {booth_id}",
-            "use the key and certificate of that booth, or give this one a directory of its own",
-        )
-    oldest: int = _value(database, "SELECT coalesce(min(seq), 1) FROM event")
-    newest: int = _value(database, "SELECT coalesce(max(seq), 0) FROM event")
-    count: int = _value(database, "SELECT count(*) FROM event")
-    if newest - oldest + 1 != count:
-        raise StoreCorrupt(f"{path}: holds {count} events between sequence {oldest} and {newest}", SALVAGE)
-    head = Head(booth_id, meta["epoch"])
-    return head if not count else _head_at(database, path, head, newest)
-
-
-def _head_at(database: apsw.Connection, path: Path, begin: Head, seq: int) -> Head:
-    rows: list[tuple[Any, ...]] = database.execute(
-        "SELECT sha256, envelope FROM event WHERE seq >= ? ORDER BY seq DESC LIMIT 2", (seq - 1,)
-    ).fetchall()
-    sha256, envelope = rows[0]
-    previous = rows[1][0] if len(rows) > 1 else None
-    if envelope_sha256(envelope) != sha256:
-        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, is not what was written", SALVAGE)
-    event = _event(path, seq, envelope)
-    if (event.booth_id, event.epoch, event.seq) != (begin.booth_id, begin.epoch, seq) or (
-        previous is not None and event.previous_sha256 != previous
-    ):
-        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, does not follow the one before it", SALVAGE)
-    return Head(begin.booth_id, begin.epoch, seq, sha256)
-
-
-def _event(path: Path, seq: int, envelope: bytes) -> Event:
-    try:
-        return Event.FromString(read_envelope(envelope)[0])
-    except (Refused, DecodeError) as error:
-        raise StoreCorrupt(f"{path}: the event at sequence {seq} cannot be read: {error}", SALVAGE) from None
-
-
-def _value(database: apsw.Connection, query: str) -> Any:
-    return database.execute(query).fetchall()[0][0]

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
-from edge_agent.ledger import store
+from edge_agent.ledger import database, store
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.recorder import Recorded
 from edge_agent.ledger.store import DATABASE
@@ -28,15 +28,15 @@ def disk() -> Iterator[FailingDisk]:
 
 def _tap_connections(monkeypatch: pytest.MonkeyPatch) -> list[apsw.Connection]:
     """The writer's own connections, as they are opened."""
-    opened: list[apsw.Connection] = []
-    real = store._opened
+    connections: list[apsw.Connection] = []
+    real = database.opened
 
-    def tapped(database: apsw.Connection, path: Path, booth_id: str) -> Head:
-        opened.append(database)
-        return real(database, path, booth_id)
+    def tapped(connection: apsw.Connection, path: Path, booth_id: str, begun: bool) -> Head:
+        connections.append(connection)
+        return real(connection, path, booth_id, begun)
 
-    monkeypatch.setattr(store, "_opened", tapped)
-    return opened
+    monkeypatch.setattr(store, "opened", tapped)
+    return connections
 
 
 async def test_on_a_full_disk_nothing_is_accepted_the_lane_knows_at_once_and_it_goes_on(

@@ -1,0 +1,128 @@
+"""The ledger's database as SQLite keeps it: settings that make a commit durable, numbered migrations, and what is
+checked before anything is added."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import apsw
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFailed
+from edge_agent.ledger.faults import SALVAGE
+from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+
+APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
+MIGRATIONS = ("0001.sql", "0002.sql")  # the n-th brings a database from user_version n - 1 to n
+BUSY_MS = 5_000
+
+
+def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) -> Head:
+    """Set up, bring to the present schema, and check; the end of the chain. `begun`: events were written here before.
+
+    Raises IdentityInvalid, StoreCorrupt, StoreFailed, and what SQLite raises.
+    """
+    database.set_busy_timeout(BUSY_MS)
+    if value_of(database, "PRAGMA application_id") == 0 and value_of(database, "SELECT count(*) FROM sqlite_schema"):
+        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
+    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+        database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
+        got = value_of(database, f"PRAGMA {pragma}")
+        if got != wanted:
+            raise StoreFailed(
+                f"{path}: SQLite keeps {pragma} at {got!r} instead of {wanted!r}",
+                "put the ledger on a local file system: network drives do not keep what they say",
+            )
+    _migrate(database, path, booth_id, begun)
+    return _checked(database, path, booth_id)
+
+
+def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool) -> None:
+    version = int(value_of(database, "PRAGMA user_version"))
+    if version == 0 and begun:
+        # Its log could not be read, say: anything written now would take the place of what is still in it.
+        raise StoreCorrupt(f"{path}: holds nothing, and events were written here", SALVAGE)
+    if version > len(MIGRATIONS):
+        raise StoreFailed(
+            f"{path}: written by a newer edge-agent (schema {version}, this one knows {len(MIGRATIONS)})",
+            "install that version again",
+        )
+    for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            database.execute(script(name))
+            database.execute(f"PRAGMA user_version = {number}")
+            if number == 1:
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(
+                    "INSERT INTO meta VALUES ('booth_id', ?), ('epoch', ?)",
+                    (booth_id.encode(), os.urandom(EPOCH_BYTES)),
+                )
+            database.execute("COMMIT")
+        except BaseException:
+            if not database.get_autocommit():
+                database.execute("ROLLBACK")
+            raise
+
+
+def script(name: str) -> str:
+    """The statements of one migration."""
+    return (files("edge_agent.ledger") / "schema" / name).read_text()
+
+
+def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
+    """Whether the database is whole, is this booth's, and its chain ends in what was written."""
+    if value_of(database, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
+    found = [row[0] for row in database.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        raise StoreCorrupt(f"{path}: {'; '.join(found)}", SALVAGE)
+    meta = {key: bytes(value) for key, value in database.execute("SELECT key, value FROM meta")}
+    if not {"booth_id", "epoch"} <= set(meta) or len(meta["epoch"]) != EPOCH_BYTES:
+        raise StoreCorrupt(f"{path}: says neither whose ledger it is nor which epoch", SALVAGE)
+    owner = meta["booth_id"].decode(errors="replace")
+    if owner != booth_id:
+        raise IdentityInvalid(
+            f"{path}: this is the ledger of {owner}, and this agent is {booth_id}",
+            "use the key and certificate of that booth, or give this one a directory of its own",
+        )
+    oldest: int = value_of(database, "SELECT coalesce(min(seq), 1) FROM event")
+    newest: int = value_of(database, "SELECT coalesce(max(seq), 0) FROM event")
+    count: int = value_of(database, "SELECT count(*) FROM event")
+    if newest - oldest + 1 != count:
+        raise StoreCorrupt(f"{path}: holds {count} events between sequence {oldest} and {newest}", SALVAGE)
+    head = Head(booth_id, meta["epoch"])
+    return head if not count else _head_at(database, path, head, newest)
+
+
+def _head_at(database: apsw.Connection, path: Path, begin: Head, seq: int) -> Head:
+    rows: list[tuple[Any, ...]] = database.execute(
+        "SELECT sha256, envelope FROM event WHERE seq >= ? ORDER BY seq DESC LIMIT 2", (seq - 1,)
+    ).fetchall()
+    sha256, envelope = rows[0]
+    previous = rows[1][0] if len(rows) > 1 else None
+    if envelope_sha256(envelope) != sha256:
+        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, is not what was written", SALVAGE)
+    event = event_of(path, seq, envelope)
+    if (event.booth_id, event.epoch, event.seq) != (begin.booth_id, begin.epoch, seq) or (
+        previous is not None and event.previous_sha256 != previous
+    ):
+        raise StoreCorrupt(f"{path}: the last event, sequence {seq}, does not follow the one before it", SALVAGE)
+    return Head(begin.booth_id, begin.epoch, seq, sha256)
+
+
+def event_of(path: Path, seq: int, envelope: bytes) -> Event:
+    """The event in an envelope of this ledger, not verified. Raises StoreCorrupt."""
+    try:
+        return Event.FromString(read_envelope(envelope)[0])
+    except (Refused, DecodeError) as error:
+        raise StoreCorrupt(f"{path}: the event at sequence {seq} cannot be read: {error}", SALVAGE) from None
+
+
+def value_of(database: apsw.Connection, query: str) -> Any:
+    """The one value that `query` gives."""
+    return database.execute(query).fetchall()[0][0]

@@ -1,0 +1,101 @@
+"""An inbox of an older schema is brought up to date, whole or not at all."""
+
+import contextlib
+from pathlib import Path
+
+import apsw
+import pytest
+
+from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import StoreCorrupt, StoreFailed
+from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import key_id, spki
+from edge_agent.wire.verify import Chain, verify_next
+from port_gateway import store as module
+from port_gateway.inbox import Inbox
+from port_gateway.store import MIGRATIONS, Store, offline
+from tests.unit.port_gateway.signing import Ledger, Party
+
+NEXT = "CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT; INSERT INTO more SELECT cursor FROM event;"
+
+
+@pytest.fixture
+def old(tmp_path: Path, booth: Party) -> Path:
+    """An inbox as the first schema left it: written by its own statements, as they were."""
+    path = tmp_path / "inbox.sqlite"
+    ledger = Ledger(booth.identity, booth.key)
+    ledger.grow(4)
+    key = booth.key.public_key()
+    chain = Chain(Head(booth.identity, ledger.epoch), {key_id(key): key})
+    database = apsw.Connection(str(path))
+    database.execute("PRAGMA journal_mode=WAL").fetchall()
+    with database:
+        database.execute((Path(module.__file__).parent / "schema" / "0001.sql").read_text())
+        database.execute("PRAGMA application_id=1162889047")  # "EPGW"
+        database.execute("PRAGMA user_version=1")
+        for envelope in ledger.envelopes:
+            verified = verify_next(chain, envelope)
+            chain = verified.chain
+            database.execute(
+                "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)",
+                (booth.identity, ledger.epoch, verified.event.seq, verified.sha256, envelope, 7),
+            )
+        assert chain.session is not None
+        session = spki(chain.session.key)
+        database.execute(
+            "INSERT INTO session VALUES (?,?,?,?,?)", (booth.identity, ledger.epoch, chain.session.key_id, session, 1)
+        )
+        database.execute(
+            "INSERT INTO chain VALUES (?,?,?,?,?)",
+            (booth.identity, ledger.epoch, chain.head.seq, chain.head.sha256, session),
+        )
+    database.close()
+    return path
+
+
+def with_next(monkeypatch: pytest.MonkeyPatch, statements: str) -> None:
+    real = module.script
+    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, "next.sql"))
+    monkeypatch.setattr(module, "script", lambda name: statements if name == "next.sql" else real(name))
+
+
+def version_of(path: Path) -> object:
+    with contextlib.closing(apsw.Connection(str(path))) as database:
+        return database.execute("PRAGMA user_version").get
+
+
+def test_an_inbox_of_the_first_schema_is_taken_over(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_next(monkeypatch, NEXT)
+    with pytest.raises(StoreFailed, match="start `port-gateway serve` once"), offline(old):
+        pass
+    with contextlib.closing(Store(old)) as store:
+        page, _ = Inbox(store, SystemClock()).page(0, [], 10)
+        assert len(page) == 5
+        with store.reading() as db:
+            assert db.execute("SELECT count(*) FROM more").get == 5
+    assert version_of(old) == len(MIGRATIONS) + 1
+    with contextlib.closing(Store(old)):  # a second time there is nothing to do
+        pass
+
+
+def test_a_migration_that_fails_leaves_the_inbox_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(Store(old)):
+        pass
+    with_next(monkeypatch, f"{NEXT} CREATE TABLE more (x);")  # twice the same
+    with pytest.raises(StoreCorrupt):
+        Store(old)
+    monkeypatch.undo()
+    assert version_of(old) == len(MIGRATIONS)
+    with contextlib.closing(Store(old)) as store:
+        assert len(Inbox(store, SystemClock()).page(0, [], 10)[0]) == 5
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with contextlib.closing(apsw.Connection(str(path))) as database:
+        database.execute("CREATE TABLE theirs (x)")
+    with_next(monkeypatch, NEXT)
+    with pytest.raises(StoreCorrupt, match="not an inbox"):
+        Store(path)
+    with contextlib.closing(apsw.Connection(str(path))) as database:
+        assert database.execute("SELECT group_concat(name) FROM sqlite_schema").get == "theirs"
