@@ -271,19 +271,23 @@ class Ack(_message.Message):
 
     DURABLE_THROUGH_FIELD_NUMBER: _builtins.int
     CHAIN_HEAD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     durable_through: _builtins.int
     """Highest sequence that the port holds durably."""
     chain_head: _builtins.bytes
     """SHA-256 of the envelope there."""
+    receipt: _builtins.bytes
+    """The gateway's signature over a checkpoint of the chain up to there, a signed note; empty at 0."""
     def __init__(
         self,
         *,
         durable_through: _builtins.int = ...,
         chain_head: _builtins.bytes = ...,
+        receipt: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
