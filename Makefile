@@ -87,6 +87,8 @@ SYSTEM_PACKAGES := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ba
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 # The free fonts that plates are drawn with for training.
 SYSTEM_PACKAGES += $(shell sed 1d models/rendering/fonts.csv | cut -d';' -f1 | sort -u)
+# A hardware token in software, for the tests of keys that never leave one.
+SYSTEM_PACKAGES += softhsm2
 AS_ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 system-packages:    ## what needs the system's package manager (Debian): without it, tests that want it are skipped by name

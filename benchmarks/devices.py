@@ -32,7 +32,6 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.event import AlarmRaised, Draft, InspectionOpened, Unassigned
 from edge_agent.domain.observation import SealRead
 from edge_agent.ledger.recorder import Recorder, open_ledger
-from edge_agent.ledger.signer import open_signer
 from edge_agent.line import Line
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 
@@ -140,7 +139,7 @@ async def agent(folder: Path, seconds: float) -> tuple[Measured, dict[str, Any]]
     clock, measured = SystemClock(), Measured()
     with devices(seconds) as load:
         setup = booth(folder, load.urls)
-        signer = open_signer(f"file:{setup.key}")
+        signer = setup.device_key()
         ledger_of = open_ledger(setup.ledger, str(setup.booth), signer, clock, "bench", lambda *_: None)
         async with ledger_of as ledger, asyncio.TaskGroup() as group:
             watched = _Watched(ledger.recorder, measured)

@@ -106,7 +106,9 @@ async def measure(folder: Path, events: int) -> dict[str, float]:
         figures["booth: durable events/s, one at a time"] = await recorded(ledger, min(events, 1000), 1)
         figures["booth: durable events/s, 64 at once"] = await recorded(ledger, events, 64)
         settings = UplinkSettings(gateway=(await gateway.ready())["address"], gateway_certificate=keys / "gateway.crt")
-        uplink = Uplink(settings, Port(settings, key, certificate), ledger.outbox, CLOCK, "bench", lambda *_: None)
+        uplink = Uplink(
+            settings, Port(settings, open_signer(str(key)), certificate), ledger.outbox, CLOCK, "bench", lambda *_: None
+        )
         ledger.recorder.notify(uplink.wake)
         backlog = ledger.recorder.head.seq
         began = time.perf_counter()

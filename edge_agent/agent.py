@@ -13,7 +13,7 @@ from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
 from edge_agent.inspection.assemble import given_up
 from edge_agent.ledger.recorder import Ledger, open_ledger
-from edge_agent.ledger.signer import open_signer
+from edge_agent.ledger.signer import DeviceKey
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.evidence import EvidenceUplink
@@ -38,11 +38,11 @@ class _Stopped(Exception):
 async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     """Run the booth until `stop` is set. Raises what is Fatal, and what makes a start impossible."""
     watch_camera = cameras_through(_recogniser(setup), _faces(setup), clock)
-    signer = open_signer(f"file:{setup.key}")
+    key = setup.device_key()
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
-            async with open_ledger(setup.ledger, str(setup.booth), signer, clock, VERSION, _say_room) as ledger:
+            async with open_ledger(setup.ledger, str(setup.booth), key, clock, VERSION, _say_room) as ledger:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
                 for one in ledger.recorder.unfinished():
@@ -56,14 +56,14 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(ledger.recorder.watch(), name="ledger")
                     for line in lines:
                         line.start(group)
-                    _start_uplink(group, setup, ledger, clock)
+                    _start_uplink(group, setup, key, ledger, clock)
                     group.create_task(_stop(lines, stop), name="stop")
     except* _Stopped:
         log.info("stopped")
 
 
-def _start_uplink(group: asyncio.TaskGroup, setup: Setup, ledger: Ledger, clock: Clock) -> None:
-    port = Port(setup.uplink, setup.key, setup.certificate)
+def _start_uplink(group: asyncio.TaskGroup, setup: Setup, key: DeviceKey, ledger: Ledger, clock: Clock) -> None:
+    port = Port(setup.uplink, key, setup.certificate)
     events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, _say_link)
     evidence = EvidenceUplink(setup.uplink, port, ledger.outbox, clock, _say_lost)
     for sender, name in ((events, "uplink"), (evidence, "evidence uplink")):

@@ -20,6 +20,7 @@ from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.keys import init_booth, show
+from edge_agent.ledger.pkcs11_key import TokenUnavailable
 
 # What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
 EXIT_FAULT, EXIT_MISTAKE = 1, 2
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except EdgeAgentError as error:
         print(f"edge-agent: {error}", file=sys.stderr)
-        return EXIT_FAULT if isinstance(error, Fatal) else EXIT_MISTAKE
+        return EXIT_FAULT if isinstance(error, Fatal | TokenUnavailable) else EXIT_MISTAKE
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"cv2", "numpy", "onnxruntime", "serial"}:
             raise

@@ -27,28 +27,21 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes, key_id_of
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.owners import Held, held_places
-from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
+from edge_agent.ledger.signer import DeviceKey, open_signer
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.settings_words import all_in_words, one_of, places_of
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.formats import COUNTRIES
-from edge_agent.wire.identity import (
-    Role,
-    SpiffeId,
-    certificate_key,
-    identity_of,
-    key_id,
-    load_certificate,
-    load_private_key,
-)
+from edge_agent.wire.identity import SpiffeId, identity_of, load_certificate
 
 
 class _Context(TypedDict):
@@ -87,13 +80,6 @@ Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_id)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IdentitySettings(_Section):
-    """Who this booth is: the device key, and the certificate that `keys init` made with it."""
-
-    key: Path
-    certificate: Path
 
 
 class LedgerSettings(_Section):
@@ -190,12 +176,16 @@ class Setup:
     """Everything that the agent needs, checked."""
 
     config: BoothConfig
+    folder: Path
     booth: SpiffeId
-    key: Path
     certificate: Path
     ledger: Path
     uplink: UplinkSettings
     lanes: tuple[LaneSetup, ...]
+
+    def device_key(self) -> DeviceKey:
+        """The key of the certificate. Raises IdentityInvalid, TokenUnavailable."""
+        return open_signer(self.config.identity.key, self.folder, key_id_of(self.certificate))
 
 
 def read_config(path: Path, *, files: bool = True) -> Setup:
@@ -205,12 +195,12 @@ def read_config(path: Path, *, files: bool = True) -> Setup:
     """
     folder = path.resolve().parent
     config = examine_config(path, files=files).checked()
-    key, certificate = folder / config.identity.key, folder / config.identity.certificate
+    certificate = folder / config.identity.certificate
     gateway_certificate = folder / config.uplink.gateway_certificate
     return Setup(
         config=config,
+        folder=folder,
         booth=identity_of(load_certificate(certificate)),
-        key=key,
         certificate=certificate,
         ledger=folder / config.ledger.directory,
         uplink=config.uplink.model_copy(update={"gateway_certificate": gateway_certificate}),
@@ -260,8 +250,8 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
 
 def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     folder = context["folder"]
-    yield from _identity_mistakes(_mapping(values, "identity"), folder)
-    yield from _gateway_mistakes(_mapping(values, "uplink"), folder)
+    yield from identity_mistakes(_mapping(values, "identity"), folder, context["files"])
+    yield from gateway_mistakes(_mapping(values, "uplink"), folder)
     lanes = list(items_of(values, (), "lanes"))
     yield from _twice(lanes)
     yield from _twice(
@@ -315,42 +305,6 @@ def _settings_mistakes(place: Place, driver: AnyDriver, settings: object, contex
         for at, wrong, remedy in all_in_words(error, driver.settings, places_of(settings)):
             page = f"see docs/devices/{driver.name}.md"
             yield Mistake((*place, *at), wrong, f"{remedy} ({page})" if remedy else page)
-
-
-def _identity_mistakes(identity: dict[str, object], folder: Path) -> Iterator[Mistake]:
-    key, certificate = identity.get("key"), identity.get("certificate")
-    pair = own = None
-    if isinstance(certificate, str):
-        try:
-            booth = load_certificate(folder / certificate)
-            name, pair = identity_of(booth), key_id(certificate_key(booth))
-            if name.role is not Role.BOOTH:
-                wrong = f"{name} is no booth"
-                yield Mistake(("identity", "certificate"), wrong, "make one with `edge-agent keys init`")
-        except EdgeAgentError as error:
-            yield Mistake(("identity", "certificate"), error.wrong, error.remedy)
-    if isinstance(key, str):
-        try:
-            own = key_id(load_private_key(folder / key).public_key())
-        except EdgeAgentError as error:
-            yield Mistake(("identity", "key"), error.wrong, error.remedy)
-    if pair and own and pair != own:
-        wrong = "the key and the certificate do not belong together"
-        yield Mistake(("identity", "key"), wrong, "give both files of one `keys init`")
-
-
-def _gateway_mistakes(uplink: dict[str, object], folder: Path) -> Iterator[Mistake]:
-    certificate = uplink.get("gateway_certificate")
-    if not isinstance(certificate, str):
-        return
-    try:
-        gateway = identity_of(load_certificate(folder / certificate))
-    except EdgeAgentError as error:
-        yield Mistake(("uplink", "gateway_certificate"), error.wrong, error.remedy)
-        return
-    if gateway.role is not Role.GATEWAY:
-        wrong = f"{gateway} is no gateway"
-        yield Mistake(("uplink", "gateway_certificate"), wrong, "ask the port's operator for its gateway's certificate")
 
 
 def _twice(items: list[tuple[Place, dict[str, object]]]) -> Iterator[Mistake]:

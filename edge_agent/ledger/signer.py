@@ -1,6 +1,6 @@
 """What signs events: the booth's device key, opened by URI, and a session key that lives in memory."""
 
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +8,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.ledger.pkcs11_key import open_token_key
+from edge_agent.ledger.pkcs11_uri import parse_key_uri
+from edge_agent.ledger.secrets import read_secret
 from edge_agent.wire.identity import key_id, load_private_key
 
 
@@ -20,15 +23,34 @@ class Signer(Protocol):
     def sign(self, message: bytes) -> bytes: ...
 
 
-class DeviceSigner:
-    """The booth's own key, P-256: signs the start of every session, as ECDSA with SHA-256 in DER."""
+class DeviceKey(Signer, Protocol):
+    """The booth's own key, P-256: signs the start of every session, and speaks for the booth in TLS.
+
+    It signs as ECDSA with SHA-256 in DER, and may raise TokenUnavailable or IdentityInvalid.
+    """
+
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey: ...
+
+    def pem(self) -> bytes | None:
+        """The private key in PEM form, unencrypted, for TLS; None when it cannot leave its token."""
+        ...
+
+
+class FileKey:
+    """A device key from a PEM file."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
-        self.key_id = key_id(key.public_key())
+        self.public_key = key.public_key()
+        self.key_id = key_id(self.public_key)
 
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+    def pem(self) -> bytes | None:
+        form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return self._key.private_bytes(serialization.Encoding.PEM, form, plain)
 
 
 class SessionSigner:
@@ -50,24 +72,50 @@ class SessionSigner:
         return self._key.sign(message)
 
 
-def _from_file(rest: str) -> Signer:
-    return DeviceSigner(load_private_key(Path(rest.removeprefix("//"))))
+class Opener(Protocol):
+    """Opens what stands behind a URI's scheme: relative paths from `folder`, the key with the id `wanted` if given."""
+
+    def __call__(self, rest: str, folder: Path, wanted: str | None) -> DeviceKey: ...
 
 
-# URI scheme -> what opens the rest of the URI. A key in hardware is one more row.
-SCHEMES: dict[str, Callable[[str], Signer]] = {
-    "file": _from_file,  # file:keys/booth.key or file:///etc/…/booth.key, a PEM file with a P-256 key
-}
+def _from_file(rest: str, folder: Path, wanted: str | None) -> DeviceKey:
+    path, question, query = rest.removeprefix("//").partition("?")
+    passphrase = None
+    if question:
+        name, _, where = query.partition("=")
+        if name != "passphrase-file" or "&" in where:
+            raise IdentityInvalid("the key's file: URI has a query that is not known here", f"write it as {_FILE}")
+        passphrase = read_secret(folder / where, "the key's passphrase")
+    return FileKey(load_private_key(folder / path, passphrase))
 
 
-def open_signer(uri: str) -> Signer:
-    """The device key that `uri` names, e.g. `file:keys/booth.key`. Raises IdentityInvalid.
+def _from_token(rest: str, folder: Path, wanted: str | None) -> DeviceKey:
+    return open_token_key(parse_key_uri(rest, folder), wanted)
 
-    Messages never repeat the URI beyond its scheme: it may carry a PIN.
+
+_FILE = "file:keys/booth.key?passphrase-file=/run/credentials/edge-agent.service/passphrase"
+# URI scheme -> what opens the rest of the URI.
+SCHEMES: dict[str, Opener] = {"file": _from_file, "pkcs11": _from_token}
+
+
+def open_signer(uri: str, folder: Path = Path(), wanted: str | None = None) -> DeviceKey:
+    """The device key that `uri` names: a path, `file:…?passphrase-file=…` or `pkcs11:…` (RFC 7512).
+
+    Relative paths are taken from `folder`; `wanted` is the key id that a certificate asks for, and chooses among
+    several keys of one name. Raises IdentityInvalid, TokenUnavailable. Messages never repeat the URI.
     """
-    scheme, colon, rest = uri.partition(":")
-    known = ", ".join(f"{name}:" for name in SCHEMES)
-    if not colon or scheme not in SCHEMES:
-        shown = f"scheme {scheme[:20]!r}" if colon else "no scheme"
-        raise IdentityInvalid(f"the signer's URI has {shown}, which is not known here", f"use one of: {known}")
-    return SCHEMES[scheme](rest)
+    scheme, rest = split_uri(uri)
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}:" for name in SCHEMES)
+        wrong = f"the key's URI has the scheme {scheme[:20]!r}, which is not known here"
+        raise IdentityInvalid(wrong, f"give a path, or use one of: {known}")
+    return SCHEMES[scheme](rest, folder, wanted)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """The scheme and what follows it; a bare path is one of `file:`."""
+    match = _SCHEME.match(uri)
+    return (match[1].lower(), uri[match.end() :]) if match else ("file", uri)
+
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

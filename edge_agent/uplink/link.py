@@ -3,17 +3,20 @@
 import asyncio
 import random
 import re
+import warnings
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import grpc
 import grpc.aio
 from cryptography import x509
+from grpc import experimental
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
-from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
+from edge_agent.wire.identity import Role, identity_of, load_certificate
 
 # A batch of 256 KiB with its framing; the rest is room for what a later version adds.
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -100,26 +103,33 @@ def end_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-class Port:
-    """Dials the gateway. Files are read at every dial, so that renewed certificates take effect by reconnecting."""
+class TlsKey(Protocol):
+    """The key of this booth's certificate, P-256."""
 
-    def __init__(self, settings: UplinkSettings, key: Path, certificate: Path) -> None:
+    def pem(self) -> bytes | None:
+        """In PEM form, unencrypted; None when it cannot leave its token, and `sign` is asked instead."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """ECDSA with SHA-256 in DER. In threads of gRPC's."""
+        ...
+
+
+class Port:
+    """Dials the gateway. Certificates are read at every dial, so that renewed ones take effect by reconnecting."""
+
+    def __init__(self, settings: UplinkSettings, key: TlsKey, certificate: Path) -> None:
         self._settings, self._key, self._certificate = settings, key, certificate
 
     def check(self) -> str:
-        """The gateway's name to expect, if key and certificates can be used. Raises IdentityInvalid."""
-        load_private_key(self._key)
+        """The gateway's name to expect, if the certificates can be used. Raises IdentityInvalid."""
         load_certificate(self._certificate)
         return _expected_name(load_certificate(self._settings.gateway_certificate), self._settings)
 
     def dial(self) -> grpc.aio.Channel:
         """A new channel, not connected yet. Raises IdentityInvalid. To be closed by the caller."""
         settings, name = self._settings, self.check()
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=settings.gateway_certificate.read_bytes(),
-            private_key=self._key.read_bytes(),
-            certificate_chain=self._certificate.read_bytes(),
-        )
+        credentials = _credentials(self._key, settings.gateway_certificate.read_bytes(), self._certificate.read_bytes())
         options = [
             ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
@@ -131,6 +141,24 @@ class Port:
             ("grpc.ssl_target_name_override", name),
         ]
         return grpc.aio.secure_channel(settings.gateway, credentials, options=options)
+
+
+def _credentials(key: TlsKey, roots: bytes, chain: bytes) -> grpc.ChannelCredentials:
+    pem = key.pem()
+    if pem is not None:
+        return grpc.ssl_channel_credentials(roots, pem, chain)
+
+    def sign(message: bytes, algorithm: experimental.PrivateKeySignatureAlgorithm, _: object) -> bytes:
+        if algorithm is not experimental.PrivateKeySignatureAlgorithm.ECDSA_SECP256R1_SHA256:
+            raise IdentityInvalid(f"TLS asks for a signature by {algorithm}", "give the booth a P-256 certificate")
+        return key.sign(message)
+
+    with warnings.catch_warnings():  # the one way in gRPC to a key that stays in its token (ADR 0017)
+        warnings.simplefilter("ignore", experimental.ExperimentalApiWarning)
+        credentials: grpc.ChannelCredentials = experimental.ssl_channel_credentials_with_custom_signer(
+            private_key_sign_fn=sign, root_certificates=roots, certificate_chain=chain
+        )
+    return credentials
 
 
 def _expected_name(gateway: x509.Certificate, settings: UplinkSettings) -> str:

@@ -119,8 +119,11 @@ def parse_certificate(pem: bytes, name: str) -> x509.Certificate:
         raise IdentityInvalid(f"{name}: no certificate in PEM form", "give the .crt file, not the key") from None
 
 
-def load_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """A P-256 key from an unencrypted PEM file that only its owner can read. Raises IdentityInvalid."""
+def load_private_key(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
+    """A P-256 key from a PEM file that only its owner can read. Raises IdentityInvalid.
+
+    With a `passphrase` the file must be encrypted, without one it must not be.
+    """
     pem = _read(path, MAX_CERTIFICATE_BYTES)
     mode = path.stat().st_mode & 0o077
     if mode:
@@ -128,11 +131,11 @@ def load_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
             f"{path}: others may read this key (mode {path.stat().st_mode & 0o777:04o})", f"chmod 600 {path}"
         )
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError):
-        raise IdentityInvalid(
-            f"{path}: no unencrypted private key in PEM form", "give the .key file made by `keys init`"
-        ) from None
+        kind = "unencrypted private key in PEM form" if passphrase is None else "private key that this passphrase opens"
+        remedy = "give the .key file made by `keys init`; an encrypted one needs its passphrase-file"
+        raise IdentityInvalid(f"{path}: no {kind}", remedy) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise IdentityInvalid(f"{path}: not a P-256 key", "make one with `keys init`")
     return key

@@ -31,7 +31,6 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.recorder import open_ledger
-from edge_agent.ledger.signer import open_signer
 from edge_agent.line import Line
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import Role, SpiffeId, certificate_key, create_identity, key_id, load_certificate
@@ -141,7 +140,7 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     def watch(camera: CameraConfig, emit: Emit, presence: Callable[[], bool]) -> Coroutine[Any, Any, None]:
         return _look(sim.lanes[camera.id.partition("-")[0]].lane, camera.role, eye, emit, clock)
 
-    signer = open_signer(f"file:{setup.key}")
+    signer = setup.device_key()
     opening = open_ledger(setup.ledger, str(setup.booth), signer, clock, "0", lambda *_: None)
     with loop.working():
         ledger = await opening.__aenter__()

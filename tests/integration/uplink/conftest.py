@@ -15,6 +15,7 @@ import pytest
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.ledger.recorder import Ledger
+from edge_agent.ledger.signer import open_signer
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.link import LinkState, Port, UplinkSettings
 from edge_agent.wire.chain import Head
@@ -120,7 +121,7 @@ class Site:
         )
 
     def port(self, settings: UplinkSettings) -> Port:
-        return Port(settings, self.booth.keys / "lane-1.key", self.booth.keys / "lane-1.crt")
+        return Port(settings, open_signer(str(self.booth.keys / "lane-1.key")), self.booth.keys / "lane-1.crt")
 
     def new_port(self, ledger: Ledger, **behaviour: Any) -> TestPort:
         head = Head(ledger.outbox.booth_id, ledger.outbox.epoch)
