@@ -12,8 +12,10 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 from edge_agent.wire.identity import PublicKey, load_public_key, spki
 from edge_agent.wire.refused import Refused
+from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Chain, Session, Verified
 from port_gateway.store import Store
+from port_gateway.trees import ChainNodes, keep_tiles
 
 # A page of a subscriber: bounds its memory, whatever the size of the envelopes.
 PAGE_BYTES = 1024 * 1024
@@ -64,8 +66,13 @@ class Inbox:
         seq, sha256, key = row
         return Chain(Head(head.booth_id, head.epoch, seq, sha256), device_keys, Session.of(_key(key, self._store)))
 
-    def append(self, before: Head, verified: Sequence[Verified]) -> "Future[None]":
-        """Keep consecutive events that follow `before`. Durable when the future is set.
+    def tree(self, head: Head) -> tuple[Tree, list[Node]]:
+        """The Merkle tree of the chain at `head`, and nodes of it to be kept with the next `append`."""
+        with self._store.reading() as db:
+            return ChainNodes(db, head.booth_id, head.epoch).tree(head.seq)
+
+    def append(self, before: Head, verified: Sequence[Verified], tiles: Sequence[Node] = ()) -> "Future[None]":
+        """Keep consecutive events that follow `before`, and `tiles` of their tree. Durable when the future is set.
 
         The future fails with HeadMoved when the chain no longer stands at `before`, StoreFull, or a fatal error.
         """
@@ -91,6 +98,7 @@ class Inbox:
             db.executemany(
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
+            keep_tiles(db, before, tiles)
             # A booth may open two sessions with one key; the earlier opening stands.
             db.executemany("INSERT OR IGNORE INTO session VALUES (?,?,?,?,?)", sessions)
             db.execute(

@@ -16,6 +16,7 @@ from edge_agent.domain.errors import EdgeAgentError, Recoverable
 from edge_agent.wire.chain import EPOCH_BYTES, Head
 from edge_agent.wire.identity import Role
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceServicer
 from edge_agent.wire.verify import Chain
@@ -23,6 +24,7 @@ from port_gateway.config import MAX_BATCH_RECORDS, Limits
 from port_gateway.inbox import Inbox
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.receive import judge_batch, judge_hello
+from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 
 log = logging.getLogger(__name__)
@@ -42,8 +44,18 @@ class _Pending:
 
     future: "asyncio.Future[None] | None"
     head: Head
+    tree: Tree
     records: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A chain with its tree; `tiles` are still to be kept."""
+
+    chain: Chain
+    tree: Tree
+    tiles: tuple[Node, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,10 +73,11 @@ class _Stream:
 class Ingest(IngestServiceServicer):
     """The service over an inbox."""
 
-    def __init__(self, inbox: Inbox, trust: TrustStore, limits: Limits) -> None:
+    def __init__(self, inbox: Inbox, trust: TrustStore, limits: Limits, receipts: Receipts) -> None:
         self._inbox = inbox
         self._trust = trust
         self._limits = limits
+        self._receipts = receipts
         self._streams: dict[str, _Stream] = {}
         self._stopping = False
 
@@ -109,12 +122,15 @@ class Ingest(IngestServiceServicer):
             except Refused as refused:
                 await self._alarm(chain.head, refused, b"")
                 raise
+            tree, tiles = await asyncio.to_thread(self._inbox.tree, chain.head)
             log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
             await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
             async with asyncio.TaskGroup() as group:
-                taking = group.create_task(self._take(requests, stream, chain), name=f"take {booth_id}")
+                taking = group.create_task(
+                    self._take(requests, stream, _Standing(chain, tree, tuple(tiles))), name=f"take {booth_id}"
+                )
                 try:
-                    await self._answer(context, stream, chain.head)
+                    await self._answer(context, stream, chain.head, tree)
                 finally:
                     taking.cancel()
         except BaseExceptionGroup as failures:
@@ -153,15 +169,17 @@ class Ingest(IngestServiceServicer):
         )
 
     # --- in -------------------------------------------------------------------------------------------------
-    async def _take(self, requests: AsyncIterator[wire.StreamEventsRequest], stream: _Stream, chain: Chain) -> None:
+    async def _take(
+        self, requests: AsyncIterator[wire.StreamEventsRequest], stream: _Stream, standing: _Standing
+    ) -> None:
         try:
             async for request in requests:
-                chain = await self._batch(request, stream, chain)
+                standing = await self._batch(request, stream, standing)
             stream.answers.put_nowait(None)
         except EdgeAgentError as error:
             stream.answers.put_nowait(error)
 
-    async def _batch(self, request: wire.StreamEventsRequest, stream: _Stream, chain: Chain) -> Chain:
+    async def _batch(self, request: wire.StreamEventsRequest, stream: _Stream, standing: _Standing) -> _Standing:
         if request.WhichOneof("message") != "batch":
             raise Refused(RefusalCode.PROTOCOL, "after the hello, only batches may come")
         batch = request.batch
@@ -171,17 +189,20 @@ class Ingest(IngestServiceServicer):
         stream.records += records
         stream.size += size
         judged = await asyncio.to_thread(
-            judge_batch, self._inbox, chain, dict(stream.in_flight), batch.first_seq, envelopes
+            judge_batch, self._inbox, standing.chain, dict(stream.in_flight), batch.first_seq, envelopes
         )
-        future = None
+        future, after = None, standing
         if judged.verified:
-            future = asyncio.wrap_future(self._inbox.append(chain.head, judged.verified))
+            tree, tiles = standing.tree.extended(v.sha256 for v in judged.verified)
+            tiles[:0] = standing.tiles
+            future = asyncio.wrap_future(self._inbox.append(standing.chain.head, judged.verified, tiles))
             stream.in_flight.update({v.event.seq: v.sha256 for v in judged.verified})
-        stream.answers.put_nowait(_Pending(future, judged.chain.head, records, size))
+            after = _Standing(judged.chain, tree)
+        stream.answers.put_nowait(_Pending(future, judged.chain.head, after.tree, records, size))
         if judged.refused is not None:
             await self._alarm(judged.chain.head, judged.refused, judged.refused_envelope)
             raise judged.refused
-        return judged.chain
+        return after
 
     def _within_limits(self, stream: _Stream, first_seq: int, records: int, size: int) -> None:
         if not 1 <= first_seq < 2**63 - MAX_BATCH_RECORDS:
@@ -207,13 +228,14 @@ class Ingest(IngestServiceServicer):
             log.error("%s: the alarm could not be recorded: %s", head.booth_id, error.wrong)
 
     # --- out ------------------------------------------------------------------------------------------------
-    async def _answer(self, context: Context, stream: _Stream, head: Head) -> None:
+    async def _answer(self, context: Context, stream: _Stream, head: Head, tree: Tree) -> None:
         """Acknowledge in order, or repeat the last acknowledgement as a heartbeat. Returns at the end of requests."""
+        ack = self._signed(head, tree)
         getting = asyncio.ensure_future(stream.answers.get())
         try:
             while True:
                 if not await self._within_heartbeat(getting):
-                    await self._ack(context, head)
+                    await self._ack(context, ack)
                     continue
                 answer = getting.result()
                 if answer is None:
@@ -222,14 +244,15 @@ class Ingest(IngestServiceServicer):
                     raise answer
                 if answer.future is not None:
                     while not await self._within_heartbeat(answer.future):
-                        await self._ack(context, head)
+                        await self._ack(context, ack)
                     answer.future.result()
                 for seq in range(head.seq + 1, answer.head.seq + 1):
                     stream.in_flight.pop(seq, None)
-                head = answer.head
+                if answer.head != head:
+                    head, ack = answer.head, self._signed(answer.head, answer.tree)
                 stream.records -= answer.records
                 stream.size -= answer.size
-                await self._ack(context, head)
+                await self._ack(context, ack)
                 getting = asyncio.ensure_future(stream.answers.get())
         finally:
             getting.cancel()
@@ -238,10 +261,15 @@ class Ingest(IngestServiceServicer):
         done, _ = await asyncio.wait([future], timeout=self._limits.heartbeat_s)
         return bool(done)
 
-    async def _ack(self, context: Context, head: Head) -> None:
+    def _signed(self, head: Head, tree: Tree) -> wire.Ack:
+        """The acknowledgement of what is durable up to `head`, with the receipt for it."""
+        receipt = self._receipts.sign(head, tree) if head.seq else b""
+        return wire.Ack(durable_through=head.seq, chain_head=head.sha256, receipt=receipt)
+
+    async def _ack(self, context: Context, ack: wire.Ack) -> None:
         peer_of(context, self._trust, Role.BOOTH)  # a certificate may expire or be replaced while the stream is open
         # No time limit: gRPC cannot end a call in the middle of a write; its keepalive ends dead connections.
-        await context.write(wire.StreamEventsResponse(ack=wire.Ack(durable_through=head.seq, chain_head=head.sha256)))
+        await context.write(wire.StreamEventsResponse(ack=ack))
 
 
 async def _first(requests: AsyncIterator[wire.StreamEventsRequest]) -> wire.StreamEventsRequest | None:

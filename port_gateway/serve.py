@@ -37,6 +37,7 @@ from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
 from port_gateway.store import Store
 from port_gateway.subscribe import Bell, Subscriptions
+from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 from port_gateway.upload import EvidenceUpload
 
@@ -95,7 +96,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         store.on_commit = lambda: _on_loop(loop, bell.ring)
         store.on_failure = lambda error: _on_loop(loop, lambda: failed.set_result(error))  # at most once
         inbox, trust, files = Inbox(store, clock), TrustStore(store, clock), EvidenceFiles(settings.evidence)
-        ingest = Ingest(inbox, trust, settings.limits)
+        receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
+        ingest = Ingest(inbox, trust, settings.limits, receipts)
         subscriptions = Subscriptions(inbox, files, trust, bell)
         server = grpc.aio.server(options=_OPTIONS)
         services.add_IngestServiceServicer_to_server(ingest, server)

@@ -15,6 +15,7 @@ from tests.unit.port_gateway.signing import Ledger
 
 if TYPE_CHECKING:
     from port_gateway.inbox import Inbox
+    from port_gateway.trees import Receipts
     from port_gateway.trust import TrustStore
 
 
@@ -66,7 +67,7 @@ async def test_a_second_stream_goes_on_where_the_first_stopped(served: Port) -> 
 
 
 async def test_a_stream_that_leaves_while_it_takes_over_holds_nobody_up() -> None:
-    ingest = Ingest(cast("Inbox", None), cast("TrustStore", None), Limits(drain_s=60))
+    ingest = Ingest(cast("Inbox", None), cast("TrustStore", None), Limits(drain_s=60), cast("Receipts", None))
     await ingest._take_over("booth")
     second = asyncio.ensure_future(ingest._take_over("booth"))
     await asyncio.sleep(0)
