@@ -9,6 +9,7 @@ It is imported only where pynetdicom is needed.
 import asyncio
 import concurrent.futures
 import logging
+import queue
 import socket
 import ssl
 import threading
@@ -22,6 +23,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import Event
+from pynetdicom.fsm import AA_4, InvalidEventError, StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.service_class import StorageServiceClass
@@ -206,6 +208,22 @@ class _Dimse(DIMSEServiceProvider):
         primitive.presentation_data_value_list = kept
 
 
+class _StateMachine(StateMachine):
+    """The library's (PS3.8 9.2), which ends its thread by an exception, and lets the connection be held."""
+
+    def do_action(self, event: str) -> None:
+        """Called for each event, in the association's second thread."""
+        try:
+            super().do_action(event)
+        except InvalidEventError:  # what this side says, and the association ended meanwhile: nobody is to hear it
+            with suppress(queue.Empty):
+                self.dul.to_provider_queue.get(block=False)
+        except Exception as error:  # noqa: BLE001 - whatever the library does not expect in a PDU
+            address = self.dul.assoc.requestor.address_info
+            log.warning("%s sent what cannot be read: %s", address.address if address else "a peer", error)
+            self.transition(AA_4(self.dul))  # as if the peer had hung up
+
+
 class _Socket(AssociationSocket):
     """A PDU comes whole within STEP_S, and is no larger than was agreed."""
 
@@ -261,6 +279,7 @@ class _Handler(RequestHandler):
         bounded.largest = max(ASSOCIATE_MAX, self.ae.maximum_pdu_size)
         association.dul.socket = bounded
         association.dul.event_queue.get_nowait()  # the other socket said as well that there is a connection
+        association.dul.state_machine = _StateMachine(association.dul)
         association.dimse = _Dimse(association)
         association.daemon = association.dul.daemon = True
         self.server.associations.append(association)

@@ -5,19 +5,21 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.uid import UID
+from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from edge_agent.devices.sources import dicom_server
 from tests.integration.devices import dicom_booth
 from tests.integration.devices.conftest import until
 from tests.integration.devices.dicom_booth import Booth, associated, serving, settings
-from tests.scanner import DICOS_DX, dicos
+from tests.scanner import DICOS_DX, dicos, store
 
 booth = dicom_booth.booth
 
@@ -128,6 +130,82 @@ async def test_half_an_association_and_silence(sent: bytes, monkeypatch: pytest.
                 one.close()
             while await booth.store(dicos()) != 0:
                 await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
+    """Threads that an exception ended."""
+    found: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", found.append)
+    return found
+
+
+def sent_by_a_scanner(port: int) -> list[bytes]:
+    """The PDUs of a whole association that stores one scan: its request, the command, the data set, its release."""
+    sent: list[bytes] = []
+    store(port, dicos(), evt_handlers=[(evt.EVT_DATA_SENT, lambda event: sent.append(event.data))])
+    return sent
+
+
+def send_raw(port: int, *pieces: bytes) -> None:
+    """Sends each piece once the one before is answered, and returns when the connection is closed."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection, suppress(ConnectionResetError):
+        for piece in pieces:
+            connection.sendall(piece)
+            heard = connection.recv(4096)
+        while heard:
+            heard = connection.recv(4096)
+
+
+@pytest.mark.parametrize("what", ["A_ASSOCIATE", "P_DATA", "A_RELEASE"])
+async def test_what_this_side_says_when_the_association_has_ended(
+    what: str, ended: list[threading.ExceptHookArgs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crossed: list[str] = []
+    loop, ends = asyncio.get_running_loop(), dicom_server._on_transition
+
+    def ends_late(event: Any) -> None:
+        """As where one thread of an association has the processor and the other has not."""
+        ends(event)
+        if event.action == "AA-8":
+            loop.call_soon_threadsafe(agent.ledger.set)
+            said, deadline = event.assoc.dul.to_provider_queue, time.monotonic() + 20
+            while said.empty() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            crossed.extend(type(primitive).__name__ for primitive in said.queue)
+
+    monkeypatch.setattr(dicom_server, "_on_transition", ends_late)
+    async with asyncio.timeout(60), serving(settings(max_associations=1)) as agent:
+        request, command, data_set, release = await asyncio.to_thread(sent_by_a_scanner, agent.settings.port)
+        unexpected = pdu(bytes(4), kind=6)
+        agent.ledger.clear()
+        pieces = {
+            "A_ASSOCIATE": [request + unexpected],
+            "P_DATA": [request, 5 * (command + data_set.replace(b"1.2.3.4.1", b"1.2.3.4.2"))],
+            "A_RELEASE": [request, release + unexpected],
+        }
+        await asyncio.to_thread(send_raw, agent.settings.port, *pieces[what])
+        await until(lambda: crossed)
+        while await agent.store(dicos(99)) != 0:
+            await asyncio.sleep(0.05)
+    assert crossed == [what]
+    assert ended == []
+
+
+async def test_a_request_that_cannot_be_read_is_hung_up_on(
+    ended: list[threading.ExceptHookArgs], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings(max_associations=1)) as booth:
+        request = bytearray((await asyncio.to_thread(sent_by_a_scanner, booth.settings.port))[0])
+        context = request.index(b"1.2.840.10008.3.1.1.1") + 21 + 4
+        assert request[context] == 1
+        request[context] = 2  # PS3.8 9.3.2.2: odd
+        async with asyncio.timeout(dicom_server.STEP_S / 2):
+            await asyncio.to_thread(send_raw, booth.settings.port, bytes(request))
+            while await booth.store(dicos(99)) != 0:
+                await asyncio.sleep(0.05)
+    assert "127.0.0.1 sent what cannot be read" in caplog.text
+    assert ended == []
 
 
 async def test_fifty_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
