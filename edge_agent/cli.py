@@ -19,7 +19,7 @@ from edge_agent.camera_command.cli import add_commands as add_camera_commands
 from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
-from edge_agent.keys import init_booth, show
+from edge_agent.keys_command.cli import add_commands as add_keys_commands
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
 
 # What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
@@ -94,14 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     summary = "align a camera: a picture of what it sees, with what was read"
     add_camera_commands(commands.add_parser("camera", help=summary, description=summary))
 
-    keys = commands.add_parser("keys", help="make or show this booth's identity")
-    key_commands = keys.add_subparsers(required=True, metavar="COMMAND")
-    init = _command(key_commands, "init", _keys_init, "make a key and a certificate; never overwrites")
-    init.add_argument("booth", metavar="BOOTH", help="the booth's identity, e.g. spiffe://uslrd/booth/lane-1")
-    init.add_argument("--out", type=Path, default=Path("keys"), metavar="DIR", help="folder (default: %(default)s)")
-    shown = _command(key_commands, "show", _keys_show, "show whom a certificate names, its key id and its dates")
-    shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
-    shown.add_argument("--json", action="store_true", help="print one JSON object")
+    summary = "make or show this booth's identity"
+    add_keys_commands(commands.add_parser("keys", help=summary, description=summary))
 
     ledger = commands.add_parser("ledger", help="look at this booth's ledger")
     ledger_commands = ledger.add_subparsers(required=True, metavar="COMMAND")
@@ -219,17 +213,6 @@ def _replay(options: argparse.Namespace) -> int:
 
     for observation in replay(options.driver, options.file, options.format):
         print(json.dumps(observation) if options.json else line(observation))
-    return 0
-
-
-def _keys_init(options: argparse.Namespace) -> int:
-    print(init_booth(options.booth, options.out, SystemClock().now().utc))
-    return 0
-
-
-def _keys_show(options: argparse.Namespace) -> int:
-    about = show(options.certificate)
-    print(json.dumps(about) if options.json else "\n".join(f"{k:<12} {v}" for k, v in about.items()))
     return 0
 
 

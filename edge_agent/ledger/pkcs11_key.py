@@ -72,16 +72,17 @@ def open_token_key(uri: KeyUri, wanted: str | None = None) -> TokenKey:
     return TokenKey(_token(uri), uri, wanted)
 
 
-def generate_token_key(uri: KeyUri, another: bool = False) -> TokenKey:
-    """Make a P-256 key in the token, where it stays. Raises IdentityInvalid if it is there, but for `another`."""
+def make_token_key(uri: KeyUri, another: bool = False) -> tuple[TokenKey, bool]:
+    """The key that `uri` names, made in the token where it stays unless it is there; and whether it was made.
+
+    With `another` a key of the same name is made beside it. Raises IdentityInvalid, TokenUnavailable.
+    """
     from pkcs11 import Attribute, KeyType, MechanismFlag
     from pkcs11.util.ec import encode_named_curve_parameters
 
-    def generate(session: "Session") -> str:
+    def make(session: "Session") -> str | None:
         if not another and _objects(session, _template(uri)):
-            raise IdentityInvalid(
-                f"{uri.where} holds a key {uri.which} already", "keep using it, or give object= another name"
-            )
+            return None
         parameters = session.create_domain_parameters(
             KeyType.EC, {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}, local=True
         )
@@ -94,7 +95,8 @@ def generate_token_key(uri: KeyUri, another: bool = False) -> TokenKey:
         return key_id(_point(public[Attribute.EC_PARAMS], public[Attribute.EC_POINT]))
 
     token = _token(uri)
-    return TokenKey(token, uri, token.use(generate, writing=True))
+    made = token.use(make, writing=True)
+    return TokenKey(token, uri, made), made is not None
 
 
 class _Token:

@@ -148,9 +148,10 @@ def _credentials(key: TlsKey, roots: bytes, chain: bytes) -> grpc.ChannelCredent
     if pem is not None:
         return grpc.ssl_channel_credentials(roots, pem, chain)
 
-    def sign(message: bytes, algorithm: experimental.PrivateKeySignatureAlgorithm, _: object) -> bytes:
-        if algorithm is not experimental.PrivateKeySignatureAlgorithm.ECDSA_SECP256R1_SHA256:
-            raise IdentityInvalid(f"TLS asks for a signature by {algorithm}", "give the booth a P-256 certificate")
+    def sign(message: bytes, algorithm: int, _: object) -> bytes:
+        if algorithm != experimental.PrivateKeySignatureAlgorithm.ECDSA_SECP256R1_SHA256:
+            wrong = f"TLS asks for a signature by algorithm {algorithm}, and the key is P-256"
+            raise IdentityInvalid(wrong, "give the certificate of this key")
         return key.sign(message)
 
     with warnings.catch_warnings():  # the one way in gRPC to a key that stays in its token (ADR 0017)

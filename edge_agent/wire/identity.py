@@ -21,6 +21,7 @@ from edge_agent.domain.errors import IdentityInvalid
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 MAX_CERTIFICATE_BYTES = 64 * 1024
+VALID_FOR = timedelta(days=825)
 # CBP port codes have four digits, UN/LOCODEs five letters or digits; ids are what a person can read on a label.
 _SPIFFE = re.compile(
     r"spiffe://(?P<port>[a-z0-9-]{2,32})/(?P<role>booth|gateway|back-office)/(?P<name>[a-z0-9-]{1,63})"
@@ -160,47 +161,79 @@ def create_identity(
     identity: SpiffeId,
     now: datetime,
     hosts: tuple[str, ...] = (),
-    valid_for: timedelta = timedelta(days=825),
+    valid_for: timedelta = VALID_FOR,
+    passphrase: bytes | None = None,
 ) -> tuple[Path, Path]:
     """Write a new P-256 key (mode 0600) and its self-signed certificate; returns both paths.
 
-    `hosts` are the DNS names or addresses under which a gateway is reached. Refuses to overwrite: a booth's key
-    that is replaced by mistake would orphan its ledger. Raises IdentityInvalid.
+    `hosts` are the DNS names or addresses under which a gateway is reached; with a `passphrase` the key is
+    encrypted. Refuses to overwrite: a booth's key that is replaced by mistake would orphan its ledger. Raises
+    IdentityInvalid.
     """
     key_path, certificate_path = directory / f"{name}.key", directory / f"{name}.crt"
     for path in (key_path, certificate_path):
         if path.exists():
             raise IdentityInvalid(f"{path} exists already", "keep using it, or move it away first")
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _self_signed(key, identity, now, hosts, valid_for)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    except OSError as error:
-        raise IdentityInvalid(f"{directory}: cannot be written: {error.strerror}", "choose another folder") from None
+    certificate = self_signed(key, identity, now, hosts, valid_for)
+    write_private_key(key_path, key, passphrase)
+    write_certificate(certificate_path, certificate)
     return key_path, certificate_path
 
 
-def _self_signed(
+def write_private_key(path: Path, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> None:
+    """A new PEM file of mode 0600, durable on return; encrypted with a `passphrase`. Raises IdentityInvalid."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    _write(path, pem, 0o600)
+
+
+def write_certificate(path: Path, *certificates: x509.Certificate) -> None:
+    """A new PEM file, durable on return. Raises IdentityInvalid, also when it is there already."""
+    _write(path, b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates), 0o644)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise IdentityInvalid(f"{path}: cannot be written: {error.strerror}", "choose another folder") from None
+
+
+def subject_of(identity: SpiffeId, key: PublicKey) -> x509.Name:
+    """TLS looks its anchors up by subject and tries only one: a subject is never the same for two keys."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{identity.role} {identity.name}"[:64]),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, key_id(key)[:16]),
+        ]
+    )
+
+
+def signing_request(key: ec.EllipticCurvePrivateKey, identity: SpiffeId) -> bytes:
+    """A PKCS#10 request in PEM form for a certificate of `identity`."""
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(identity))])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject_of(identity, key.public_key()))
+    request = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+def self_signed(
     key: ec.EllipticCurvePrivateKey,
     identity: SpiffeId,
     now: datetime,
-    hosts: tuple[str, ...],
-    valid_for: timedelta,
+    hosts: tuple[str, ...] = (),
+    valid_for: timedelta = VALID_FOR,
 ) -> x509.Certificate:
-    # TLS looks its anchors up by subject and tries only one: a subject is never the same for two keys.
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, f"{identity.role} {identity.name}"[:64]),
-            x509.NameAttribute(NameOID.SERIAL_NUMBER, key_id(key.public_key())[:16]),
-        ]
-    )
+    """A certificate of `identity` for `key`, by that key. `hosts` are a gateway's names or addresses."""
+    subject = subject_of(identity, key.public_key())
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(identity))]
     names += [_host(host) for host in hosts]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH if identity.role is Role.GATEWAY else ExtendedKeyUsageOID.CLIENT_AUTH]

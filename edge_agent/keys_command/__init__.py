@@ -1,0 +1,1 @@
+"""`edge-agent keys`: this booth's identity."""

@@ -1,0 +1,68 @@
+"""`edge-agent keys`: the words that people type, and what they read."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_agent.domain.clock import SystemClock
+from edge_agent.keys_command.make import init_booth, request, show
+
+_SIGNER = "pkcs11:token=…;object=…?module-path=…&pin-source=file:… (docs/operate.md)"
+
+
+def add_commands(keys: argparse.ArgumentParser) -> None:
+    """Adds `init`, `csr` and `show`."""
+    commands = keys.add_subparsers(required=True, metavar="COMMAND")
+    init = _command(commands, "init", _init, "make a key and a certificate; never overwrites")
+    _booth(init)
+    init.add_argument("--out", type=Path, default=Path("keys"), metavar="DIR", help="folder (default: %(default)s)")
+    init.add_argument("--signer", metavar="URI", help=f"a key in a hardware token, made there if need be: {_SIGNER}")
+    init.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE", help="encrypt the key's file with this passphrase"
+    )
+    csr = _command(
+        commands, "csr", _csr, "print a certificate signing request, for a site with an authority of its own"
+    )
+    _booth(csr)
+    csr.add_argument(
+        "--signer",
+        metavar="URI",
+        default="keys/booth.key",
+        help="the device key, as in the settings (default: %(default)s)",
+    )
+    shown = _command(commands, "show", _show, "show whom a certificate names, its key id and its dates")
+    shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
+    shown.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _booth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("booth", metavar="BOOTH", help="the booth's identity, e.g. spiffe://uslrd/booth/lane-1")
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    summary: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _init(options: argparse.Namespace) -> int:
+    now = SystemClock().now().utc
+    print(init_booth(options.booth, options.out, now, options.signer, options.passphrase_file))
+    return 0
+
+
+def _csr(options: argparse.Namespace) -> int:
+    print(request(options.booth, options.signer), end="")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    about = show(options.certificate)
+    print(json.dumps(about) if options.json else "\n".join(f"{k:<12} {v}" for k, v in about.items()))
+    return 0
