@@ -12,6 +12,7 @@ from importlib.metadata import version
 from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
 from edge_agent.inspection.assemble import given_up
+from edge_agent.ledger.housekeeping import DAY_S, Keeping
 from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.signer import DeviceKey
 from edge_agent.line import Line, cameras_through
@@ -42,7 +43,10 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
-            async with open_ledger(setup.ledger, str(setup.booth), key, clock, VERSION, _say_room) as ledger:
+            opened = open_ledger(
+                setup.ledger, str(setup.booth), key, clock, VERSION, _say_room, keeping=_keeping(setup)
+            )
+            async with opened as ledger:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
                 for one in ledger.recorder.unfinished():
@@ -60,6 +64,10 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(_stop(lines, stop), name="stop")
     except* _Stopped:
         log.info("stopped")
+
+
+def _keeping(setup: Setup) -> Keeping:
+    return Keeping(setup.config.ledger.retention_days * DAY_S)
 
 
 def _start_uplink(group: asyncio.TaskGroup, setup: Setup, key: DeviceKey, ledger: Ledger, clock: Clock) -> None:

@@ -86,6 +86,8 @@ class LedgerSettings(_Section):
     """Where the ledger and the evidence lie: a folder on a local disk, of this agent alone."""
 
     directory: Path
+    # So long after the port acknowledged them, events and evidence are still kept: it can be refilled from here.
+    retention_days: float = Field(default=14.0, ge=0, le=3650)
 
 
 class VisionSettings(_Section):

@@ -85,6 +85,8 @@ def _body(event: wire.Event) -> str:
         belongs = late if other.inspection_id else "belongs to no vehicle"
         more = f", and {other.unreported} more that are only counted" if other.unreported else ""
         return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}{more}"
+    if kind == "events_trimmed":
+        return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"
 
 

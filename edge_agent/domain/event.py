@@ -83,8 +83,26 @@ class Unassigned:
     unreported: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class EventsTrimmed:
+    """The ledger is about to drop its oldest events: the port acknowledged them, and their retention is over.
+
+    `through_seq` is the last of them, `sha256` its envelope's digest.
+    """
+
+    through_seq: int
+    sha256: bytes
+
+
 EventBody = (
-    SessionOpened | InspectionOpened | InspectionClosed | AlarmRaised | DeviceChanged | ScanReceived | Unassigned
+    SessionOpened
+    | InspectionOpened
+    | InspectionClosed
+    | AlarmRaised
+    | DeviceChanged
+    | ScanReceived
+    | Unassigned
+    | EventsTrimmed
 )
 
 

@@ -1,6 +1,7 @@
 """Walks a whole ledger and verifies every link: what `edge-agent ledger check` and the tests rely on."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -8,11 +9,12 @@ import apsw
 from edge_agent.domain.errors import StoreCorrupt
 from edge_agent.ledger.database import BUSY_MS
 from edge_agent.ledger.faults import SALVAGE, sqlite_faults
+from edge_agent.ledger.kept import Kept, read_kept
 from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.chain import Head
-from edge_agent.wire.identity import PublicKey
+from edge_agent.wire.identity import PublicKey, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
-from edge_agent.wire.verify import Chain, verify_next
+from edge_agent.wire.verify import Chain, Session, verify_event, verify_next
 
 
 def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head:
@@ -26,7 +28,8 @@ def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head
         database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             database.set_busy_timeout(BUSY_MS)
-            return _walk(_begin(database, path), database, device_keys)
+            database.execute("BEGIN")  # one picture, although an agent may be trimming
+            return _walk(_begin(database, path), read_kept(database), database, device_keys)
         finally:
             database.close()
 
@@ -38,8 +41,9 @@ def _begin(database: apsw.Connection, path: Path) -> Head:
     return Head(meta["booth_id"].decode(errors="replace"), meta["epoch"])
 
 
-def _walk(begin: Head, database: apsw.Connection, device_keys: Mapping[str, PublicKey]) -> Head:
-    chain = Chain(begin, device_keys)
+def _walk(begin: Head, kept: Kept, database: apsw.Connection, device_keys: Mapping[str, PublicKey]) -> Head:
+    chain = _first_kept(begin, kept, device_keys)
+    announced = 0
     for seq, sha256, envelope in _events(database):
         try:
             verified = verify_next(chain, envelope)
@@ -50,7 +54,23 @@ def _walk(begin: Head, database: apsw.Connection, device_keys: Mapping[str, Publ
         if verified.sha256 != sha256:
             raise Refused(RefusalCode.BROKEN_CHAIN, "the hash kept beside the event is not its own", seq)
         chain = verified.chain
+        announced = max(announced, verified.event.events_trimmed.through_seq)
+    if announced < kept.trimmed_seq:
+        detail = f"events through {kept.trimmed_seq} are gone, and the chain says so only of those through {announced}"
+        raise Refused(RefusalCode.GAP, detail, kept.trimmed_seq)
     return chain.head
+
+
+def _first_kept(begin: Head, kept: Kept, device_keys: Mapping[str, PublicKey]) -> Chain:
+    """The chain at the trimmed end. Its head is believed: the first event kept is signed, and must name it."""
+    chain = Chain(begin, device_keys)
+    if kept.session is None:
+        return chain
+    opening, by_device = verify_event(chain, kept.session)
+    if not by_device or opening.WhichOneof("body") != "session_opened":
+        raise Refused(RefusalCode.WRONG_SIGNER, "the session at the trimmed end is not opened by the device key")
+    session = Session.of(load_public_key(opening.session_opened.public_key))
+    return Chain(replace(begin, seq=kept.trimmed_seq, sha256=kept.trimmed_sha256), device_keys, session)
 
 
 def _events(database: apsw.Connection) -> Iterator[tuple[int, bytes, bytes]]:

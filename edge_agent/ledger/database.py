@@ -2,6 +2,8 @@
 checked before anything is added."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFailed
 from edge_agent.ledger.faults import SALVAGE
+from edge_agent.ledger.kept import read_kept
 from edge_agent.wire.chain import EPOCH_BYTES, Head
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
 from edge_agent.wire.refused import Refused
@@ -52,8 +55,7 @@ def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool) 
             "install that version again",
         )
     for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(database):
             database.execute(script(name))
             database.execute(f"PRAGMA user_version = {number}")
             if number == 1:
@@ -62,11 +64,19 @@ def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool) 
                     "INSERT INTO meta VALUES ('booth_id', ?), ('epoch', ?)",
                     (booth_id.encode(), os.urandom(EPOCH_BYTES)),
                 )
-            database.execute("COMMIT")
-        except BaseException:
-            if not database.get_autocommit():
-                database.execute("ROLLBACK")
-            raise
+
+
+@contextmanager
+def transaction(database: apsw.Connection) -> Iterator[None]:
+    """All or nothing; durable when it ends."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if not database.get_autocommit():  # SQLite may have rolled back by itself
+            database.execute("ROLLBACK")
+        raise
 
 
 def script(name: str) -> str:
@@ -90,11 +100,15 @@ def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
             f"{path}: this is the ledger of {owner}, and this agent is {booth_id}",
             "use the key and certificate of that booth, or give this one a directory of its own",
         )
-    oldest: int = value_of(database, "SELECT coalesce(min(seq), 1) FROM event")
+    kept = read_kept(database)
+    oldest: int = value_of(database, "SELECT min(seq) FROM event") or kept.trimmed_seq + 1
     newest: int = value_of(database, "SELECT coalesce(max(seq), 0) FROM event")
     count: int = value_of(database, "SELECT count(*) FROM event")
     if newest - oldest + 1 != count:
         raise StoreCorrupt(f"{path}: holds {count} events between sequence {oldest} and {newest}", SALVAGE)
+    if oldest != kept.trimmed_seq + 1 or newest < kept.trimmed_seq:
+        wrong = f"begins at sequence {oldest} and ends at {newest}, and was trimmed through {kept.trimmed_seq}"
+        raise StoreCorrupt(f"{path}: {wrong}", SALVAGE)
     head = Head(booth_id, meta["epoch"])
     return head if not count else _head_at(database, path, head, newest)
 

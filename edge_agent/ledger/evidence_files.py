@@ -74,6 +74,12 @@ class EvidenceFiles:
             unfinished.unlink(missing_ok=True)
             raise
 
+    def remove(self, sha256: bytes) -> None:
+        """Whether it is there or not. Raises StoreFailed."""
+        path = self.path(sha256)
+        with file_faults(path):
+            path.unlink(missing_ok=True)
+
     def read(self, sha256: bytes) -> bytes | None:
         """The bytes, verified; None when the file is missing or is not what its name says. Raises StoreFailed."""
         path = self.path(sha256)

@@ -10,6 +10,7 @@ import apsw
 from edge_agent.ledger.database import BUSY_MS
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
+from edge_agent.ledger.kept import Kept, read_kept
 from edge_agent.ledger.store import DATABASE, EVIDENCE, PORT, BlobState
 from edge_agent.wire.chain import GENESIS_SHA256
 
@@ -72,11 +73,22 @@ class LedgerReader:
         return envelopes
 
     def sha256_at(self, seq: int) -> bytes | None:
-        """The SHA-256 of the envelope at `seq`, None if it is not held; 32 zero bytes at 0."""
+        """The SHA-256 of the envelope at `seq`, also of the last one trimmed; None if it is not known.
+
+        32 zero bytes at 0.
+        """
         if seq == 0:
             return GENESIS_SHA256
         rows: list[tuple[bytes]] = self._rows("SELECT sha256 FROM event WHERE seq = ?", seq)
-        return rows[0][0] if rows else None
+        if rows:
+            return rows[0][0]
+        kept = self.kept()
+        return kept.trimmed_sha256 if seq == kept.trimmed_seq else None
+
+    def kept(self) -> Kept:
+        """Where the events that are kept begin."""
+        with self._one_at_a_time, sqlite_faults(self._path):
+            return read_kept(self._database)
 
     def acked_through(self) -> int:
         """The highest sequence that the port has acknowledged, as far as it was noted."""

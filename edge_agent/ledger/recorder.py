@@ -12,19 +12,22 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Never, Protocol
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
-from edge_agent.domain.event import Draft, SessionOpened
+from edge_agent.domain.event import Draft, EventBody, SessionOpened
 from edge_agent.ledger.evidence_files import EvidenceFiles
+from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping
+from edge_agent.ledger.marks import Marks
 from edge_agent.ledger.outbox import LedgerOutbox
 from edge_agent.ledger.seal import Sealed, seal
 from edge_agent.ledger.signer import SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
+from edge_agent.ledger.trimming import Retention
 from edge_agent.wire.chain import Head
 
 # Measured: beyond this a larger transaction gains little, and callers wait longer for their answer.
@@ -51,6 +54,9 @@ class EventStore(Protocol):
 
     def checkpoint(self) -> None: ...
 
+    @property
+    def retention(self) -> Retention: ...
+
     def unfinished(self) -> tuple[Unfinished, ...]: ...
 
     def close(self) -> None: ...
@@ -67,24 +73,10 @@ class Recorded:
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     draft: Draft
-    answer: asyncio.Future[Recorded]
+    answer: asyncio.Future[Recorded] | None  # None: an event of the ledger's own
 
 
-@dataclass(slots=True)
-class _Marks:
-    """What the uplink reported since the last commit; later reports replace earlier ones."""
-
-    acked_through: int | None = None
-    blobs: dict[bytes, BlobState] = field(default_factory=dict)
-    offer_again: bool = False
-
-    def under(self, newer: "_Marks") -> "_Marks":
-        through = newer.acked_through if newer.acked_through is not None else self.acked_through
-        blobs = newer.blobs if newer.offer_again else self.blobs | newer.blobs
-        return _Marks(through, blobs, self.offer_again or newer.offer_again)
-
-
-_Answer = tuple[asyncio.Future[Recorded], Recorded | BaseException]
+_Answer = tuple[asyncio.Future[Recorded] | None, Recorded | BaseException]
 
 
 class Recorder:
@@ -96,10 +88,14 @@ class Recorder:
         evidence: EvidenceFiles,
         device: Signer,
         on_room: OnRoom,
+        clock: Clock,
+        keeping: Keeping | None = None,
         max_waiting: int = MAX_WAITING,
         full_retry_s: float = FULL_RETRY_S,
     ) -> None:
         self._open_store = open_store
+        self._clock = clock
+        self._housekeeper = Housekeeper(keeping, evidence, clock.monotonic) if keeping is not None else None
         self._evidence = evidence
         self._device = device
         self._session = SessionSigner()
@@ -116,16 +112,16 @@ class Recorder:
         self._failed = asyncio.Event()
         # Shared with the thread.
         self._closing = threading.Event()
-        self._marks = _Marks()
+        self._marks = Marks()
         self._marks_lock = threading.Lock()
         self._has_room = True
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
-    async def start(self, clock: Clock, agent_version: str) -> None:
+    async def start(self, agent_version: str) -> None:
         """Open the store and make this session's first event durable. Raises what `Store.open` raises."""
         self._thread.start()
         self._head, self._unfinished = await asyncio.shield(self._opened)
-        await self._record(Draft(SessionOpened(self._session.public_key, agent_version), clock.now()))
+        await self._record(Draft(SessionOpened(self._session.public_key, agent_version), self._clock.now()))
 
     @property
     def head(self) -> Head:
@@ -168,17 +164,17 @@ class Recorder:
 
     def acked(self, through: int) -> None:
         """The port holds everything up to `through`. Written with the next commit; the port itself knows best."""
-        self._mark(_Marks(acked_through=through))
+        self._mark(Marks(acked_through=through))
 
     def mark_blob(self, sha256: bytes, state: BlobState) -> None:
         """Evidence was sent, or found lost. Written with the next commit."""
-        self._mark(_Marks(blobs={sha256: state}))
+        self._mark(Marks(blobs={sha256: state}))
 
     def offer_again(self) -> None:
         """The port went back: all evidence that was sent is offered once more, and it says what it holds."""
-        self._mark(_Marks(offer_again=True))
+        self._mark(Marks(offer_again=True))
 
-    def _mark(self, marks: _Marks) -> None:
+    def _mark(self, marks: Marks) -> None:
         with self._marks_lock:
             self._marks = self._marks.under(marks)
         self._queue.put(None)
@@ -198,6 +194,8 @@ class Recorder:
         grown = head.seq > self._head.seq
         self._head = head
         for future, result in answers:
+            if future is None:
+                continue
             self._answers.discard(future)
             self._places.release()
             if future.cancelled():
@@ -238,6 +236,7 @@ class Recorder:
                     if ending and self._queue.empty():
                         break
                     store.checkpoint()
+                    self._keep_house(store)
             finally:
                 store.close()
         except BaseException as failure:  # noqa: BLE001 - nothing is swallowed: every waiter and watch() get it
@@ -265,8 +264,9 @@ class Recorder:
     def _drain(self, wait: bool) -> list[_Waiting]:
         waiting: list[_Waiting] = []
         if wait:
-            first = self._queue.get()
-            waiting += [first] if first is not None else []
+            with suppress(queue.Empty):
+                first = self._queue.get(timeout=LOOK_S if self._housekeeper is not None else None)
+                waiting += [first] if first is not None else []
         while len(waiting) < MAX_BATCH:
             try:
                 more = self._queue.get_nowait()
@@ -275,12 +275,26 @@ class Recorder:
             waiting += [more] if more is not None else []
         return waiting
 
-    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> None:
+    def _keep_house(self, store: EventStore) -> None:
+        """As many small steps as there is time for: none while somebody waits, but for one from time to time."""
+
+        def record(body: EventBody) -> None:
+            if not self._commit(store, [_Waiting(Draft(body, self._clock.now()), None)]):
+                raise StoreFull("closed while the disk had no room")
+
+        house = self._housekeeper
+        with suppress(StoreFull):  # who records an event says so
+            while house is not None and house.due(self._queue.empty()) and house.step(store.retention, record):
+                if self._closing.is_set():
+                    return
+
+    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> bool:
+        """Whether it is durable; if not, the ledger is being closed on a full disk."""
         while True:
             with self._marks_lock:
-                marks, self._marks = self._marks, _Marks()
-            if not waiting and marks == _Marks():
-                return
+                marks, self._marks = self._marks, Marks()
+            if not waiting and marks == Marks():
+                return True
             try:
                 sealed, answers = self._seal_all(store.head(), waiting)
                 store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again)
@@ -290,15 +304,15 @@ class Recorder:
                 self._say_room(False, full.wrong)
                 if self._closing.wait(self._full_retry_s):
                     with self._marks_lock:
-                        self._marks = _Marks()  # the port will say it again
+                        self._marks = Marks()  # the port will say it again
                     self._call(self._answered, [(w.answer, full) for w in waiting], store.head())
-                    return
+                    return False
                 continue
             self._say_room(True, "")
             self._call(self._answered, answers, store.head())
             if marks.offer_again:
                 self._call(self._wake)
-            return
+            return True
 
     def _seal_all(self, head: Head, waiting: list[_Waiting]) -> tuple[list[Sealed], list[_Answer]]:
         sealed: list[Sealed] = []
@@ -346,6 +360,7 @@ async def open_ledger(
     agent_version: str,
     on_room: OnRoom,
     *,
+    keeping: Keeping | None = None,
     max_waiting: int = MAX_WAITING,
     full_retry_s: float = FULL_RETRY_S,
     vfs: str | None = None,
@@ -353,18 +368,21 @@ async def open_ledger(
     """Open the ledger in `directory`, or begin one, with a new session as its next event; closes it at the end.
 
     `booth_id` is the SPIFFE id. `on_room(False, detail)` is called in the event loop as soon as the disk has no
-    room, `on_room(True, '')` when it goes on. Raises what `Store.open` raises.
+    room, `on_room(True, '')` when it goes on. Without `keeping` nothing is ever dropped.
+    Raises what `Store.open` raises.
     """
     recorder = Recorder(
-        lambda: Store.open(directory, booth_id, vfs),
+        lambda: Store.open(directory, booth_id, vfs, clock.monotonic),
         EvidenceFiles(directory / EVIDENCE),
         device,
         on_room,
+        clock,
+        keeping,
         max_waiting,
         full_retry_s,
     )
     try:
-        await recorder.start(clock, agent_version)
+        await recorder.start(agent_version)
         head = recorder.head
         outbox = LedgerOutbox(
             directory, head.booth_id, head.epoch, recorder.acked, recorder.mark_blob, recorder.offer_again

@@ -8,8 +8,8 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +19,12 @@ import apsw
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
-from edge_agent.ledger.database import event_of, opened
+from edge_agent.ledger.database import event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.seal import Sealed
+from edge_agent.ledger.trimming import Retention
 from edge_agent.wire.chain import Head
 
 DATABASE = "ledger.sqlite3"
@@ -41,6 +42,7 @@ class BlobState(StrEnum):
     KEPT = "kept"  # on this disk; the port may not have it
     SENT = "sent"  # the port holds it durably
     LOST = "lost"  # this disk no longer has what was written
+    SHED = "shed"  # removed before its retention was over, for room on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,26 @@ class Store:
     `vfs` names another SQLite file layer; tests put failing disks there.
     """
 
-    def __init__(self, directory: Path, database: apsw.Connection, lock: int, head: Head) -> None:
+    def __init__(
+        self, directory: Path, database: apsw.Connection, lock: int, head: Head, monotonic: Callable[[], float]
+    ) -> None:
         self._directory = directory
         self._path = directory / DATABASE
         self._database = database
         self._lock = lock
         self._head = head
         self._log_pages = 0
+        self.retention = Retention(database, self._path, monotonic)
         self._inode = os.stat(self._path).st_ino
         database.set_wal_hook(self._committed)
 
     @classmethod
-    def open(cls, directory: Path, booth_id: str, vfs: str | None = None) -> Self:
+    def open(
+        cls, directory: Path, booth_id: str, vfs: str | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> Self:
         """Open the ledger in `directory`, or begin one there; checks what is there before anything is added.
+
+        `monotonic` gives seconds and never runs back; retention is counted by it.
 
         Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFailed (in use, not writable), StoreFull.
         """
@@ -96,7 +105,7 @@ class Store:
         except BaseException:
             os.close(lock)
             raise
-        return cls(directory, database, lock, head)
+        return cls(directory, database, lock, head, monotonic)
 
     def head(self) -> Head:
         """Where the chain ends on disk."""
@@ -115,7 +124,7 @@ class Store:
         otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
         """
         self._refuse_replaced_file()
-        with sqlite_faults(self._path), self._transaction():
+        with sqlite_faults(self._path), transaction(self._database):
             execute = self._database.cursor().execute
             for event in sealed:
                 execute(
@@ -125,19 +134,23 @@ class Store:
                 for ref in event.evidence:
                     execute(
                         "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, ?) "
-                        "ON CONFLICT (sha256) DO UPDATE SET state = 'kept' WHERE state = 'lost'",
-                        (ref.sha256, ref.kind.value, ref.media_type, ref.size, event.seq),
+                        "ON CONFLICT (sha256) DO UPDATE SET seq = excluded.seq, "
+                        "sent_run_s = iif(state = 'sent', ?, NULL), state = iif(state = 'sent', 'sent', 'kept')",
+                        (ref.sha256, ref.kind.value, ref.media_type, ref.size, event.seq, self.retention.run_s),
                     )
+                    execute("DELETE FROM doomed WHERE sha256 = ?", (ref.sha256,))
             if acked_through is not None:
                 execute(
                     "INSERT INTO cursor (sink, acked_through) VALUES (?, ?) ON CONFLICT (sink) "
                     "DO UPDATE SET acked_through = excluded.acked_through",
                     (PORT, acked_through),
                 )
+                self.retention.acknowledged(acked_through)
             if offer_again:
                 execute("UPDATE blob SET state = 'kept' WHERE state = 'sent'")
             for sha256, state in (blobs or {}).items():
-                execute("UPDATE blob SET state = ? WHERE sha256 = ?", (state.value, sha256))
+                sent = self.retention.run_s if state is BlobState.SENT else None
+                execute("UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ?", (state.value, sent, sha256))
         if sealed:
             self._head = sealed[-1].head_after
 
@@ -192,17 +205,6 @@ class Store:
     def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._log_pages = pages
         return apsw.SQLITE_OK
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            if not self._database.get_autocommit():  # SQLite may have rolled back by itself
-                self._database.execute("ROLLBACK")
-            raise
 
 
 def _lock(directory: Path) -> int:

@@ -71,6 +71,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             )
         case domain.Unassigned():
             event.unassigned.CopyFrom(_unassigned(body))
+        case domain.EventsTrimmed():
+            event.events_trimmed.CopyFrom(wire.EventsTrimmed(through_seq=body.through_seq, sha256=body.sha256))
         case _:
             assert_never(body)
     return event.SerializeToString()

@@ -38,7 +38,7 @@ async def test_a_stop_is_heard_while_the_ledger_waits_for_room(tmp_path: Path, m
     stop = asyncio.Event()
 
     @asynccontextmanager
-    async def no_room(*_: object) -> AsyncIterator[None]:
+    async def no_room(*_: object, **__: object) -> AsyncIterator[None]:
         stop.set()
         await asyncio.Event().wait()
         yield

@@ -7,9 +7,11 @@ CREATE TABLE kept (
   run_s          INTEGER NOT NULL,
   trimmed_seq    INTEGER NOT NULL,     -- the last event trimmed; 0: none
   trimmed_sha256 BLOB NOT NULL CHECK (length(trimmed_sha256) = 32),
-  session        BLOB                  -- the envelope that opened the session in force there; NULL at 0
+  session        BLOB,                 -- the envelope that opened the session in force there; NULL at 0
+  announced_seq  INTEGER NOT NULL,     -- what the last EventsTrimmed says will be trimmed, and when that was
+  announced_run_s INTEGER NOT NULL
 ) STRICT;
-INSERT INTO kept VALUES (1, 0, 0, zeroblob(32), NULL);
+INSERT INTO kept VALUES (1, 0, 0, zeroblob(32), NULL, 0, 0);
 
 -- When the port's acknowledgement reached which event.
 CREATE TABLE acknowledged (
@@ -33,6 +35,8 @@ DROP TABLE blob;
 ALTER TABLE blob_2 RENAME TO blob;
 CREATE INDEX blob_kept ON blob (position) WHERE state = 'kept';
 CREATE INDEX blob_sent ON blob (sent_run_s, position) WHERE state = 'sent';
+
+CREATE INDEX blob_gone ON blob (seq) WHERE state IN ('lost', 'shed');
 
 -- Files to be removed: noted with the change that makes them unwanted, so that a kill in between leaves none behind.
 CREATE TABLE doomed (

@@ -167,6 +167,7 @@ class Event(_message.Message):
     DEVICE_CHANGED_FIELD_NUMBER: _builtins.int
     UNASSIGNED_FIELD_NUMBER: _builtins.int
     SCAN_RECEIVED_FIELD_NUMBER: _builtins.int
+    EVENTS_TRIMMED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
     epoch: _builtins.bytes
@@ -199,6 +200,8 @@ class Event(_message.Message):
     def unassigned(self) -> Global___Unassigned: ...
     @_builtins.property
     def scan_received(self) -> Global___ScanReceived: ...
+    @_builtins.property
+    def events_trimmed(self) -> Global___EventsTrimmed: ...
     def __init__(
         self,
         *,
@@ -216,12 +219,13 @@ class Event(_message.Message):
         device_changed: Global___DeviceChanged | None = ...,
         unassigned: Global___Unassigned | None = ...,
         scan_received: Global___ScanReceived | None = ...,
+        events_trimmed: Global___EventsTrimmed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "events_trimmed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1476,3 +1480,31 @@ class Unassigned(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unassigned: _TypeAlias = Unassigned  # noqa: Y015
+
+@_typing.final
+class EventsTrimmed(_message.Message):
+    """The booth is about to drop its oldest events: the port acknowledged them, and their retention is over. A ledger that
+    begins later than its EventsTrimmed say has lost events.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THROUGH_SEQ_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    through_seq: _builtins.int
+    """The last event that is dropped."""
+    sha256: _builtins.bytes
+    """SHA-256 of its envelope: previous_sha256 of the first event that is kept."""
+    def __init__(
+        self,
+        *,
+        through_seq: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "through_seq", b"through_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventsTrimmed: _TypeAlias = EventsTrimmed  # noqa: Y015

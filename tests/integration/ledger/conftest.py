@@ -3,19 +3,20 @@
 import asyncio
 import resource
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from edge_agent.domain.clock import ClockState, Instant, SystemClock
+from edge_agent.domain.clock import Clock, ClockState, Instant, SystemClock
 from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import RadiationKind
+from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.signer import open_signer
 from edge_agent.wire.identity import PublicKey, SpiffeId, certificate_key, create_identity, key_id, load_certificate
@@ -38,6 +39,24 @@ def closed(inspection_id: str) -> Draft:
 
 def picture(size: int, fill: bytes = b"x") -> Evidence:
     return Evidence(EvidenceKind.FRAME, "image/jpeg", fill * size)
+
+
+class HandClock:
+    """Moved by the test alone; its wall clock may be set to anything."""
+
+    def __init__(self) -> None:
+        self.utc = AT.utc
+        self.seconds = 1_000.0
+
+    def now(self) -> Instant:
+        return Instant(self.utc, round(self.seconds * 1e9), ClockState.SYNCHRONISED)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def forward(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.utc += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -72,15 +91,21 @@ class Booth:
         assert [has_room for has_room, _ in self.room] == [False]
 
     def open(
-        self, max_waiting: int = 256, full_retry_s: float = 0.05, vfs: str | None = None
+        self,
+        max_waiting: int = 256,
+        full_retry_s: float = 0.05,
+        vfs: str | None = None,
+        clock: Clock | None = None,
+        keeping: Keeping | None = None,
     ) -> AbstractAsyncContextManager[Ledger]:
         return open_ledger(
             self.directory,
             self.booth_id,
             open_signer(f"file:{self.keys}/{self.name}.key"),
-            SystemClock(),
+            clock or SystemClock(),
             "1.0",
             self._on_room,
+            keeping=keeping,
             max_waiting=max_waiting,
             full_retry_s=full_retry_s,
             vfs=vfs,
@@ -90,6 +115,13 @@ class Booth:
 @pytest.fixture
 def booth(tmp_path: Path) -> Booth:
     return Booth(tmp_path / "keys", tmp_path / "ledger")
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Waits for what the recorder's thread is about to do."""
+    async with asyncio.timeout(30):
+        while not what():
+            await asyncio.sleep(0.002)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from edge_agent.domain.event import (
     DeviceChanged,
     Draft,
     EventBody,
+    EventsTrimmed,
     InspectionClosed,
     InspectionOpened,
     ScanReceived,
@@ -213,5 +214,5 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
-        case SessionOpened():
-            return "session"
+        case SessionOpened() | EventsTrimmed():
+            return "the ledger's own"

@@ -10,6 +10,7 @@ from edge_agent.domain.event import (
     DeviceChanged,
     Draft,
     EventBody,
+    EventsTrimmed,
     InspectionClosed,
     InspectionOpened,
     ScanReceived,
@@ -175,6 +176,11 @@ def test_a_scan_that_came() -> None:
     received = encoded(ScanReceived("", "1", seen)).scan_received
     assert (received.inspection_id, received.lane_id) == ("", "1")
     assert (received.scan.scan_id, received.scan.joined_by) == ("s1", "none")
+
+
+def test_trimmed_events() -> None:
+    trimmed = encoded(EventsTrimmed(41, b"h" * 32)).events_trimmed
+    assert (trimmed.through_seq, trimmed.sha256) == (41, b"h" * 32)
 
 
 def test_a_set_up() -> None:
