@@ -122,7 +122,7 @@ class PortSim:
             for name, settings in run.settings.cameras.items():
                 view = self._view(name, settings, run, photos)
                 trouble = self.faults.cameras[name]
-                frames = Frames(view, noise(), settings.quality, trouble, f"{seed}/{name}", settings.fps)
+                frames = Frames(view, noise(), settings.quality, trouble, f"{seed}/{name}")
                 served = RtspCamera if settings.protocol == "rtsp" else Camera
                 run.cameras[name] = served(name, settings, frames, self.clock.monotonic)
 

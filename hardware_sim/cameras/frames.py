@@ -1,5 +1,7 @@
 """One camera's frames as JPEG, whoever sends them."""
 
+import random
+import re
 import threading
 from io import BytesIO
 
@@ -10,7 +12,9 @@ from hardware_sim.cameras.scene import HEIGHT, WIDTH, Noise, View
 from hardware_sim.cameras.trouble import CameraTrouble
 
 # Variants of the empty lane that are kept as JPEG.
-_EMPTY_KEPT = 6
+_EMPTY_KEPT = 4
+# Restart markers (ITU-T T.81, B.2.1): what lies between two of them is decoded by itself.
+_AFTER_RESTART = re.compile(rb"(?<=\xff[\xd0-\xd7])")
 
 
 class Frames:
@@ -27,23 +31,21 @@ class Frames:
         quality: int,
         trouble: CameraTrouble | None = None,
         seed: str = "",
-        fps: float = 6.0,
     ) -> None:
-        """`quality` is JPEG's, 30 to 95; the flare's place follows from `seed`. Noise changes thrice within 1 / `fps`,
-        so that frames which follow each other never have the same."""
+        """`quality` is JPEG's, 30 to 95; the flare's place follows from `seed`."""
         self.drawn = 0
         self._view = view
         self._noise = noise
         self._quality = quality
-        self._grains_per_ms = 3 * fps / 1000  # of six variants: late or early by more than half a frame, still another
         self._trouble = trouble or CameraTrouble()
         self._flare = Flare(seed)
         self._last: bytes | None = None
-        self._kept: dict[tuple[str, bool, int], bytes] = {}
+        self._kept: dict[tuple[str, bool], list[tuple[bytes, ...]]] = {}
         self._lock = threading.Lock()
 
     def at(self, at: float) -> bytes:
-        """The JPEG at `at`. No two moments have the same bytes, as with a real camera, unless it is frozen."""
+        """The JPEG at `at`. No two milliseconds have the same bytes, and frames that follow each other, however late or
+        early, not the same noise, as with a real camera; unless it is frozen."""
         with self._lock:
             if not self._trouble.frozen or self._last is None:
                 self._last = self._drawn_at(at)
@@ -61,23 +63,25 @@ class Frames:
         if drawn is not None:
             self.drawn += 1
         seen = drawn or self._view.empty(at)
-        image = self._noise.add(seen, int(number * self._grains_per_ms), night=night)
+        image = self._noise.add(seen, number, night=night)
         if flare:
             image = self._flare.over(image, flare, grey=seen.mode == "L")
         return _numbered(self._encode(image), number)
 
     def _once(self, what: str, number: int, at: float) -> bytes:
-        """What is the same all the time, but for noise: a few variants are encoded, once each."""
+        """What is the same all the time, but for noise: a few variants are encoded, once each, and every row of blocks
+        is taken from any of them."""
         night = what == "empty" and self._view.night(at)
-        variant = int(number * self._grains_per_ms) % _EMPTY_KEPT
-        if (what, night, variant) not in self._kept:
+        if (what, night) not in self._kept:
             image = self._view.empty(at) if what == "empty" else Image.new("RGB", (WIDTH, HEIGHT))
-            self._kept[what, night, variant] = self._encode(self._noise.add(image, variant, night=night))
-        return self._kept[what, night, variant]
+            noisy = (self._noise.add(image, variant, night=night) for variant in range(_EMPTY_KEPT))
+            variants = [_AFTER_RESTART.split(self._encode(one)) for one in noisy]
+            self._kept[what, night] = list(zip(*variants, strict=True))
+        return b"".join(map(random.Random(number).choice, self._kept[what, night]))
 
     def _encode(self, image: Image.Image) -> bytes:
         buffer = BytesIO()
-        image.save(buffer, "JPEG", quality=self._quality)
+        image.save(buffer, "JPEG", quality=self._quality, restart_marker_rows=1)
         return buffer.getvalue()
 
 

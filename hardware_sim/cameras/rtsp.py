@@ -109,6 +109,7 @@ class RtspCamera:
         self._players = 0
 
     async def _draw(self) -> None:
+        every = 1 / self._settings.fps
         due = self._now()
         while True:
             if not self._players:
@@ -116,8 +117,9 @@ class RtspCamera:
                 await self._news.wait()
                 due = self._now()
                 continue
-            await self._hand_over(await asyncio.to_thread(self.frames.at, self._now()))
-            due = max(due + 1 / self._settings.fps, self._now())  # behind its time, it drops frames
+            taken = self._now()
+            await self._hand_over(await asyncio.to_thread(self.frames.at, taken))
+            due = max(due + every, taken + every / 2)  # behind its time, it drops frames and does not hurry
             await asyncio.sleep(max(0.0, due - self._now()))
 
     async def _hand_over(self, frame: bytes) -> None:

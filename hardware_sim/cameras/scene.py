@@ -28,7 +28,7 @@ _SHIFTS = 61
 
 
 class Noise:
-    """What a sensor adds. Frames of different numbers have different noise, those of one number the same."""
+    """What a sensor adds. Frames of one number have the same noise, those of close numbers never."""
 
     def __init__(self, seed: int) -> None:
         random = np.random.default_rng([seed, 77])
@@ -41,11 +41,11 @@ class Noise:
             night: _noise_image(sheet, sigma) for night, sigma in ((False, _DAY_NOISE), (True, _NIGHT_NOISE))
         }
         self._grey = self._sheets[True].getchannel("G")
+        self._places = random.permutation(_SHIFTS**2)
 
     def add(self, frame: Image.Image, number: int, *, night: bool) -> Image.Image:
         """The frame with noise as RGB; a grey sensor's is grey."""
-        place = number * 2654435761 % 2**32 % _SHIFTS**2
-        left, top = place % _SHIFTS, place // _SHIFTS
+        top, left = divmod(int(self._places[number % _SHIFTS**2]), _SHIFTS)
         box = (left, top, left + frame.width, top + frame.height)
         if frame.mode == "L":
             grey = ImageChops.add(frame, self._grey.crop(box), 1, -128)

@@ -62,7 +62,13 @@ class Camera:
                 web.get("/", self._page),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None, logger=HTTP_LOG, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(
+            application,
+            handler_cancellation=True,  # who is gone holds no place until the next frame
+            access_log=None,
+            logger=HTTP_LOG,
+            shutdown_timeout=0.5,
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=16)
         try:
@@ -88,12 +94,13 @@ class Camera:
                 self._wanted.clear()
                 await self._wanted.wait()
                 due = self._now()
-            frame = await asyncio.to_thread(self.frames.at, self._now())
+            taken = self._now()
+            frame = await asyncio.to_thread(self.frames.at, taken)
             for client in self._clients:
                 if client.full():
                     client.get_nowait()  # newest wins
                 client.put_nowait(frame)
-            due = max(due + every, self._now())  # behind its time, a camera drops frames and does not hurry
+            due = max(due + every, taken + every / 2)  # behind its time, a camera drops frames and does not hurry
             await asyncio.sleep(max(0.0, due - self._now()))
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

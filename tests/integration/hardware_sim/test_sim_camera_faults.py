@@ -1,6 +1,9 @@
-"""A camera that is frozen, black, or looks into a lamp, as its client sees it."""
+"""A camera that is frozen, black, or looks into a lamp, and one on a busy machine, as its client sees it."""
 
+import re
+import time
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,22 @@ async def test_frozen_black_and_dazzled(tmp_path: Path) -> None:
         assert await frame() != dark
         sim.faults.end(black)
         assert abs(_bright(await frame()) - _bright(plain)) < 3
+
+
+async def test_a_camera_that_was_late_does_not_hurry(tmp_path: Path) -> None:
+    scenario = parse_scenario(LANE.replace("view: plate", "view: plate, fps: 20"), "camera.yaml")
+    async with (
+        running(scenario, tmp_path) as sim,
+        aiohttp.ClientSession() as session,
+        session.get(str(sim.places()["front"]["url"])) as response,
+    ):
+        seen, numbers = b"", list[int]()
+        while len(numbers) < 6:
+            seen += await response.content.readany()
+            numbers = [int(number) for number in re.findall(rb"\xff\xfe..frame (\d+)\xff", seen, re.DOTALL)]
+            if len(numbers) in (2, 4):
+                time.sleep(0.09)  # noqa: ASYNC251 - the whole process gets no processor
+    assert min(later - earlier for earlier, later in pairwise(numbers)) >= 24  # ms, at 50 ms for each
 
 
 def _begin(sim: PortSim, **settings: Any) -> int:

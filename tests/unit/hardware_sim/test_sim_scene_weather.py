@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hardware_sim.cameras.trouble import CameraTrouble
 from hardware_sim.cameras.weather import wet
 from hardware_sim.world.lane import Lane
 from hardware_sim.world.passage import Layout, Passage
-from tests.unit.hardware_sim.roads import lane_of, truck
+from tests.unit.hardware_sim.roads import lane_of, standing, truck
 
 NOISE = Noise(1)
 
@@ -147,6 +148,19 @@ def test_the_same_seed_gives_the_same_bytes_whoever_else_looks(view: str) -> Non
         assert found == expected
         assert all(other.result() == expected for other in others)
     assert len(set(expected)) == len(expected)
+
+
+@pytest.mark.parametrize("shown", ["empty", "a truck at rest", "black"])
+def test_no_frame_has_the_noise_of_one_close_to_it(shown: str) -> None:
+    of = lane_of([truck(1, night=False, rain=False)])
+    frames = Frames(PlateView(of), NOISE, 80, CameraTrouble(black=shown == "black"))
+    at = of.passages[0].arrives - 2.0 if shown == "empty" else standing(of.passages[0])
+    # However late, early or often a camera draws: together in a moment, one or two frames apart at 6 or 20 a second.
+    moments = [at + ms / 1000 for ms in (0, 1, 8, 50, 100, 167, 333, 1000)]
+    shots = [np.asarray(Image.open(BytesIO(frames.at(moment))), np.int16) for moment in moments]
+    for one, other in combinations(shots, 2):
+        assert np.abs(one - other).mean() > 0.3
+    assert frames.drawn == (len(moments) if shown == "a truck at rest" else 0)
 
 
 def test_frozen_holds_what_was_sent_last_and_black_shows_nothing() -> None:
