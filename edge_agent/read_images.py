@@ -1,23 +1,24 @@
 """`edge-agent read PATH...`: plates and container codes in photos, folders of photos and video files.
 
 A photo gives one object `{"path", "plates", "containers"}`, each list best first. What could not be read gives
-`{"path", "error"}` instead, never empty lists: "nothing there" is only said of a picture that was looked at. A video
-gives one object for the whole clip, by the tracks of its vehicles as `of_clip` says, with `"frames"`, the number looked
-at. With a folder to draw in, each photo is written there with what was seen, and of a video each frame that shows
-something.
+`{"path", "error"}` instead, never empty lists: "nothing there" is only said of a picture in which something could be
+seen. A video gives one object for the whole clip, by the tracks of its vehicles as `of_clip` says, with `"frames"`, the
+number of those in which something could be seen. With a folder to draw in, each photo is written there with what was
+seen, and of a video each frame that shows something.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_agent.domain.errors import ImageUnreadable, RecogniserBroken
+from edge_agent.domain.errors import ImageUnreadable, NothingVisible, RecogniserBroken
 from edge_agent.domain.observation import Box, ContainerCodeRead, PlateRead
 from edge_agent.vision.drawing import Drawings
 from edge_agent.vision.frame import Frame
 from edge_agent.vision.pictures import PICTURES, is_video, read_picture, video_frames
 from edge_agent.vision.recogniser import PlateSighting, Recogniser, Sighting
 from edge_agent.vision.tracks import Report, Tracks
+from edge_agent.vision.watchdog import is_dark
 
 Answer = dict[str, Any]
 ALONE_MIN = 0.9  # confidence from which a text of a video counts though only one look showed it
@@ -46,7 +47,7 @@ def read_path(path: Path, recogniser: Recogniser, drawings: Drawings | None = No
         if is_video(path):
             return _read_video(path, recogniser, drawings)
         image = read_picture(path)
-        sightings = recogniser.look(Frame(image, str(path)))
+        sightings = _look(recogniser, Frame(image, str(path)))
         if drawings is not None:
             drawings.write(path, image, sightings)
     except ImageUnreadable as error:
@@ -102,15 +103,30 @@ def of_clip(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 def _read_video(path: Path, recogniser: Recogniser, drawings: Drawings | None) -> Answer:
     tracks, reports, frames = Tracks(), list[Report](), 0
+    unseen: NothingVisible | None = None
     for frame in video_frames(path):
+        try:
+            sightings = _look(recogniser, frame)
+        except NothingVisible as error:  # clips fade in from black
+            unseen = error
+            continue
         frames += 1
-        sightings = recogniser.look(frame)
         reports += [r for r in tracks.looked(sightings, frame.at, lambda _: ()) if r.ended]
         if drawings is not None and sightings:
             drawings.write(path, frame.image, sightings, frame.sequence)
+    if unseen is not None and frames == 0:
+        raise unseen
     found = of_clip([*reports, *tracks.close()])
     plates, containers = [one for one in found if "text" in one], [one for one in found if "code" in one]
     return {"path": str(path), "plates": plates, "containers": containers, "frames": frames}
+
+
+def _look(recogniser: Recogniser, frame: Frame) -> Sequence[Sighting]:
+    """What is in the frame. Raises NothingVisible where that is nothing because of the picture, not of the lane."""
+    sightings = recogniser.look(frame)
+    if not sightings and is_dark(frame.image):
+        raise NothingVisible("the picture is black or shows one even tone: nothing can be seen in it")
+    return sightings
 
 
 def _lists(sightings: Sequence[Sighting]) -> Answer:

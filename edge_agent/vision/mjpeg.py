@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from edge_agent.vision.frame import Image
-from edge_agent.vision.pictures import is_cut_short, stated_size
+from edge_agent.vision.picture_sizes import stated_size
+from edge_agent.vision.pictures import is_cut_short
 
 BYTES_MAX = 16 << 20  # of one picture; 4K at the best quality has some 10 MB
 LINE_MAX = 4096

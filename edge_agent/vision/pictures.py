@@ -1,7 +1,6 @@
 """Picture and video files: told apart, checked and decoded. What is no whole picture is named, never looked at."""
 
 import math
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import numpy as np
 
 from edge_agent.domain.errors import ImageUnreadable
 from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.picture_sizes import FRAME_PIXELS_MAX, PIXELS_MAX, PNG, SIDE_MIN, jpeg_segments, stated_size
 
 PICTURES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".avif", ".gif", ".tif", ".tiff",
-    ".pbm", ".pgm", ".ppm", ".pnm", ".pxm", ".pam", ".sr", ".ras", ".hdr", ".pic", ".exr",
+    ".pbm", ".pgm", ".ppm", ".pnm", ".pxm", ".pam", ".pfm", ".sr", ".ras", ".hdr", ".pic",
 })  # fmt: skip
 VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".ts", ".mjpeg", ".mjpg", ".mpg", ".mpeg"})
 BYTES_MAX = 300 << 20
-PIXELS_MAX = 100_000_000  # 300 MB decoded; no lane camera comes near
-SIDE_MIN = 12  # pixels: below it no text is legible, and "nothing found" would say too much
 SAMPLES_PER_S = 5.0
 
 
@@ -37,17 +35,23 @@ def read_picture(path: Path) -> Image:
         )
     if is_cut_short(data):
         raise ImageUnreadable(f"{path} ends before its picture does", "copy the file again")
+    if size is None:
+        raise _no_picture(path)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageUnreadable(f"{path} cannot be decoded: {error.err}") from error
     if image is None:
-        raise ImageUnreadable(f"{path} is not a picture that can be decoded", f"known are {' '.join(sorted(PICTURES))}")
+        raise _no_picture(path)
     if image.shape[0] * image.shape[1] > PIXELS_MAX:
         raise ImageUnreadable(f"{path} has more than {PIXELS_MAX // 1_000_000} million pixels", "scale it down")
     if min(image.shape[:2]) < SIDE_MIN:
         raise ImageUnreadable(f"{path} has only {image.shape[1]} × {image.shape[0]} pixels: nothing in it is legible")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _no_picture(path: Path) -> ImageUnreadable:
+    return ImageUnreadable(f"{path} is not a picture that can be decoded", f"known are {' '.join(sorted(PICTURES))}")
 
 
 def _bytes(path: Path) -> bytes:
@@ -72,81 +76,24 @@ def is_cut_short(data: bytes) -> bool:
     if data.startswith(b"\xff\xd8"):
         start = _start_of_scan(data)
         return start is None or data.find(b"\xff\xd9", start) < 0
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(PNG):
         return b"IEND\xaeB`\x82" not in data[-4096:]
     return False
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and offset of each segment's content, up to the start of the first scan."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            return
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        yield marker, at + 4
-        if marker == 0xDA:
-            return
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-
-
 def _start_of_scan(data: bytes) -> int | None:
-    return next((at for marker, at in _jpeg_segments(data) if marker == 0xDA), None)
+    return next((at for marker, at in jpeg_segments(data) if marker == 0xDA), None)
 
 
-def stated_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the header of a JPEG, PNG, GIF, BMP, WebP or TIFF, before anything is decoded."""
-    try:
-        if data.startswith(b"\xff\xd8"):
-            frames = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-            at = next((at for marker, at in _jpeg_segments(data) if marker in frames), None)
-            if at is None:
-                return None
-            height, width = struct.unpack_from(">HH", data, at + 1)
-            return width, height
-        if data.startswith(b"\x89PNG\r\n\x1a\n"):
-            return struct.unpack_from(">II", data, 16)
-        if data.startswith((b"GIF87a", b"GIF89a")):
-            return struct.unpack_from("<HH", data, 6)
-        if data.startswith(b"BM"):
-            width, height = struct.unpack_from("<ii", data, 18)
-            return abs(width), abs(height)
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _webp_size(data)
-        if data[:4] in (b"II*\0", b"MM\0*"):
-            return _tiff_size(data)
-    except struct.error:
+def too_large(capture: cv2.VideoCapture) -> str | None:
+    """What is wrong with the pictures of a source that was opened, before one is decoded; None if nothing is.
+
+    OpenCV scales pictures whose size changes later to the size at the beginning.
+    """
+    width, height = (round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height <= FRAME_PIXELS_MAX:
         return None
-    return None
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """RFC 9649: VP8X holds 24-bit sizes less one; VP8L 14-bit sizes less one; VP8 14-bit sizes."""
-    if data[12:16] == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if data[12:16] == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if data[12:16] == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """TIFF 6.0, section 2: tags 256 (width) and 257 (height) of the first directory, as SHORT or LONG."""
-    order = "<" if data[:2] == b"II" else ">"
-    (at,) = struct.unpack_from(order + "I", data, 4)
-    (entries,) = struct.unpack_from(order + "H", data, at)
-    sides = {}
-    for i in range(entries):
-        tag, kind = struct.unpack_from(order + "HH", data, at + 2 + 12 * i)
-        if tag in (256, 257):
-            (sides[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 10 + 12 * i)
-    return (sides[256], sides[257]) if len(sides) == 2 else None
+    return f"pictures of {width} × {height} pixels, more than {FRAME_PIXELS_MAX // 1_000_000} million"
 
 
 def video_frames(path: Path, samples_per_s: float = SAMPLES_PER_S) -> Iterator[Frame]:
@@ -164,6 +111,8 @@ def video_frames(path: Path, samples_per_s: float = SAMPLES_PER_S) -> Iterator[F
             opened = False
         if not opened:
             raise ImageUnreadable(f"{path} is not a video that can be decoded")
+        if (large := too_large(capture)) is not None:
+            raise ImageUnreadable(f"{path} holds {large}", "scale it down")
         fps = capture.get(cv2.CAP_PROP_FPS)
         fps = fps if 0 < fps <= 1000 else 25.0
         step = max(1, math.ceil(fps / samples_per_s))

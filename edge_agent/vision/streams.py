@@ -13,8 +13,9 @@ import numpy as np
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Image
 from edge_agent.vision.mjpeg import NotMjpeg, open_mjpeg
+from edge_agent.vision.picture_sizes import FRAME_PIXELS_MAX
+from edge_agent.vision.pictures import too_large
 
-PIXELS_MAX = 50_000_000
 _ACCELERATORS = {1: "hardware", 2: "hardware (D3D11)", 3: "hardware (VA-API)", 4: "hardware (QSV)", 5: "hardware (DRM)"}
 
 
@@ -35,7 +36,7 @@ class Stream(Protocol):
 
 
 class OpenCvStream:
-    """A stream that OpenCV reads. Its picture's size is known once it is decoded."""
+    """A stream that OpenCV reads."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self.why = ""
@@ -47,13 +48,10 @@ class OpenCvStream:
         return self._capture.grab()
 
     def retrieve(self) -> Image | None:
-        """The picture as blue-green-red with 8 bits; None if it cannot be decoded or is no lane camera's."""
+        """The picture as blue-green-red with 8 bits; None if it cannot be decoded."""
         ok, image = self._capture.retrieve()
         if not ok or image is None:
             self.why = "sends what cannot be decoded"
-            return None
-        if image.shape[0] * image.shape[1] > PIXELS_MAX:
-            self.why = f"sends pictures of {image.shape[1]} × {image.shape[0]} pixels, more than 50 million"
             return None
         return three_channels(np.asarray(image, dtype=np.uint8))
 
@@ -71,13 +69,16 @@ def open_stream(settings: CameraSettings, stopped: Callable[[], bool]) -> Stream
     capture = _opencv(settings)
     if capture is None:
         raise NotOpened("cannot be opened")
+    if (large := too_large(capture)) is not None:
+        capture.release()
+        raise NotOpened(f"sends {large}")
     return OpenCvStream(capture)
 
 
 def _mjpeg(settings: CameraSettings, stopped: Callable[[], bool]) -> Stream:
     silent_s = 2 * settings.silent_after_s
     try:
-        return open_mjpeg(settings.source, settings.open_timeout_s, silent_s, PIXELS_MAX, stopped)
+        return open_mjpeg(settings.source, settings.open_timeout_s, silent_s, FRAME_PIXELS_MAX, stopped)
     except urllib.error.HTTPError as error:
         error.close()
         why = "it refuses user and password" if error.code in (401, 403) else f"it answers {error.code} {error.reason}"

@@ -18,7 +18,7 @@ from edge_agent.domain.observation import DeviceState
 from edge_agent.vision import mjpeg
 from edge_agent.vision.frame import Image
 from edge_agent.vision.mjpeg import MjpegStream, NotMjpeg, open_mjpeg
-from edge_agent.vision.pictures import stated_size
+from edge_agent.vision.picture_sizes import stated_size
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture
 from tests.integration.vision.test_camera import Log, camera, running, video, wait_for

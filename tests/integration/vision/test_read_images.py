@@ -117,6 +117,8 @@ def thumbnail_then_cut() -> bytes:
         ("strip.png", encoded(np.zeros((1, 5000, 3), np.uint8), ".png"), "only 5000 × 1 pixels"),
         ("black.jpg", encoded(np.zeros((480, 640, 3), np.uint8), ".jpg"), "black all over"),
         ("saturated.png", encoded(np.full((480, 640, 3), 255, np.uint8), ".png"), "white all over"),
+        ("covered.jpg", encoded(noisy(np.full((480, 640, 3), 2, np.uint8), 1), ".jpg"), "black or shows one even tone"),
+        ("burnt.png", encoded(noisy(np.full((480, 640, 3), 255, np.uint8), 1), ".png"), "black or shows one even tone"),
         ("garbage.mp4", bytes(range(256)) * 40, "not a video"),
         ("empty.avi", b"", "not a video"),
     ],
@@ -149,7 +151,9 @@ def test_a_folder_without_pictures_is_an_error(recogniser: PpOcrRecogniser, tmp_
 
 
 def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
-    (tmp_path / "empty-lane.png").write_bytes(encoded(noisy(picture(), 1), ".png"))
+    lane = picture()
+    lane[300:] = (90, 95, 100)  # the road
+    (tmp_path / "empty-lane.png").write_bytes(encoded(noisy(lane, 1), ".png"))
     read = answer(tmp_path / "empty-lane.png", recogniser)
     assert read == {"path": str(tmp_path / "empty-lane.png"), "plates": [], "containers": []}
     assert "no plate and no container code seen" in as_text(read)
@@ -165,6 +169,23 @@ def test_a_video_gives_one_merged_answer(recogniser: PpOcrRecogniser, tmp_path: 
     assert read["frames"] == 3
     assert [(p["text"], p["looks"], p["first_s"]) for p in read["plates"]] == [("7KLM223", 3, 0.0)]
     assert "3 frames looked at" in as_text(read)
+
+
+def clip(path: Path, *images: Image) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (960, 540))
+    for image in images:
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def test_a_video_may_begin_in_black_but_not_be_black_all_over(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+    black = np.zeros((540, 960, 3), np.uint8)
+    read = answer(clip(tmp_path / "a.avi", black, plate(PLATE), plate(PLATE)), recogniser)
+    assert [p["text"] for p in read["plates"]] == ["7KLM223"]  # type: ignore[attr-defined]
+    assert read["frames"] == 2
+    dark = answer(clip(tmp_path / "b.avi", black, black), recogniser)
+    assert "black" in str(dark["error"])
 
 
 def test_the_command_reads_draws_and_says_what_it_cannot_read(

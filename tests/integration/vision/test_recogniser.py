@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from edge_agent.domain.errors import RecogniserBroken
+from edge_agent.domain.errors import NothingVisible, RecogniserBroken
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
@@ -87,9 +87,15 @@ def test_a_picture_of_one_tone_is_not_an_empty_lane(recogniser: PpOcrRecogniser,
         recogniser.look(Frame(np.full((480, 640, 3), tone, np.uint8)))
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2000, 3), (2000, 1, 3), (13, 17, 3)])
+@pytest.mark.parametrize("shape", [(12, 12, 3), (12, 2000, 3), (2000, 12, 3), (13, 17, 3)])
 def test_odd_sizes_are_looked_at(recogniser: PpOcrRecogniser, shape: tuple[int, int, int]) -> None:
     assert list(recogniser.look(Frame(noisy(np.full(shape, 90, np.uint8), 6)))) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (11, 2000, 3), (2000, 11, 3)])
+def test_a_tiny_picture_is_not_an_empty_lane(recogniser: PpOcrRecogniser, shape: tuple[int, int, int]) -> None:
+    with pytest.raises(NothingVisible, match=f"only {shape[1]} × {shape[0]} pixels: nothing in it is legible"):
+        recogniser.look(Frame(noisy(np.full(shape, 90, np.uint8), 6)))
 
 
 def test_noise_gives_no_reading_of_confidence(recogniser: PpOcrRecogniser) -> None:

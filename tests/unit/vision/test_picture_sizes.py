@@ -1,0 +1,134 @@
+"""The size that a file states, against the size that it decodes to, and what is refused before it is decoded."""
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Pillow
+
+from edge_agent.domain.errors import ImageUnreadable
+from edge_agent.vision.picture_sizes import stated_size
+from edge_agent.vision.pictures import read_picture
+
+WIDTH, HEIGHT = 37, 23
+IMAGE = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+HUGE = 70_000
+
+
+def pillow(kind: str, mode: str = "RGB", **how: object) -> bytes:
+    out = io.BytesIO()
+    Pillow.fromarray(IMAGE).convert(mode).save(out, kind, **how)
+    return out.getvalue()
+
+
+def opencv(suffix: str, image: npt.NDArray[Any] = IMAGE) -> bytes:
+    ok, data = cv2.imencode(suffix, image)
+    assert ok
+    return data.tobytes()
+
+
+def big_endian_tiff() -> bytes:
+    pixels = np.ascontiguousarray(IMAGE[:, :, 1]).tobytes()
+    tags = [
+        (256, 3, WIDTH << 16), (257, 3, HEIGHT << 16), (258, 3, 8 << 16), (259, 3, 1 << 16), (262, 3, 1 << 16),
+        (273, 4, 8), (277, 3, 1 << 16), (278, 3, HEIGHT << 16), (279, 4, len(pixels)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack(">HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return struct.pack(">2sHI", b"MM", 42, 8 + len(pixels)) + pixels + struct.pack(">H", len(tags)) + entries + bytes(4)
+
+
+def os2_bitmap() -> bytes:
+    rows = IMAGE[::-1].tobytes()
+    stride = (WIDTH * 3 + 3) // 4 * 4
+    padded = b"".join(rows[y * WIDTH * 3 : (y + 1) * WIDTH * 3].ljust(stride, b"\0") for y in range(HEIGHT))
+    return (
+        struct.pack("<2sIII", b"BM", 26 + len(padded), 0, 26) + struct.pack("<IHHHH", 12, WIDTH, HEIGHT, 1, 24) + padded
+    )
+
+
+FILES = {
+    "jpeg": opencv(".jpg"),
+    "progressive jpeg": pillow("JPEG", progressive=True),
+    "cmyk jpeg": pillow("JPEG", "CMYK"),
+    "png": opencv(".png"),
+    "palette png": pillow("PNG", "P"),
+    "gif": pillow("GIF"),
+    "bmp": opencv(".bmp"),
+    "os/2 bmp": os2_bitmap(),
+    "webp": pillow("WEBP"),
+    "lossless webp": pillow("WEBP", lossless=True),
+    "webp with alpha": pillow("WEBP", "RGBA", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+    "tiff": opencv(".tiff"),
+    "cmyk tiff": pillow("TIFF", "CMYK"),
+    "big-endian tiff": big_endian_tiff(),
+    "big tiff": pillow("TIFF", big_tiff=True),
+    "jpeg 2000": pillow("JPEG2000"),
+    "jpeg 2000 without boxes": pillow("JPEG2000", no_jp2=True),
+    "avif": pillow("AVIF"),
+    "ppm": opencv(".ppm"),
+    "pgm with a comment": b"P5\n# a lane\n37 23\n255\n" + bytes(range(37)) * 23,
+    "pbm": pillow("PPM", "1"),
+    "pam": opencv(".pam"),
+    "pfm": opencv(".pfm", IMAGE.astype(np.float32)),
+    "sun raster": opencv(".ras"),
+    "radiance": opencv(".hdr", IMAGE.astype(np.float32) / 255),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_stated_size_is_the_decoded_one(kind: str, tmp_path: Path) -> None:
+    assert stated_size(FILES[kind]) == (WIDTH, HEIGHT)
+    (tmp_path / "photo").write_bytes(FILES[kind])
+    assert read_picture(tmp_path / "photo").shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_is_cut_short_is_an_error_and_no_grey_picture(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo"
+    data = FILES[kind]
+    for length in [*range(1, 80), *range(80, len(data) * 9 // 10, max(1, len(data) // 40))]:
+        path.write_bytes(data[:length])
+        with pytest.raises(ImageUnreadable, match=r"not a picture that can be decoded|ends before|cannot be decoded"):
+            read_picture(path)
+
+
+def larger(data: bytes, kind: str) -> bytes:
+    """The same file, whose header states HUGE × HUGE pixels."""
+    old: list[tuple[bytes, bytes]] = {
+        "png": [(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", HUGE, HUGE))],
+        "bmp": [(struct.pack("<ii", WIDTH, HEIGHT), struct.pack("<ii", HUGE, -HUGE))],
+        "jpeg 2000": [(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", HUGE, HUGE))],
+        "avif": [(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", HUGE, HUGE))],
+        "ppm": [(b"37 23", b"70000 70000")],
+        "pbm": [(b"37 23", b"70000 70000")],
+        "pam": [(b"WIDTH 37", b"WIDTH 70000"), (b"HEIGHT 23", b"HEIGHT 70000")],
+        "pfm": [(b"37 23", b"70000 70000")],
+        "sun raster": [(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", HUGE, HUGE))],
+        "radiance": [(b"-Y 23 +X 37", b"-Y 70000 +X 70000")],
+    }[kind]
+    for before, after in old:
+        assert before in data
+        data = data.replace(before, after)
+    return data
+
+
+@pytest.mark.parametrize(
+    "kind", ["png", "bmp", "jpeg 2000", "avif", "ppm", "pbm", "pam", "pfm", "sun raster", "radiance"]
+)
+def test_a_huge_picture_is_refused_by_its_header(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "photo").write_bytes(larger(FILES[kind], kind))
+    with pytest.raises(ImageUnreadable, match="photo has 70000 × 70000 pixels, more than 100 million"):
+        read_picture(tmp_path / "photo")
+
+
+def test_what_states_no_size_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "photo").write_bytes(b"v/1\x01" + bytes(4000))  # OpenEXR, which a lane does not send
+    with pytest.raises(ImageUnreadable, match="not a picture that can be decoded"):
+        read_picture(tmp_path / "photo")
