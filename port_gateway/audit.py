@@ -91,8 +91,9 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
 
 def _chains(db: apsw.Connection) -> Chains:
     try:
-        certificates = read_trust(db).certificates()
-        return Chains({booth: device_keys(booth, ders) for booth, ders in certificates.items()})
+        trust = read_trust(db)
+        keys = {booth: device_keys(booth, ders) for booth, ders in trust.certificates().items()}
+        return Chains(keys, trust.ended)
     except (IdentityInvalid, Refused) as error:
         raise Fault("NOT_TRUSTED", "the registered certificates", error.wrong) from None
 

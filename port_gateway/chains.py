@@ -1,7 +1,7 @@
 """Every chain of a stream of envelopes, verified as a back-office does it: from the registered certificates alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 from google.protobuf.message import DecodeError
@@ -12,7 +12,8 @@ from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import PublicKey, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
-from edge_agent.wire.verify import Chain, Verified, verify_next
+from edge_agent.wire.v1alpha1.services_pb2 import KeyEnd as KeyEndMessage
+from edge_agent.wire.verify import Chain, KeyEnd, Verified, verify_next
 
 
 def device_keys(booth_id: str, certificates: Iterable[bytes]) -> dict[str, PublicKey]:
@@ -30,11 +31,41 @@ def device_keys(booth_id: str, certificates: Iterable[bytes]) -> dict[str, Publi
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A device key that counts no more: the last sequence for which it does by epoch, and 0 in any other."""
+
+    code: RefusalCode
+    through: Mapping[bytes, int]
+
+    def within(self, epoch: bytes) -> KeyEnd:
+        return KeyEnd(self.through.get(epoch, 0), self.code)
+
+
+def ends_within(ended: Mapping[str, Ended], epoch: bytes) -> dict[str, KeyEnd]:
+    """The ends of a booth's device keys in one epoch, by key id."""
+    return {key_id: end.within(epoch) for key_id, end in ended.items()}
+
+
+def ended_keys(listed: Iterable[KeyEndMessage]) -> dict[str, Ended]:
+    """What ListBooths says of a booth's ended keys. Raises Refused(PROTOCOL)."""
+    found = {}
+    for key in listed:
+        if key.code not in _ENDS:
+            raise Refused(RefusalCode.PROTOCOL, f"a key's end has the code {key.code}")
+        found[key.key_id] = Ended(_ENDS[key.code], {end.epoch: end.through_seq for end in key.epochs})
+    return found
+
+
+_ENDS = {code.value: code for code in (RefusalCode.KEY_REVOKED, RefusalCode.KEY_RETIRED)}
+
+
 @dataclass(slots=True)
 class Chains:
-    """Where the chain of every booth and epoch stands. `keys` holds the device keys by booth."""
+    """Where the chain of every booth and epoch stands; by booth, its device keys and those of them that ended."""
 
     keys: Mapping[str, Mapping[str, PublicKey]]
+    ended: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)
     standing: dict[tuple[str, bytes], Chain] = field(default_factory=dict)
 
     def verify(self, booth_id: str, envelope: bytes) -> Verified:
@@ -42,10 +73,24 @@ class Chains:
         if booth_id not in self.keys:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{booth_id} is no registered booth")
         epoch = _claimed_epoch(envelope)
-        chain = self.standing.get((booth_id, epoch)) or Chain(Head(booth_id, epoch), self.keys[booth_id])
+        chain = self.standing.get((booth_id, epoch))
+        if chain is None:
+            ends = ends_within(self.ended.get(booth_id, {}), epoch)
+            chain = Chain(Head(booth_id, epoch), self.keys[booth_id], None, ends)
         verified = verify_next(chain, envelope)
         self.standing[booth_id, epoch] = verified.chain
         return verified
+
+    def learn(self, keys: Mapping[str, Mapping[str, PublicKey]], ended: Mapping[str, Mapping[str, Ended]]) -> None:
+        """What the port lists now; chains that stand already go on with it, and with what they learnt themselves."""
+        self.keys, self.ended = keys, ended
+        for (booth_id, epoch), chain in self.standing.items():
+            ends = dict(chain.ends)
+            for key, end in ends_within(ended.get(booth_id, {}), epoch).items():
+                if key not in ends or end.through_seq < ends[key].through_seq:
+                    ends[key] = end
+            known = {**chain.device_keys, **keys.get(booth_id, {})}
+            self.standing[booth_id, epoch] = replace(chain, device_keys=known, ends=ends)
 
 
 def _claimed_epoch(envelope: bytes) -> bytes:

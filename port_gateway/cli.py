@@ -16,6 +16,7 @@ from cryptography import x509
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid
+from edge_agent.wire.chain import EPOCH_BYTES
 from edge_agent.wire.identity import (
     SpiffeId,
     certificate_key,
@@ -124,6 +125,12 @@ def _count(text: str) -> int:
     return value
 
 
+def _epoch(text: str) -> bytes:
+    if len(text) != 2 * EPOCH_BYTES or not all(c in "0123456789abcdef" for c in text):
+        raise argparse.ArgumentTypeError(f"{2 * EPOCH_BYTES} hex digits in lower case")
+    return bytes.fromhex(text)
+
+
 # --- keys ---------------------------------------------------------------------------------------------------------
 def _keys(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -191,6 +198,26 @@ def _trust(parser: argparse.ArgumentParser) -> None:
         "--replace", action="store_true", help="the identity has a new key: the old one opens nothing more"
     )
     add.set_defaults(run=_trust_add)
+    revoke = commands.add_parser(
+        "revoke",
+        help="end a key: what it signs beyond an index is refused; works at once on a running gateway",
+        description="End a device key, by log index: what the port accepted stands, and what that key, or a session "
+        "that it vouched for, signed beyond the index is refused (KEY_REVOKED). Its certificates open nothing more.",
+    )
+    _config(revoke)
+    revoke.add_argument("identity", metavar="IDENTITY", help="e.g. spiffe://uslrd/booth/lane-1")
+    revoke.add_argument("--key", required=True, metavar="ID", help="the key's id, or its first digits (`trust list`)")
+    where = revoke.add_mutually_exclusive_group(required=True)
+    where.add_argument("--now", action="store_true", help="at what the port holds now")
+    where.add_argument(
+        "--after-seq",
+        type=_count,
+        metavar="N",
+        help="after sequence N, which the booth's ledger has reached and the port may not",
+    )
+    revoke.add_argument("--epoch", type=_epoch, metavar="HEX", help="the epoch of N (default: the one that grew last)")
+    revoke.add_argument("--json", action="store_true", help="print a JSON object")
+    revoke.set_defaults(run=_trust_revoke)
     show = commands.add_parser("list", help="show the registered certificates")
     _config(show)
     show.add_argument("--json", action="store_true", help="print one JSON object a certificate")
@@ -207,12 +234,26 @@ def _trust_add(options: argparse.Namespace) -> int:
     return OK
 
 
+def _trust_revoke(options: argparse.Namespace) -> int:
+    identity = SpiffeId.parse(options.identity)
+    with contextlib.closing(Store(read_config(options.config).database)) as store:
+        done = TrustStore(store, SystemClock()).revoke(identity, options.key, options.after_seq, options.epoch)
+    through = {epoch.hex(): seq for epoch, seq in done.through.items()}
+    facts = {"identity": str(identity), "key_id": done.key_id, "counts_through": through}
+    lines = [f"{identity}  key {done.key_id}  revoked"]
+    lines += [f"  epoch {epoch}: counts through sequence {seq}, and no further" for epoch, seq in through.items()]
+    lines.append("give the booth a new key (`edge-agent keys init`), and register it with `trust add --replace`")
+    _print(facts, options.json, "\n".join(lines))
+    return OK
+
+
 def _trust_list(options: argparse.Namespace) -> int:
     with contextlib.closing(Store(read_config(options.config).database)) as store:
-        registered = TrustStore(store, SystemClock()).current().registered
+        trust = TrustStore(store, SystemClock()).current()
+    registered = trust.registered
     for entry in registered:
-        facts = {**_facts(entry.certificate), "active": entry.active}
-        state = "active" if entry.active else "replaced"
+        state = "active" if entry.active else "revoked" if trust.revoked(entry) else "replaced"
+        facts = {**_facts(entry.certificate), "active": entry.active, "state": state}
         _print(facts, options.json, f"{entry.identity}  key {facts['key_id']}  until {facts['valid_to']}  {state}")
     if not registered and not options.json:
         print("nobody is registered yet: port-gateway trust add CONFIG CERT")

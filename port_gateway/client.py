@@ -22,7 +22,7 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
 from edge_agent.wire.verify import Verified
-from port_gateway.chains import Chains, device_keys
+from port_gateway.chains import Chains, device_keys, ended_keys
 from port_gateway.evidence import MAX_BLOB_BYTES, BlobMismatch, check_file
 
 if TYPE_CHECKING:
@@ -167,10 +167,10 @@ class Subscription:
 
     async def _learn_keys(self) -> None:
         listed = await self._stub.ListBooths(wire.ListBoothsRequest(), timeout=CONNECT_TIMEOUT_S)
-        self._chains.keys = {b.booth_id: device_keys(b.booth_id, b.certificates) for b in listed.booths}
-        for place, chain in self._chains.standing.items():
-            keys = self._chains.keys.get(place[0], {})
-            self._chains.standing[place] = type(chain)(chain.head, keys, chain.session)
+        self._chains.learn(
+            {b.booth_id: device_keys(b.booth_id, b.certificates) for b in listed.booths},
+            {b.booth_id: ended_keys(b.ended_keys) for b in listed.booths},
+        )
 
     async def _from_the_beginning(self, booth_id: str, target: wire.SubscribeResponse) -> Verified:
         """Verify the booth's events up to and including `target`."""

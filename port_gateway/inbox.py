@@ -1,6 +1,6 @@
 """What the port has accepted, by booth, epoch and sequence, and in commit order by cursor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -9,11 +9,13 @@ import apsw
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid, Permanent, Recoverable, StoreCorrupt
 from edge_agent.wire.chain import Head
-from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
-from edge_agent.wire.identity import PublicKey, load_public_key, spki
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, read_envelope
+from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Chain, Session, Verified
+from port_gateway.chains import ends_within
+from port_gateway.revocation import read_ended, refuse_beyond
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
 
@@ -57,14 +59,17 @@ class Inbox:
             )
 
     # --- chains ---------------------------------------------------------------------------------------------
-    def chain(self, head: Head, device_keys: dict[str, PublicKey]) -> Chain:
+    def chain(self, head: Head, device_keys: Mapping[str, PublicKey]) -> Chain:
         """The chain of `head`'s booth and epoch as it stands durably; at its beginning when it is new."""
         with self._store.reading() as db:
             row = _chain_row(db, head)
-        if row is None:
-            return Chain(Head(head.booth_id, head.epoch), device_keys)
-        seq, sha256, key = row
-        return Chain(Head(head.booth_id, head.epoch, seq, sha256), device_keys, Session.of(_key(key, self._store)))
+            ends = ends_within(read_ended(db, head.booth_id).get(head.booth_id, {}), head.epoch)
+            if row is None:
+                return Chain(Head(head.booth_id, head.epoch), device_keys, None, ends)
+            seq, sha256, der = row
+            key = _key(der, self._store)
+            session = Session.of(key, _voucher(db, head, key_id(key)))
+        return Chain(Head(head.booth_id, head.epoch, seq, sha256), device_keys, session, ends)
 
     def tree(self, head: Head) -> tuple[Tree, list[Node]]:
         """The Merkle tree of the chain at `head`, and nodes of it to be kept with the next `append`."""
@@ -74,7 +79,8 @@ class Inbox:
     def append(self, before: Head, verified: Sequence[Verified], tiles: Sequence[Node] = ()) -> "Future[None]":
         """Keep consecutive events that follow `before`, and `tiles` of their tree. Durable when the future is set.
 
-        The future fails with HeadMoved when the chain no longer stands at `before`, StoreFull, or a fatal error.
+        The future fails with HeadMoved when the chain no longer stands at `before`, Refused when their key was ended
+        meanwhile, StoreFull, or a fatal error.
         """
         after = verified[-1].chain
         if after.session is None:
@@ -95,12 +101,13 @@ class Inbox:
                 raise HeadMoved(
                     f"the chain of {before.booth_id} stands at {stands[0]}, not at {before.seq}", "open a new stream"
                 )
+            refuse_beyond(read_ended(db, before.booth_id).get(before.booth_id, {}), before.epoch, verified)
             db.executemany(
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
             keep_tiles(db, before, tiles)
-            # A booth may open two sessions with one key; the earlier opening stands.
-            db.executemany("INSERT OR IGNORE INTO session VALUES (?,?,?,?,?)", sessions)
+            # A booth may open two sessions with one key: the device key of the later opening vouches for what follows.
+            db.executemany("INSERT OR REPLACE INTO session VALUES (?,?,?,?,?)", sessions)
             db.execute(
                 "INSERT INTO chain VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET"
                 " seq = excluded.seq, sha256 = excluded.sha256, session_key = excluded.session_key",
@@ -196,6 +203,18 @@ class Inbox:
 
     def _now_us(self) -> int:
         return round(self._clock.now().utc.timestamp() * 1e6)
+
+
+def _voucher(db: apsw.Connection, head: Head, session_key_id: str) -> str:
+    """The id of the device key that opened this session of the chain."""
+    envelope = db.execute(
+        "SELECT e.envelope FROM session s JOIN event e ON (e.booth_id, e.epoch, e.seq) ="
+        " (s.booth_id, s.epoch, s.opened_seq) WHERE s.booth_id = ? AND s.epoch = ? AND s.key_id = ?",
+        (head.booth_id, head.epoch, session_key_id),
+    ).get
+    if not isinstance(envelope, bytes):
+        raise apsw.CorruptError(f"the opening of the session of {head.booth_id} is not there")
+    return read_envelope(envelope)[1].keyid
 
 
 def _chain_row(db: apsw.Connection, head: Head) -> tuple[int, bytes, bytes] | None:

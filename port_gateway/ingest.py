@@ -8,7 +8,7 @@ so that everything before it is acknowledged first; then a Nack names it and the
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,7 @@ class _Stream:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[object] | None" = field(default_factory=asyncio.current_task)
     in_flight: dict[int, bytes] = field(default_factory=dict)
+    still: Callable[[], object] = lambda: None  # raises when its peer is no longer trusted
     records: int = 0
     size: int = 0
 
@@ -94,6 +95,14 @@ class Ingest(IngestServiceServicer):
         except TimeoutError:
             log.warning("%d streams did not end within %g s", len(self._streams), self._limits.drain_s)
 
+    def doubt(self) -> None:
+        """The registered certificates have changed: streams whose peer is no longer trusted end now."""
+        for stream in self._streams.values():
+            try:
+                stream.still()
+            except EdgeAgentError as error:
+                stream.answers.put_nowait(error)
+
     async def StreamEvents(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[wire.StreamEventsRequest], context: Context
     ) -> None:
@@ -114,6 +123,7 @@ class Ingest(IngestServiceServicer):
         booth_id = str(peer_of(context, self._trust, Role.BOOTH).identity)
         hello = _hello(first, booth_id)
         stream = await self._take_over(booth_id)
+        stream.still = lambda: peer_of(context, self._trust, Role.BOOTH)
         try:
             keys = self._trust.current().device_keys(booth_id)
             chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys)

@@ -39,6 +39,7 @@ async def end(context: Context, error: EdgeAgentError) -> NoReturn:
 
 _STATUS = {
     RefusalCode.NOT_TRUSTED: grpc.StatusCode.PERMISSION_DENIED,
+    RefusalCode.KEY_REVOKED: grpc.StatusCode.PERMISSION_DENIED,
     RefusalCode.PROTOCOL: grpc.StatusCode.INVALID_ARGUMENT,
 }
 _STATUS_BY_KIND: tuple[tuple[type[EdgeAgentError], grpc.StatusCode], ...] = (

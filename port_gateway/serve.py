@@ -54,6 +54,8 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
 )
 STOP_GRACE_S = 2.0
+# How soon a revocation ends open streams; a look is one indexed row.
+TRUST_LOOK_S = 0.25
 
 
 class Gateway:
@@ -98,7 +100,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         inbox, trust, files = Inbox(store, clock), TrustStore(store, clock), EvidenceFiles(settings.evidence)
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
-        subscriptions = Subscriptions(inbox, files, trust, bell)
+        doubt = Bell()
+        subscriptions = Subscriptions(inbox, files, trust, bell, doubt)
         server = grpc.aio.server(options=_OPTIONS)
         services.add_IngestServiceServicer_to_server(ingest, server)
         services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
@@ -109,12 +112,27 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         except RuntimeError:
             raise PortUnreachable(f"cannot listen on {settings.listen}", "is another program using it?") from None
         await server.start()
+        watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
         try:
             yield Gateway(identity, f"{host}:{port}", failed)
         finally:
+            watching.cancel()
             subscriptions.stop()
             await ingest.stop()
             await server.stop(STOP_GRACE_S)
+
+
+async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
+    """`trust add` and `trust revoke` write beside the gateway, which looks for it."""
+    version = trust.current().version
+    while True:
+        await asyncio.sleep(TRUST_LOOK_S)
+        with contextlib.suppress(EdgeAgentError):  # the store's own failure ends the gateway
+            newest = (await asyncio.to_thread(trust.current)).version
+            if newest != version:
+                version = newest
+                doubt.ring()
+                ingest.doubt()
 
 
 def _identity(settings: Settings) -> tuple[SpiffeId, tuple[bytes, bytes]]:

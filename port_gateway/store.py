@@ -25,6 +25,7 @@ APPLICATION_ID = 0x45504757  # "EPGW": a wrong path is told from a damaged inbox
 MIGRATIONS = (
     "0001.sql",
     "0002.sql",
+    "0003.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000

@@ -6,7 +6,7 @@ that have read everything. Nobody waits for a slow one.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -16,6 +16,7 @@ from edge_agent.wire.identity import Role
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
+from port_gateway.chains import Ended
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.peers import Context, end, peer_of
@@ -68,11 +69,12 @@ class _Reader:
 class Subscriptions(SubscribeServiceServicer):
     """The service over an inbox and a folder of evidence."""
 
-    def __init__(self, inbox: Inbox, files: EvidenceFiles, trust: TrustStore, bell: Bell) -> None:
+    def __init__(self, inbox: Inbox, files: EvidenceFiles, trust: TrustStore, bell: Bell, doubt: Bell) -> None:
         self._inbox = inbox
         self._files = files
         self._trust = trust
         self._bell = bell
+        self._doubt = doubt  # rings when the registered certificates have changed
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -110,14 +112,14 @@ class Subscriptions(SubscribeServiceServicer):
 
     async def _send(self, context: Context, reader: _Reader, after: int, booth_ids: Sequence[str]) -> None:
         while not reader.closed.is_set():
-            bell = self._bell.next()
+            bell, doubt = self._bell.next(), self._doubt.next()
             reader.changed.clear()
             if self._stopping.is_set():
                 raise Recoverable("the gateway is stopping", "subscribe again")
             peer_of(context, self._trust, Role.BACK_OFFICE)
             room = reader.credit - len(reader.outstanding)
             if room == 0:
-                await _first_of(reader.changed, reader.closed, self._stopping)
+                await _first_of(reader.changed, reader.closed, self._stopping, doubt)
                 continue
             found, through = await asyncio.to_thread(self._inbox.page, after, booth_ids, min(room, PAGE_RECORDS))
             for stored in found:
@@ -134,7 +136,7 @@ class Subscriptions(SubscribeServiceServicer):
                     )
                 )
             if through == after:
-                await _first_of(bell, reader.closed, self._stopping)
+                await _first_of(bell, reader.closed, self._stopping, doubt)
             after = through
 
     async def _acks(self, requests: AsyncIterator[wire.SubscribeRequest], reader: _Reader) -> None:
@@ -187,12 +189,27 @@ class Subscriptions(SubscribeServiceServicer):
         """See docs/wire.md."""
         try:
             peer_of(context, self._trust, Role.BACK_OFFICE)
-            certificates = self._trust.current().certificates()
+            trust = self._trust.current()
         except EdgeAgentError as error:
             await end(context, error)
+        booths = sorted(trust.certificates().items())
         return wire.ListBoothsResponse(
-            booths=[wire.Booth(booth_id=booth, certificates=ders) for booth, ders in sorted(certificates.items())]
+            booths=[
+                wire.Booth(booth_id=booth, certificates=ders, ended_keys=_ended(trust.ended.get(booth, {})))
+                for booth, ders in booths
+            ]
         )
+
+
+def _ended(ended: Mapping[str, Ended]) -> list[wire.KeyEnd]:
+    return [
+        wire.KeyEnd(
+            key_id=key,
+            code=end.code.value,
+            epochs=[wire.EpochEnd(epoch=epoch, through_seq=seq) for epoch, seq in sorted(end.through.items())],
+        )
+        for key, end in sorted(ended.items())
+    ]
 
 
 async def _start(requests: AsyncIterator[wire.SubscribeRequest]) -> wire.SubscribeStart:

@@ -5,8 +5,8 @@ could issue itself another booth's name. A peer is therefore known by the very c
 """
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import apsw
@@ -18,9 +18,12 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.identity import PublicKey, Role, SpiffeId, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
+from port_gateway.chains import Ended
+from port_gateway.revocation import Revoked, chain_heads, end_key, read_ended, wanted_ends
 from port_gateway.store import Store
 
 REGISTERED_ROLES = (Role.BOOTH, Role.BACK_OFFICE)
+MIN_KEY_PREFIX = 8  # of a key id's 64 hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Trust:
 
     version: int
     registered: tuple[Registered, ...]
+    ended: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)  # by booth and key id
 
     def roots_pem(self) -> bytes:
         """The active certificates as PEM: the only anchors of TLS."""
@@ -63,6 +67,11 @@ class Trust:
         A replaced key still verifies what it signed before; it cannot send, for its certificate opens no stream.
         """
         return {key_id(r.key): r.key for r in self.registered if str(r.identity) == booth_id}
+
+    def revoked(self, registered: Registered) -> bool:
+        """Whether the key of this certificate was revoked, which is more than replaced."""
+        end = self.ended.get(str(registered.identity), {}).get(key_id(registered.key))
+        return end is not None and end.code is RefusalCode.KEY_REVOKED
 
 
 class TrustStore:
@@ -92,9 +101,12 @@ class TrustStore:
             certificate = x509.load_pem_x509_certificate(pem)
         except ValueError:
             raise Refused(RefusalCode.NOT_TRUSTED, "no certificate was shown") from None
-        der = certificate.public_bytes(serialization.Encoding.DER)
-        found = next((r for r in self.current().registered if r.active and r.der == der), None)
+        der, trust = certificate.public_bytes(serialization.Encoding.DER), self.current()
+        found = next((r for r in trust.registered if r.active and r.der == der), None)
         if found is None:
+            known = next((r for r in trust.registered if r.der == der), None)
+            if known is not None and trust.revoked(known):
+                raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {known.identity} was revoked")
             raise Refused(RefusalCode.NOT_TRUSTED, "this certificate is not registered: `port-gateway trust add` it")
         if not _in_time(certificate, self._clock.now().utc):
             raise Refused(RefusalCode.NOT_TRUSTED, f"the certificate of {found.identity} is not valid at this time")
@@ -116,6 +128,36 @@ class TrustStore:
 
         return self._store.submit(write).result()
 
+    def revoke(self, identity: SpiffeId, key: str, after_seq: int | None = None, epoch: bytes | None = None) -> Revoked:
+        """End the key of `identity` with the id that begins with `key`: at the port's present heads, or at `after_seq`.
+
+        Raises IdentityInvalid (no such key, or several), Permanent (an index before what was accepted).
+        """
+        now = round(self._clock.now().utc.timestamp() * 1e6)
+
+        def write(db: apsw.Connection) -> Revoked:
+            found = {key_id(r.key) for r in read_trust(db).registered if r.identity == identity}
+            found = {one for one in found if one.startswith(key.lower())} if len(key) >= MIN_KEY_PREFIX else set()
+            if len(found) != 1:
+                raise IdentityInvalid(
+                    f"{len(found)} keys of {identity} begin with {key[:64]!r}",
+                    f"give the key id of `port-gateway trust list`, or at least {MIN_KEY_PREFIX} digits of it",
+                )
+            (which,) = found
+            through = wanted_ends(chain_heads(db, str(identity)), identity, after_seq, epoch)
+            end_key(db, str(identity), which, RefusalCode.KEY_REVOKED, through, now)
+            closed = [r for r in read_trust(db).registered if r.identity == identity and key_id(r.key) == which]
+            for one in closed:
+                db.execute(
+                    "UPDATE trust SET replaced_utc_us = ? WHERE certificate = ? AND replaced_utc_us IS NULL",
+                    (now, one.der),
+                )
+            db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
+            ends = read_ended(db, str(identity))[str(identity)][which]
+            return Revoked(which, ends.through, len(closed))
+
+        return self._store.submit(write).result()
+
 
 def read_trust(db: apsw.Connection) -> Trust:
     """Every registered certificate, in the transaction of `db`."""
@@ -132,7 +174,7 @@ def read_trust(db: apsw.Connection) -> Trust:
             raise apsw.CorruptError(f"a registered certificate cannot be read: {error}") from None
     if not isinstance(version, int):
         raise apsw.CorruptError("the version of the registered certificates is not there")
-    return Trust(version, tuple(registered))
+    return Trust(version, tuple(registered), read_ended(db))
 
 
 def _acceptable(certificate: x509.Certificate, now: datetime) -> None:
@@ -174,6 +216,8 @@ def _add(db: apsw.Connection, certificate: x509.Certificate, replace: bool, now_
     db.execute(
         "UPDATE trust SET replaced_utc_us = ? WHERE identity = ? AND replaced_utc_us IS NULL", (now_us, str(identity))
     )
+    if key_id(certificate_key(certificate)) in read_ended(db, str(identity)).get(str(identity), {}):
+        raise IdentityInvalid(f"this key of {identity} was revoked or handed over", "make a new one with `keys init`")
     held = db.execute("SELECT count(*) FROM trust WHERE certificate = ?", (der,)).get
     if held:
         raise IdentityInvalid(f"this certificate of {identity} was replaced before", "make a new one with `keys init`")

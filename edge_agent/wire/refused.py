@@ -24,6 +24,9 @@ class RefusalCode(Enum):
     WRONG_SIGNER = services_pb2.REFUSAL_CODE_WRONG_SIGNER
     NOT_TRUSTED = services_pb2.REFUSAL_CODE_NOT_TRUSTED
     PROTOCOL = services_pb2.REFUSAL_CODE_PROTOCOL
+    KEY_REVOKED = services_pb2.REFUSAL_CODE_KEY_REVOKED
+    KEY_RETIRED = services_pb2.REFUSAL_CODE_KEY_RETIRED
+    NOT_POSSESSED = services_pb2.REFUSAL_CODE_NOT_POSSESSED
 
 
 class Refused(Permanent):

@@ -10,12 +10,13 @@
     6. Its previous_sha256 is the head's.
     7. A SessionOpened is signed by a device key and names a new session key; everything else is signed by the
        session key. The first event of an epoch is therefore a SessionOpened.
+    8. The device key that signed, or that vouched for the session, has not ended before this sequence.
 
 Pure: no input or output, no clock. `verify_next` raises Refused or returns; there is no boolean to forget.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
@@ -28,27 +29,41 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 
 @dataclass(frozen=True, slots=True)
+class KeyEnd:
+    """The last sequence of an epoch for which a device key counts, by itself or by a session; `code` says why."""
+
+    through_seq: int
+    code: RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """What a verifier knows between two envelopes of one epoch.
 
-    `device_keys` by key id: the registered keys of the booth. `session` is None before the first session.
+    `device_keys` by key id: the registered keys of the booth; `ends` by key id, of those that ended. `session` is
+    None before the first session.
     """
 
     head: Head
     device_keys: Mapping[str, PublicKey]
     session: "Session | None" = None
+    ends: Mapping[str, KeyEnd] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The key that a verified SessionOpened named, with its key id."""
+    """The key that a verified SessionOpened named, with its key id, and the id of the device key that vouched for it.
+
+    Without `device_key_id` the session has no end but its own.
+    """
 
     key_id: str
     key: PublicKey
+    device_key_id: str = ""
 
     @classmethod
-    def of(cls, key: PublicKey) -> "Session":
-        return cls(key_id(key), key)
+    def of(cls, key: PublicKey, device_key_id: str = "") -> "Session":
+        return cls(key_id(key), key, device_key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class Verified:
 
 def verify_next(chain: Chain, envelope: bytes) -> Verified:
     """Verify `envelope` as the next link of `chain`. Raises Refused with the code of the first failed step."""
-    event, by_device = verify_event(chain, envelope)
+    event, device_key_id = verify_event(chain, envelope)
     head = chain.head
     if event.seq <= head.seq:
         raise Refused(RefusalCode.REPLAYED, f"the chain stands at {head.seq} already", event.seq)
@@ -72,12 +87,16 @@ def verify_next(chain: Chain, envelope: bytes) -> Verified:
     if event.previous_sha256 != head.sha256:
         raise Refused(RefusalCode.BROKEN_CHAIN, "previous_sha256 is not the hash of the envelope before", event.seq)
     sha256 = envelope_sha256(envelope)
-    session = _session_after(chain, event, by_device)
-    return Verified(event, envelope, sha256, Chain(head.after(sha256), chain.device_keys, session))
+    session = _session_after(chain, event, device_key_id)
+    end = chain.ends.get(session.device_key_id)
+    if end is not None and event.seq > end.through_seq:
+        detail = f"the device key {session.device_key_id[:16]}… counts through sequence {end.through_seq} only"
+        raise Refused(end.code, detail, event.seq)
+    return Verified(event, envelope, sha256, Chain(head.after(sha256), chain.device_keys, session, chain.ends))
 
 
-def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, bool]:
-    """Steps 1 to 4, wherever in the chain: the event, and whether a device key signed it. Raises Refused."""
+def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, str | None]:
+    """Steps 1 to 4, wherever in the chain: the event, and the device key's id if one signed it. Raises Refused."""
     payload, signature = read_envelope(envelope)
     key, by_device = _key(chain, signature.keyid)
     check_signature(key, payload, signature.sig)
@@ -86,7 +105,7 @@ def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, bool]:
         raise Refused(RefusalCode.WRONG_BOOTH, f"the event names {event.booth_id[:200]!r}", event.seq)
     if event.epoch != chain.head.epoch:
         raise Refused(RefusalCode.WRONG_EPOCH, f"the event names epoch {event.epoch[:16].hex()}", event.seq)
-    return event, by_device
+    return event, signature.keyid if by_device else None
 
 
 def _key(chain: Chain, keyid: str) -> tuple[PublicKey, bool]:
@@ -110,15 +129,15 @@ def _parse(payload: bytes) -> Event:
     return event
 
 
-def _session_after(chain: Chain, event: Event, by_device: bool) -> Session:
+def _session_after(chain: Chain, event: Event, device_key_id: str | None) -> Session:
     if event.WhichOneof("body") != "session_opened":
-        if by_device or chain.session is None:
+        if device_key_id is not None or chain.session is None:
             raise Refused(RefusalCode.WRONG_SIGNER, "signed by the device key, not by a session key", event.seq)
         return chain.session
-    if not by_device:
+    if device_key_id is None:
         raise Refused(RefusalCode.WRONG_SIGNER, "a session is opened by the device key alone", event.seq)
     try:
-        session = Session.of(load_public_key(event.session_opened.public_key))
+        session = Session.of(load_public_key(event.session_opened.public_key), device_key_id)
     except IdentityInvalid as error:
         raise Refused(RefusalCode.MALFORMED_EVENT, f"session key: {error.wrong}", event.seq) from None
     if session.key_id in chain.device_keys:

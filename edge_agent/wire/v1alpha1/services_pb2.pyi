@@ -57,6 +57,12 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     """The booth's certificate is not registered, expired, or names another booth."""
     REFUSAL_CODE_PROTOCOL: _RefusalCode.ValueType  # 15
     """A request that does not fit the protocol: no hello, a second hello, a batch beyond the window."""
+    REFUSAL_CODE_KEY_REVOKED: _RefusalCode.ValueType  # 16
+    """Signed by a device key, or by a session that it vouched for, beyond the sequence at which the port revoked it."""
+    REFUSAL_CODE_KEY_RETIRED: _RefusalCode.ValueType  # 17
+    """Likewise, beyond the event in which the booth handed over to a new device key."""
+    REFUSAL_CODE_NOT_POSSESSED: _RefusalCode.ValueType  # 18
+    """A new device key is named without its own signature."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why an envelope, an event or a stream is refused. docs/wire.md gives each its check."""
@@ -93,6 +99,12 @@ REFUSAL_CODE_NOT_TRUSTED: RefusalCode.ValueType  # 14
 """The booth's certificate is not registered, expired, or names another booth."""
 REFUSAL_CODE_PROTOCOL: RefusalCode.ValueType  # 15
 """A request that does not fit the protocol: no hello, a second hello, a batch beyond the window."""
+REFUSAL_CODE_KEY_REVOKED: RefusalCode.ValueType  # 16
+"""Signed by a device key, or by a session that it vouched for, beyond the sequence at which the port revoked it."""
+REFUSAL_CODE_KEY_RETIRED: RefusalCode.ValueType  # 17
+"""Likewise, beyond the event in which the booth handed over to a new device key."""
+REFUSAL_CODE_NOT_POSSESSED: RefusalCode.ValueType  # 18
+"""A new device key is named without its own signature."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -697,22 +709,86 @@ class Booth(_message.Message):
 
     BOOTH_ID_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    ENDED_KEYS_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """Its SPIFFE id."""
     @_builtins.property
     def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Every certificate ever registered for it (DER), newest first."""
 
+    @_builtins.property
+    def ended_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyEnd]:
+        """Device keys that were revoked or handed over: from where on they count no more."""
+
     def __init__(
         self,
         *,
         booth_id: _builtins.str = ...,
         certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        ended_keys: _abc.Iterable[Global___KeyEnd] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "certificates", b"certificates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "certificates", b"certificates", "ended_keys", b"ended_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Booth: _TypeAlias = Booth  # noqa: Y015
+
+@_typing.final
+class KeyEnd(_message.Message):
+    """The end of a device key. In an epoch that is not named it counts for nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """Lower-case hex SHA-256 of its SubjectPublicKeyInfo."""
+    code: Global___RefusalCode.ValueType
+    """KEY_REVOKED or KEY_RETIRED."""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochEnd]:
+        """Where it still counts."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        code: Global___RefusalCode.ValueType = ...,
+        epochs: _abc.Iterable[Global___EpochEnd] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "epochs", b"epochs", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyEnd: _TypeAlias = KeyEnd  # noqa: Y015
+
+@_typing.final
+class EpochEnd(_message.Message):
+    """In one epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    THROUGH_SEQ_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.bytes
+    """16 bytes."""
+    through_seq: _builtins.int
+    """The last sequence that the key, or a session that it vouched for, may sign."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.bytes = ...,
+        through_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "through_seq", b"through_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EpochEnd: _TypeAlias = EpochEnd  # noqa: Y015

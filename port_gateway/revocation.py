@@ -1,0 +1,96 @@
+"""Where device keys end: by log index, never by claimed time. What was accepted before stands.
+
+A key ends in every epoch at once: in the epochs that the port holds at the sequence given, in any other at 0.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import apsw
+
+from edge_agent.domain.errors import Permanent
+from edge_agent.wire.identity import SpiffeId
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.verify import Verified
+from port_gateway.chains import Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What a revocation did: the key counts through these sequences, by epoch, and `certificates` open nothing more."""
+
+    key_id: str
+    through: Mapping[bytes, int]
+    certificates: int
+
+
+def read_ended(db: apsw.Connection, booth_id: str | None = None) -> dict[str, dict[str, Ended]]:
+    """The ended keys by booth and key id, of one booth or of all, in the transaction of `db`."""
+    where, values = ("", ()) if booth_id is None else (" WHERE booth_id = ?", (booth_id,))
+    found: dict[str, dict[str, Ended]] = {}
+    through: dict[tuple[str, str], dict[bytes, int]] = {}
+    for booth, key, code in db.execute(f"SELECT booth_id, key_id, code FROM ended_key{where}", values):  # noqa: S608
+        if code not in RefusalCode.__members__:
+            raise apsw.CorruptError("the end of a key has no code")
+        epochs = through.setdefault((str(booth), str(key)), {})
+        found.setdefault(str(booth), {})[str(key)] = Ended(RefusalCode[str(code)], epochs)
+    rows = db.execute(f"SELECT booth_id, key_id, epoch, through_seq FROM ended_key_epoch{where}", values)  # noqa: S608
+    for booth, key, epoch, seq in rows:
+        if not isinstance(epoch, bytes) or not isinstance(seq, int) or (str(booth), str(key)) not in through:
+            raise apsw.CorruptError("the end of a key is not there")
+        through[str(booth), str(key)][epoch] = seq
+    return found
+
+
+def end_key(
+    db: apsw.Connection, booth_id: str, key_id: str, code: RefusalCode, through: Mapping[bytes, int], at_utc_us: int
+) -> None:
+    """End a key at these sequences; where it ended earlier already, that stands. Raises nothing of its own."""
+    before = read_ended(db, booth_id).get(booth_id, {}).get(key_id)
+    if before is None or before.code is RefusalCode.KEY_RETIRED:  # a revocation is the stronger word
+        db.execute("INSERT OR REPLACE INTO ended_key VALUES (?,?,?,?)", (booth_id, key_id, code.name, at_utc_us))
+    for epoch, seq in through.items():
+        lowest = seq if before is None else min(seq, before.through.get(epoch, 0))
+        db.execute("INSERT OR REPLACE INTO ended_key_epoch VALUES (?,?,?,?)", (booth_id, key_id, epoch, lowest))
+
+
+def chain_heads(db: apsw.Connection, booth_id: str) -> dict[bytes, int]:
+    """The last sequence held of every epoch of a booth, the one that grew last at the end."""
+    rows = db.execute(
+        "SELECT c.epoch, c.seq FROM chain c JOIN event e USING (booth_id, epoch, seq) WHERE c.booth_id = ?"
+        " ORDER BY e.cursor",
+        (booth_id,),
+    )
+    return {epoch: seq for epoch, seq in rows if isinstance(epoch, bytes) and isinstance(seq, int)}
+
+
+def wanted_ends(
+    heads: Mapping[bytes, int], identity: SpiffeId, after_seq: int | None, epoch: bytes | None
+) -> dict[bytes, int]:
+    """Through which sequence a key shall count: `after_seq` of `epoch` (else of the last one), and else the heads.
+
+    Raises Permanent: what was accepted stands, so no index lies before the head.
+    """
+    through = dict(heads)
+    if after_seq is None:
+        return through
+    if not heads and epoch is None:
+        raise Permanent(f"the port holds no event of {identity}", "revoke with --now, or name --epoch")
+    place = epoch if epoch is not None else list(heads)[-1]
+    if after_seq < heads.get(place, 0):
+        raise Permanent(
+            f"events through {heads[place]} of epoch {place.hex()} are accepted already, and stand",
+            f"revoke with --now, and have a person look at {after_seq + 1} to {heads[place]}",
+        )
+    through[place] = after_seq
+    return through
+
+
+def refuse_beyond(ended: Mapping[str, Ended], epoch: bytes, verified: Iterable[Verified]) -> None:
+    """Raises Refused for an event of a key that ended since it was verified."""
+    for one in verified:
+        session = one.chain.session
+        end = ended.get(session.device_key_id) if session is not None else None
+        if end is not None and one.event.seq > end.through.get(epoch, 0):
+            detail = f"the device key ended at sequence {end.through.get(epoch, 0)}"
+            raise Refused(end.code, detail, one.event.seq)
