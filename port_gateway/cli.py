@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def _parser() -> argparse.ArgumentParser:
     _config(verify)
     verify.add_argument("--json", action="store_true", help="print the result as a JSON object")
     verify.set_defaults(run=_verify)
+
+    export = commands.add_parser(
+        "export",
+        help="write one inspection as an evidence pack that anyone can verify",
+        description="Write one inspection, or a single event, as a folder that anyone can verify with openssl and "
+        "POSIX utilities: events with their signatures, proofs that they are in the booth's chain, evidence, and a "
+        "page to read. Signed with the gateway's key. The gateway may run meanwhile.",
+    )
+    _config(export)
+    export.add_argument(
+        "inspection", nargs="?", metavar="INSPECTION_ID", help="the inspection's UUID, as events name it"
+    )
+    export.add_argument("--booth", metavar="BOOTH", help="with --seq: the booth, e.g. spiffe://uslrd/booth/lane-1")
+    export.add_argument("--seq", type=_count, metavar="N", help="a single event of the booth's newest epoch")
+    export.add_argument("out", type=Path, metavar="OUT", help="folder to write, or a file that ends with .tar")
+    export.add_argument("--json", action="store_true", help="print what was written as a JSON object")
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -285,6 +303,20 @@ def _verify(options: argparse.Namespace) -> int:
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]
     _print({"ok": True, **counts.as_dict(), "alarm_texts": alarms}, options.json, "\n".join(lines))
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    from port_gateway.export import export_event, export_inspection
+
+    settings, out, clock, program = read_config(options.config), options.out, SystemClock(), version("edge-agent")
+    if options.inspection is not None and options.seq is None and options.booth is None:
+        written = export_inspection(settings, options.inspection, out, clock, program)
+    elif options.inspection is None and options.seq is not None and options.booth is not None:
+        written = export_event(settings, options.booth, options.seq, out, clock, program)
+    else:
+        raise EdgeAgentError("what is to be exported?", "give INSPECTION_ID, or --booth BOOTH --seq N")
+    _print(written.as_dict(), options.json, written.as_text())
     return OK
 
 

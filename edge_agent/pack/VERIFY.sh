@@ -1,0 +1,500 @@
+#!/bin/sh
+# Verifies an evidence pack of edge-agent with nothing but openssl (3.0 or later) and POSIX utilities.
+#
+#   sh VERIFY.sh [-k KEYID]... [FOLDER]
+#
+#   FOLDER    the pack (the folder in which this script lies)
+#   -k KEYID  a key in which you trust: 64 hex digits, from the port or the booth itself and not from the pack. The pack
+#             must be signed by such a key alone; give one for the booth, and one for the port gateway where it signed.
+#
+# Exit status: 0 everything verifies; 1 something does not, and the last line says what; 2 it could not be looked at.
+# The same script lies in every pack of one version; its SHA-256 is published, so that you can run a copy of your own.
+
+LC_ALL=C
+export LC_ALL
+umask 077
+
+PACK=$(dirname -- "$0")
+KEYS=
+TYPE='application/vnd.edge-agent.event.v1alpha1+protobuf'
+DASH=$(printf '\342\200\224')
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    exit 1
+}
+
+unable() {
+    printf 'COULD NOT BE VERIFIED: %s\n' "$*"
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        -k)
+            [ $# -ge 2 ] || unable '-k needs a key id'
+            KEYS="$KEYS $2"
+            shift 2
+            ;;
+        -*) unable "there is no option $1; use: sh VERIFY.sh [-k KEYID]... [FOLDER]" ;;
+        *)
+            PACK=$1
+            shift
+            ;;
+    esac
+done
+for key in $KEYS; do
+    case $key in *[!0-9a-f]*) unable "$key is no key id: 64 hex digits in lower case" ;; esac
+    [ ${#key} -eq 64 ] || unable "$key is no key id: 64 hex digits in lower case"
+done
+
+cd -- "$PACK" || unable "there is no folder $PACK"
+for tool in openssl awk cmp comm cut dd find od sed sort tail tr uniq wc xargs; do
+    command -v "$tool" > /dev/null || unable "$tool is not installed"
+done
+case $(openssl version) in
+    'OpenSSL '[3-9].*) ;;
+    *) unable "openssl must be version 3.0 or later, this is: $(openssl version)" ;;
+esac
+
+T=${TMPDIR:-/tmp}/verify-pack.$$
+mkdir "$T" || unable "$T cannot be made"
+trap 'rm -rf "$T"' EXIT
+trap 'exit 2' HUP INT TERM
+
+# --- small tools ----------------------------------------------------------------------------------------------------
+sha256() { openssl dgst -sha256 -r "$1" | cut -c1-64; }
+
+# part FILE OFFSET LENGTH: these bytes of the file
+part() { dd if="$1" bs=1 skip="$2" count="$3" 2> /dev/null; }
+
+# binary HEX: the bytes that it spells
+binary() {
+    printf "$(printf '%s\n' "$1" | awk '{
+        digits = "0123456789abcdef"
+        for (i = 1; i < length($0); i += 2)
+            printf "\\%03o", index(digits, substr($0, i, 1)) * 16 + index(digits, substr($0, i + 1, 1)) - 17
+    }')"
+}
+
+# base64_lines: each line of base64, in its one form, as octal escapes for printf; a line that is none as "bad"
+base64_lines() {
+    awk 'BEGIN {
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        for (i = 1; i <= 64; i++) value[substr(alphabet, i, 1)] = i - 1
+    }
+    {
+        out = ""; bits = 0; many = 0; body = $0
+        sub(/=?=$/, "", body)
+        for (i = 1; i <= length(body); i++) {
+            c = substr(body, i, 1)
+            if (!(c in value)) { out = "bad"; break }
+            bits = bits * 64 + value[c]; many += 6
+            if (many >= 8) {
+                many -= 8; scale = 2 ^ many
+                out = out sprintf("\\%03o", int(bits / scale)); bits %= scale
+            }
+        }
+        if (out == "" || length($0) % 4 || length($0) - length(body) != (4 - length(body) % 4) % 4 || bits) out = "bad"
+        print out
+    }'
+}
+
+# kind FILE: of a public key in DER, ed25519 or p256
+kind() {
+    case $(od -A n -v -t x1 "$1" | tr -d ' \n') in
+        302a300506032b6570*) echo ed25519 ;;
+        3059301306072a8648ce3d020106082a8648ce3d030107*) echo p256 ;;
+        *) echo other ;;
+    esac
+}
+
+# signed_by KIND KEY SIGNATURE DATA: whether the key made this signature over these bytes; all but KIND are files
+signed_by() {
+    case $1 in
+        ed25519) openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$4" -sigfile "$3" > /dev/null 2>&1 ;;
+        p256) openssl dgst -sha256 -verify "$2" -signature "$3" "$4" > /dev/null 2>&1 ;;
+        *) return 1 ;;
+    esac
+}
+
+# Protocol Buffers: a line "path wire-type offset length value hex text" for each field; messages named in `into` are
+# opened. Hex and text (printable ASCII, other bytes as <xx>) are of short fields alone.
+cat > "$T/fields.awk" << 'AWK'
+BEGIN {
+    n = split(into, names, " "); for (i = 1; i <= n; i++) open[names[i]] = 1
+    for (i = 0; i < 256; i++) { hex[i] = sprintf("%02x", i); ascii[i] = i > 31 && i < 127 ? sprintf("%c", i) : "<" hex[i] ">" }
+}
+{ for (i = 1; i <= NF; i++) b[count++] = $i + 0 }
+END { if (!walk(0, count + 0, "")) print "broken 0 0 0 0 - -" }
+function varint(end,   value, scale, many) {
+    value = 0; scale = 1
+    for (many = 1; many <= 10 && at < end; many++) {
+        value += (b[at] % 128) * scale
+        scale *= 128
+        if (b[at++] < 128) return value
+    }
+    return -1
+}
+function walk(from, end, path,   tag, type, field, size, value, i, h, t) {
+    at = from
+    while (at < end) {
+        tag = varint(end)
+        if (tag < 0) return 0
+        type = tag % 8
+        field = path "" ((tag - type) / 8)
+        if (type == 0) {
+            value = varint(end)
+            if (value < 0) return 0
+            print field, 0, at, 0, sprintf("%.0f", value), "-", "-"
+            continue
+        }
+        size = type == 1 ? 8 : type == 5 ? 4 : type == 2 ? varint(end) : -1
+        if (size < 0 || at + size > end) return 0
+        h = t = ""
+        if (size <= 256) for (i = at; i < at + size; i++) { h = h hex[b[i]]; t = t ascii[b[i]] }
+        print field, type, at, size, 0, (h == "" ? "-" : h), t
+        value = at + size
+        if (type == 2 && field in open && !walk(at, value, field ".")) return 0
+        at = value
+    }
+    return 1
+}
+AWK
+
+# fields FILE INTO: see above
+fields() { od -A n -v -t u1 "$1" | awk -v into="$2" -f "$T/fields.awk"; }
+
+# Of an event: "sequence microseconds clock body", its booth, epoch and link, as one line
+cat > "$T/event.awk" << 'AWK'
+$1 == "1" { booth = $7; one["1"]++ }
+$1 == "2" { epoch = $6; one["2"]++ }
+$1 == "3" { seq = $5; one["3"]++ }
+$1 == "4" { link = $6; one["4"]++ }
+$1 == "6.1" { us = $5 }
+$1 == "6.3" { clock = $5 }
+$1 ~ /^[0-9]+$/ && $1 + 0 >= 16 { bodies++; body = $1 }
+END {
+    if (one["1"] == 1 && one["2"] == 1 && one["3"] == 1 && one["4"] == 1 && bodies == 1)
+        print seq, us + 0 == 0 ? 0 : us, clock + 0, body, booth, epoch, link
+}
+AWK
+
+# Of an event: what it says, in words
+cat > "$T/report.awk" << 'AWK'
+BEGIN {
+    split("16 session opened;17 inspection opened;18 inspection closed;19 radiation alarm;20 device changed;" \
+        "21 read, of no vehicle in the lane;22 scan received", lines, ";")
+    for (i in lines) what[substr(lines[i], 1, 2)] = substr(lines[i], 4)
+    label["17.1"] = label["18.1.1"] = label["19.1"] = label["22.1"] = "inspection"
+    label["18.1.2"] = "lane"; label["18.1.8.1"] = "plate"; label["18.1.9.1.1"] = "container"
+    label["18.1.10.1"] = "seal"; label["22.3.1"] = "scan"; label["18.1.7.1"] = "why"
+    outcome["18.1.5"] = "complete"; outcome["18.1.6"] = "incomplete"; outcome["18.1.7"] = "given up"
+    state[1] = "clock synchronised"; state[2] = "clock NOT synchronised"
+    printf "event %s  %s (%s)  %s\n", seq, utc(us), (clock in state ? state[clock] : "clock state unknown"),
+        (body in what ? what[body] : "event of kind " body)
+}
+$1 in label && $4 > 0 { text = $0; for (i = 1; i <= 6; i++) sub(/^[^ ]+ /, "", text); printf "    %-11s %s\n", label[$1], text }
+$1 in outcome { printf "    %-11s %s\n", "outcome", outcome[$1] }
+function utc(us,   s, day, z, era, doe, yoe, doy, mp, m) {
+    s = int(us / 1000000); day = int(s / 86400); s -= day * 86400
+    z = day + 719468; era = int(z / 146097); doe = z - era * 146097
+    yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+    doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100)); mp = int((5 * doy + 2) / 153)
+    m = mp < 10 ? mp + 3 : mp - 9
+    return sprintf("%04d-%02d-%02d %02d:%02d:%02d UTC", yoe + era * 400 + (m <= 2), m,
+        doy - int((153 * mp + 2) / 5) + 1, int(s / 3600), int(s % 3600 / 60), s % 60)
+}
+AWK
+
+# --- 1. the files are those of the manifest, and it is signed -----------------------------------------------------------
+[ -f MANIFEST ] || fail 'MANIFEST is missing'
+[ -f MANIFEST.sig ] || fail 'MANIFEST.sig is missing'
+[ "$(sed -n 1p MANIFEST)" = 'edge-agent evidence pack 1' ] || fail 'MANIFEST: not of an evidence pack of this version'
+BOOTH=$(sed -n '2s/^booth //p' MANIFEST)
+EPOCH=$(sed -n '3s/^epoch //p' MANIFEST)
+EXPORTER=$(sed -n '4s/^signed by //p' MANIFEST)
+PORT=${BOOTH%%/booth/*}
+case $EPOCH in *[!0-9a-f]*) EPOCH= ;; esac
+[ "$PORT" != "$BOOTH" ] && [ ${#EPOCH} -eq 32 ] && [ -n "$EXPORTER" ] || fail 'MANIFEST: does not name booth, epoch and signer'
+
+sed -n '5,$p' MANIFEST > "$T/list"
+awk '!/^[0-9a-f]+  [A-Za-z0-9][A-Za-z0-9._\/-]*$/ || length($1) != 64 || /\.\.|\/\// { exit 1 }' "$T/list" ||
+    fail 'MANIFEST: a line that is no digest and name'
+{
+    cut -c67- "$T/list"
+    printf 'MANIFEST\nMANIFEST.sig\n'
+} | sort > "$T/expected"
+[ -z "$(uniq -d "$T/expected")" ] || fail "MANIFEST: names $(uniq -d "$T/expected" | sed -n 1p) twice"
+odd=$(find . ! -type f ! -type d | sed -n 1p)
+[ -z "$odd" ] || fail "$odd: neither a file nor a folder"
+find . -type f | sed 's,^\./,,' | sort > "$T/found"
+missing=$(comm -23 "$T/expected" "$T/found" | sed -n 1p)
+[ -z "$missing" ] || fail "$missing: is missing; the manifest names it"
+extra=$(comm -13 "$T/expected" "$T/found" | sed -n 1p)
+[ -z "$extra" ] || fail "$extra: does not belong to the pack; the manifest does not name it"
+cut -c67- "$T/list" | xargs openssl dgst -sha256 -r > "$T/digests" || fail 'a file of the pack cannot be read'
+changed=$(awk 'NR == FNR { digest[substr($0, 67)] = substr($0, 1, 64); next }
+    { seen[substr($0, 67)] = 1; if (digest[substr($0, 67)] != substr($0, 1, 64)) { print substr($0, 67); exit } }
+    END { for (name in digest) if (!(name in seen)) { print name; exit } }' "$T/list" "$T/digests" | sed -n 1p)
+[ -z "$changed" ] || fail "$changed: its bytes are not those of the manifest"
+
+# --- 2. certificates: which key is whose ------------------------------------------------------------------------------
+# $T/certificates has a line a certificate: key id, identity, file with the public key, certificate file, kind of key
+: > "$T/certificates"
+number=0
+for file in certificates/*.pem; do
+    [ -f "$file" ] || fail 'certificates: there is none'
+    number=$((number + 1))
+    key=$T/certificate-$number.pem
+    openssl x509 -in "$file" -noout -pubkey > "$key" 2> /dev/null || fail "$file: no certificate"
+    openssl pkey -pubin -in "$key" -outform DER -out "$T/spki" 2> /dev/null || fail "$file: no public key"
+    identity=$(openssl x509 -in "$file" -noout -ext subjectAltName 2> /dev/null | tr ',' '\n' | sed -n 's/^ *URI://p')
+    case $identity in
+        spiffe://*[!a-z0-9/-]* | '') fail "$file: does not name exactly one identity" ;;
+        spiffe://*) ;;
+        *) fail "$file: does not name exactly one identity" ;;
+    esac
+    printf '%s %s %s %s %s\n' "$(sha256 "$T/spki")" "$identity" "$key" "$file" "$(kind "$T/spki")" >> "$T/certificates"
+done
+
+# certificate KEYID-or-FILE: its line
+certificate() { awk -v wanted="$1" '$1 == wanted "" || $4 == wanted "" { print; exit }' "$T/certificates"; }
+
+# trusted KEYID WHAT: unless keys were given, any key of the pack will do, and the end says so
+trusted() {
+    [ -n "$KEYS" ] || return 0
+    case " $KEYS " in *" $1 "*) return 0 ;; esac
+    fail "$2 is signed by the key $1, which is none of those given with -k"
+}
+
+set -- $(certificate "$EXPORTER")
+[ $# -eq 5 ] || fail "MANIFEST: $EXPORTER, whose key should have signed it, is not in the pack"
+signed_by "$5" "$3" MANIFEST.sig MANIFEST ||
+    fail "MANIFEST.sig: not a signature over MANIFEST by the key of $EXPORTER"
+trusted "$1" 'the manifest'
+EXPORTED_BY=$2
+case $EXPORTED_BY in
+    "$BOOTH" | "$PORT"/gateway/*) ;;
+    *) fail "$EXPORTER: is the certificate of $EXPORTED_BY, which is neither this booth nor its port's gateway" ;;
+esac
+
+# --- 3. events: signatures, keys and links ------------------------------------------------------------------------------
+INTO='6 7 16 17 18 18.1 18.1.8 18.1.9 18.1.9.1 18.1.10 18.1.7 19 22 22.3'
+: > "$T/sessions"   # key id, sequence, file with the public key, kind of key
+: > "$T/references" # digest, size, event
+: > "$T/report"
+: > "$T/leaves" # sequence, digest, file, kind of event
+events=0 previous=0 previous_sha256=0000000000000000000000000000000000000000000000000000000000000000
+for file in events/*.envelope; do
+    [ -f "$file" ] || fail 'events: there is none'
+    events=$((events + 1))
+    fields "$file" 3 > "$T/envelope"
+    set -- $(awk '{ order = order $1 " " $2 ";" } $1 == "1" { print $3, $4 } $1 == "3.1" { print $3, $4 } $1 == "2" || $1 == "3.2" { print $7 }
+        END { print order == "1 2;2 2;3 2;3.1 2;3.2 2;" ? "yes" : "no" }' "$T/envelope")
+    [ $# -eq 7 ] && [ "$7" = yes ] || fail "$file: no envelope with one signature"
+    [ "$3" = "$TYPE" ] || fail "$file: its payload type is not that of an event"
+    keyid=$6 payload=$T/payload
+    part "$file" "$1" "$2" > "$payload"
+    part "$file" "$4" "$5" > "$T/signature"
+    {
+        printf 'DSSEv1 %d %s %d ' "${#TYPE}" "$TYPE" "$2"
+        cat "$payload"
+    } > "$T/pae"
+
+    fields "$payload" "$INTO" > "$T/event"
+    [ "$(sed -n '$s/ .*//p' "$T/event")" != broken ] || fail "$file: its payload cannot be read"
+    set -- $(awk -f "$T/event.awk" "$T/event")
+    [ $# -eq 7 ] || fail "$file: holds not exactly one event of one kind"
+    seq=$1 us=$2 clock=$3 body=$4 booth=$5 epoch=$6 link=$7
+    if [ "$body" -eq 16 ]; then # a session is opened by the device key, which the booth's certificate names
+        set -- $(certificate "$keyid")
+        [ $# -eq 5 ] || fail "$file: is signed by the key $keyid, and no certificate in the pack is that key's"
+        [ "$2" = "$BOOTH" ] || fail "$4: is the certificate of $2, and the events are of $BOOTH"
+        trusted "$keyid" "$file"
+        key=$3 kind=$5 by="the key of $4"
+    else
+        set -- $(tail -n 1 "$T/sessions")
+        [ "${1:-}" = "$keyid" ] ||
+            fail "$file: is signed by the key $keyid, for which the session event before it does not vouch"
+        key=$3 kind=$4 by="the session key that event $2 names"
+    fi
+    signed_by "$kind" "$key" "$T/signature" "$T/pae" || fail "$file: its signature is not one by $by"
+
+    [ "$booth" = "$BOOTH" ] || fail "$file: is an event of $booth, not of $BOOTH"
+    [ "$epoch" = "$EPOCH" ] || fail "$file: is of another epoch than $EPOCH"
+    [ "$file" = "events/$(printf '%010d' "$seq").envelope" ] || fail "$file: holds the event with sequence $seq"
+    # of consecutive events, each names the one before
+    [ "$seq" -ne $((previous + 1)) ] || [ "$link" = "$previous_sha256" ] ||
+        fail "$file: does not follow event $previous in the chain"
+    previous=$seq previous_sha256=$(sha256 "$file")
+    printf '%s %s %s %s\n' "$seq" "$previous_sha256" "$file" "$body" >> "$T/leaves"
+
+    if [ "$body" -eq 16 ]; then
+        set -- $(awk '$1 == "16.1" { print $3, $4 }' "$T/event")
+        [ $# -eq 2 ] || fail "$file: names no session key"
+        part "$payload" "$1" "$2" > "$T/spki"
+        openssl pkey -pubin -inform DER -in "$T/spki" -out "$T/session-$seq.pem" 2> /dev/null ||
+            fail "$file: names no session key"
+        cp "$T/spki" "$T/session-$seq.der"
+        printf '%s %s %s %s\n' "$(sha256 "$T/spki")" "$seq" "$T/session-$seq.pem" "$(kind "$T/spki")" >> "$T/sessions"
+    fi
+    # the evidence that it binds: digest (7.3) and size (7.4) of each
+    awk -v seq="$seq" '$1 == "7" { n++; size[n] = 0 } $1 == "7.3" { digest[n] = $6 } $1 == "7.4" { size[n] = $5 }
+        END { for (i = 1; i <= n; i++) { if (length(digest[i]) != 64) exit 1; print digest[i], size[i], seq } }' \
+        "$T/event" >> "$T/references" || fail "$file: binds evidence without a digest"
+    awk -v seq="$seq" -v us="$us" -v clock="$clock" -v body="$body" -f "$T/report.awk" "$T/event" >> "$T/report"
+done || exit 1
+
+# --- 4. proofs: each event is in the tree that a checkpoint or a receipt signs --------------------------------------------
+# proof FILE SEQUENCE LEAF: RFC 6962 from the leaf to the root, then who signed it
+proof() {
+    file=$1 seq=$2
+    [ "$(sed -n 1p "$file")" = 'c2sp.org/tlog-proof@v1' ] || fail "$file: no inclusion proof"
+    [ "$(sed -n 2p "$file")" = "index $((seq - 1))" ] || fail "$file: is the proof of another event than $seq"
+    hashes=$(awk 'NR > 2 && $0 == "" { print NR - 3; exit }' "$file")
+    [ -n "$hashes" ] || fail "$file: holds no checkpoint"
+    sed -n "$((hashes + 4)),\$p" "$file" > "$T/note"
+    lines=$(awk '{ last = $0 == "" ? NR : last } END { print last - 1 }' "$T/note")
+    sed -n "1,${lines}p" "$T/note" > "$T/text"
+    [ "$(tail -c 1 "$file" | od -A n -t u1 | tr -d ' ')" = 10 ] || fail "$file: does not end with a newline"
+    [ "$(awk 'END { print NR }' "$T/note")" -eq $((lines + 2)) ] || fail "$file: its checkpoint has not exactly one signature"
+    [ "$(sed -n 1p "$T/text")" = "$BOOTH/$EPOCH" ] || fail "$file: its checkpoint is of another chain than $BOOTH/$EPOCH"
+    size=$(sed -n 2p "$T/text")
+    case $size in '' | 0* | *[!0-9]*) fail "$file: its checkpoint names no size" ;; esac
+    [ ${#size} -le 18 ] && [ "$seq" -le "$size" ] || fail "$file: its checkpoint ends at $size, before event $seq"
+    {
+        sed -n "3,$((hashes + 2))p" "$file"
+        sed -n 3p "$T/text"
+        tail -n 1 "$file" | cut -d' ' -f3
+    } | base64_lines > "$T/decoded"
+
+    binary "00$3" | openssl dgst -sha256 -binary > "$T/node-0"
+    at=$((seq - 1)) last=$((size - 1)) step=0
+    while [ "$step" -lt "$hashes" ] && read -r sibling; do
+        [ ${#sibling} -eq 128 ] || fail "$file: line $((step + 3)) is no hash"
+        [ "$last" -gt 0 ] || fail "$file: the proof is too long"
+        if [ $((at % 2)) -eq 1 ] || [ "$at" -eq "$last" ]; then
+            { printf "\\001$sibling" && cat "$T/node-$step"; } | openssl dgst -sha256 -binary > "$T/node-$((step + 1))"
+            while [ $((at % 2)) -eq 0 ] && [ "$at" -gt 0 ]; do at=$((at / 2)) last=$((last / 2)); done
+        else
+            { printf '\001' && cat "$T/node-$step" && printf "$sibling"; } | openssl dgst -sha256 -binary > "$T/node-$((step + 1))"
+        fi
+        at=$((at / 2)) last=$((last / 2)) step=$((step + 1))
+    done < "$T/decoded"
+    [ "$last" -eq 0 ] || fail "$file: the proof is too short"
+    root=$(sed -n "$((hashes + 1))p" "$T/decoded")
+    [ ${#root} -eq 128 ] || fail "$file: its checkpoint names no root"
+    printf "$root" | cmp -s - "$T/node-$step" || fail "$file: does not lead from event $seq to the root of its checkpoint"
+
+    set -- $(tail -n 1 "$file")
+    [ $# -eq 3 ] && [ "$DASH $2 $3" = "$(tail -n 1 "$file")" ] || fail "$file: its checkpoint is not signed"
+    blob=$(sed -n "$((hashes + 2))p" "$T/decoded")
+    [ ${#blob} -gt 16 ] || fail "$file: its checkpoint's signature is not in base64"
+    printf "$blob" > "$T/blob"
+    part "$T/blob" 0 4 > "$T/hint"
+    tail -c +5 "$T/blob" > "$T/signature"
+    case $file in
+        *.port.tlog-proof) receipt "$file" "$2" ;;
+        *) checkpoint "$file" "$2" ;;
+    esac
+}
+
+# checkpoint FILE NAME: the booth's own, by a session key
+checkpoint() {
+    [ "$2" = "$BOOTH/$EPOCH" ] || fail "$1: its checkpoint is signed by $2, not by $BOOTH/$EPOCH"
+    [ "$(awk 'END { print NR }' "$T/text")" -eq 3 ] || fail "$1: its checkpoint has more than three lines"
+    while read -r _ opened key kind; do
+        case $kind in
+            ed25519) { printf '%s\n\001' "$2" && tail -c 32 "$T/session-$opened.der"; } > "$T/named" ;;
+            *) cp "$T/session-$opened.der" "$T/named" ;;
+        esac
+        openssl dgst -sha256 -binary "$T/named" > "$T/id"
+        part "$T/id" 0 4 > "$T/short"
+        cmp -s "$T/short" "$T/hint" && [ "$opened" -le "$size" ] || continue
+        signed_by "$kind" "$key" "$T/signature" "$T/text" ||
+            fail "$1: its checkpoint's signature is not one by the session key of event $opened"
+        BY_BOOTH=$size
+        return 0
+    done < "$T/sessions"
+    fail "$1: its checkpoint is signed by a key for which no session event in the pack vouches"
+}
+
+# receipt FILE NAME: the port's, by the gateway's key
+receipt() {
+    held=$(sed -n '4s/^held //p' "$T/text")
+    [ -n "$held" ] && [ "$(awk 'END { print NR }' "$T/text")" -eq 4 ] || fail "$1: its receipt does not say since when the port holds it"
+    while read -r id identity key certificate kind; do
+        [ "$identity" = "$2" ] || continue
+        binary "$(printf '%s' "$id" | cut -c1-8)" > "$T/short"
+        cmp -s "$T/short" "$T/hint" || continue
+        case $identity in "$PORT"/gateway/*) ;; *) fail "$1: its receipt is signed by $2, which is no gateway of this port" ;; esac
+        signed_by "$kind" "$key" "$T/signature" "$T/text" || fail "$1: its receipt's signature is not one by the key of $certificate"
+        trusted "$id" "$1"
+        BY_PORT=$size BY_GATEWAY=$2 HELD=$held
+        return 0
+    done < "$T/certificates"
+    fail "$1: its receipt is signed by $2 with a key of which the pack has no certificate"
+}
+
+BY_BOOTH= BY_PORT= proofs=0
+while read -r seq leaf envelope body; do
+    proved=0
+    for name in "${envelope%.envelope}.tlog-proof" "${envelope%.envelope}.port.tlog-proof"; do
+        [ -f "$name" ] || continue
+        proof "$name" "$seq" "$leaf"
+        proved=1 proofs=$((proofs + 1))
+    done
+    # a session event proves itself by the device key; one that a booth has trimmed has no proof there
+    [ "$proved" -eq 1 ] || [ "$body" -eq 16 ] || fail "$envelope: there is no proof that it is in the chain"
+done < "$T/leaves" || exit 1
+[ "$proofs" -eq "$(find events -name '*.tlog-proof' | awk 'END { print NR }')" ] || fail 'events: there is a proof of an event that is not in the pack'
+[ "$((proofs + events))" -eq "$(find events -type f | awk 'END { print NR }')" ] || fail 'events: there is a file that is neither envelope nor proof'
+
+# --- 5. evidence: bound by the events -----------------------------------------------------------------------------------
+whole=0 absent=0
+if [ -d evidence ]; then
+    find evidence -type f | sort > "$T/evidence"
+    while read -r name; do
+        digest=$(sha256 "$name")
+        case $name in "evidence/$digest" | "evidence/$digest".*) ;; *) fail "$name: its bytes are not those that its name states" ;; esac
+        size=$(wc -c < "$name" | tr -d ' ')
+        awk -v digest="$digest" -v size="$size" '$1 == digest "" && $2 == size { found = 1 } END { exit !found }' "$T/references" ||
+            fail "$name: no event in the pack binds these bytes"
+        printf '%s\n' "$digest" >> "$T/present"
+        whole=$((whole + 1))
+    done < "$T/evidence" || exit 1
+fi
+: >> "$T/present"
+if [ -f ABSENT ]; then
+    while read -r digest why; do
+        awk -v digest="$digest" '$1 == digest "" { found = 1 } END { exit !found }' "$T/references" ||
+            fail "ABSENT: no event in the pack binds $digest"
+        awk -v digest="$digest" '$1 == digest "" { found = 1 } END { exit found }' "$T/present" ||
+            fail "ABSENT: $digest is in the pack"
+        printf '%s\n' "$digest" >> "$T/present"
+        printf 'absent: %s: %s\n' "$digest" "$why" >> "$T/report"
+        absent=$((absent + 1))
+    done < ABSENT || exit 1
+fi
+while read -r digest _ seq; do
+    awk -v digest="$digest" '$1 == digest "" { found = 1 } END { exit !found }' "$T/present" ||
+        fail "evidence: event $seq binds $digest, which is neither in the pack nor said to be absent"
+done < "$T/references" || exit 1
+
+# --- what was verified --------------------------------------------------------------------------------------------------
+printf 'Read from the signed bytes themselves:\n\n'
+printf 'booth %s\nepoch %s\n' "$BOOTH" "$EPOCH"
+cat "$T/report"
+printf '\nVERIFIED: %s events by %s, %s proofs, %s pieces of evidence' "$events" "$BOOTH" "$proofs" "$whole"
+[ "$absent" -eq 0 ] || printf ', %s absent and named above' "$absent"
+printf '\n'
+[ -z "$BY_BOOTH" ] || printf '  in the chain of %s events that the booth signed\n' "$BY_BOOTH"
+[ -z "$BY_PORT" ] || printf '  in the chain of %s events that %s held at %s by its own clock\n' "$BY_PORT" "$BY_GATEWAY" "$HELD"
+printf '  the pack was put together by %s\n' "$EXPORTED_BY"
+if [ -z "$KEYS" ]; then
+    printf '\nEverything above rests on these keys. Compare each with the key id that its owner states (or give them with -k):\n'
+else
+    printf '\nSigned by the keys that were given:\n'
+fi
+sort -u "$T/certificates" | awk '{ print "  " $1 "  " $2 }'

@@ -1,0 +1,167 @@
+"""README.html of an evidence pack: what was seen, when and by whom, and what verification proves, for a lawyer.
+
+The prose is in page.html. The page needs nothing beside the files of the pack, and runs no script.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from cryptography import x509
+
+from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved
+from edge_agent.pack.words import body_in_words, clock_in_words, kind_in_words, record_in_words
+from edge_agent.wire.identity import certificate_key, identity_of, key_id
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+
+_PICTURES = ("image/jpeg", "image/png")
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Who puts the pack together and signs its manifest: the booth with its device key, or the port's gateway."""
+
+    certificate: x509.Certificate
+    sign: Callable[[bytes], bytes]
+    version: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is in the folder: files of evidence by digest, what is absent and why, certificates by file name."""
+
+    evidence: Mapping[bytes, str]
+    absent: Sequence[tuple[Piece, str]]
+    certificates: Mapping[str, x509.Certificate]
+    exporter: Exporter
+    script_sha256: str
+
+
+def page(contents: Contents, facts: Facts) -> bytes:
+    """The whole page, UTF-8. Texts of devices are escaped."""
+    inspection = _inspection(contents)
+    record = "" if inspection is None else f"<h2>What was seen</h2>\n{_table(record_in_words(inspection))}"
+    return (
+        Template((files("edge_agent.pack") / "page.html").read_text())
+        .substitute(
+            title=escape(f"Inspection {contents.inspection_id}" if contents.inspection_id else "A single event"),
+            booth=escape(contents.booth_id),
+            epoch=contents.epoch.hex(),
+            record=record,
+            events=_events(contents.events),
+            pieces=_pieces(contents.pieces, facts),
+            version=escape(facts.exporter.version),
+            script=facts.script_sha256,
+            proves=_items(_proves(contents)),
+            bound="" if contents.receipt else " No receipt of the port in this pack bounds the time.",
+            unknown=_items(_unknown(facts)),
+            exporter=escape(str(identity_of(facts.exporter.certificate))),
+            at=f"{facts.exporter.at:%Y-%m-%d %H:%M:%S} UTC",
+            keys=_keys(facts.certificates.values()),
+        )
+        .encode()
+    )
+
+
+def _proves(contents: Contents) -> list[str]:
+    said = []
+    if contents.checkpoint is not None:
+        said.append(
+            f"These events are at their places in the booth's chain of {contents.checkpoint.size} events, whose root "
+            "the booth signed. None can have been added, moved or exchanged later without another root."
+        )
+    if contents.receipt is not None and contents.receipt.held is not None:
+        unproved = [str(p.event.seq) for p in contents.events if RECEIPT not in p.proofs]
+        but = f" (event {', '.join(unproved)} excepted)" if unproved else ""
+        said.append(
+            f"The port's gateway signed that it held the chain of {contents.receipt.size} events at "
+            f"{contents.receipt.held:%Y-%m-%d %H:%M:%S} UTC by the port's own clock: these events{but} "
+            "existed by then, whatever the booth's clock says."
+        )
+    return said
+
+
+def _unknown(facts: Facts) -> list[str]:
+    if not facts.absent:
+        return []
+    return [f"Anything about the {len(facts.absent)} absent pieces of evidence but their digests and sizes."]
+
+
+def _events(events: Sequence[Proved]) -> str:
+    return _rows(
+        ("No.", "Time by the booth's clock", "What the booth recorded"),
+        (
+            (
+                str(proved.event.seq),
+                f'{_utc(proved.event.at)}<br><span class="small">{escape(clock_in_words(proved.event.at))}</span>',
+                escape(body_in_words(proved.event)),
+            )
+            for proved in events
+        ),
+    )
+
+
+def _pieces(pieces: Sequence[Piece], facts: Facts) -> str:
+    why = {piece.ref.sha256: reason for piece, reason in facts.absent}
+    shown = []
+    for piece in pieces:
+        ref, name = piece.ref, facts.evidence.get(piece.ref.sha256)
+        kind = escape(kind_in_words(ref.kind))
+        by = ", ".join(map(str, piece.events))
+        what = f"{kind} ({escape(ref.media_type)}, {ref.size:,} bytes)"
+        words = f"{what}, bound by event {by}; SHA-256 <code>{ref.sha256.hex()}</code>"
+        if name is None:
+            shown.append(f"<p><b>Absent:</b> {words}. Why: {escape(why[ref.sha256])}.</p>")
+        elif ref.media_type in _PICTURES:
+            picture = f'<a href="{name}"><img src="{name}" alt="{kind}"></a>'
+            shown.append(f"<figure>{picture}<figcaption>{words}</figcaption></figure>")
+        else:
+            shown.append(f'<p><a href="{name}">{kind}</a>: {words}</p>')
+    return "\n".join(shown) or "<p>These events bind no evidence.</p>"
+
+
+def _keys(certificates: Iterable[x509.Certificate]) -> str:
+    return _rows(
+        ("Whose", "Key id (SHA-256 of the public key)", "Validity of the certificate"),
+        (
+            (
+                f"<code>{escape(str(identity_of(certificate)))}</code>",
+                f"<code>{key_id(certificate_key(certificate))}</code>",
+                f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}",
+            )
+            for certificate in certificates
+        ),
+    )
+
+
+def _inspection(contents: Contents) -> wire.Inspection | None:
+    for proved in contents.events:
+        closed = proved.event.inspection_closed.inspection
+        if proved.event.WhichOneof("body") == "inspection_closed" and contents.inspection_id in ("", closed.id):
+            return closed
+    return None
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    body = "\n".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f"<table>\n{body}\n</table>"
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are HTML."""
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>\n<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>\n{body}\n</table>"
+
+
+def _items(texts: Iterable[str]) -> str:
+    return "\n".join(f"<li>{text}</li>" for text in texts)
+
+
+def _utc(at: wire.Instant) -> str:
+    """A signed event may carry any number; a date has a range."""
+    us = min(max(at.utc_us, 0), 253_402_300_799_999_999)
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC"

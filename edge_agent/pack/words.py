@@ -1,0 +1,124 @@
+"""Events in sentences, for the page of an evidence pack."""
+
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+
+_CLOCKS = {
+    wire.CLOCK_STATE_SYNCHRONISED: "the clock followed a time source",
+    wire.CLOCK_STATE_UNSYNCHRONISED: "the clock did NOT follow a time source and may be wrong",
+}
+_EVIDENCE = {
+    "frame": "Camera picture",
+    "plate_crop": "Picture of the plate",
+    "container_code_crop": "Picture of the container code",
+    "radiation_profile": "Radiation measurements",
+    "raw_capture": "Everything the devices sent, as it came",
+    "n42": "Document of the spectroscopic portal",
+    "scan": "File of the scanner, as it came",
+    "quick_look": "Picture made from the scanner's file",
+}
+_REASONS = {
+    wire.MISSING_REASON_NOT_SEEN: "nothing was seen",
+    wire.MISSING_REASON_COULD_NOT_LOOK: "no device could look",
+}
+_RADIATION = {wire.RADIATION_KIND_GAMMA: "gamma", wire.RADIATION_KIND_NEUTRON: "neutron"}
+_OUTCOMES = {
+    "complete": "complete",
+    "incomplete": "incomplete",
+    "abandoned": "given up",
+}
+
+
+def clock_in_words(at: wire.Instant) -> str:
+    """Whether the booth's clock could be relied on at that moment."""
+    return _CLOCKS.get(at.clock_state, "whether the clock followed a time source is not known")
+
+
+def kind_in_words(kind: str) -> str:
+    """What a piece of evidence is."""
+    return _EVIDENCE.get(kind, "Evidence")
+
+
+def body_in_words(event: wire.Event) -> str:
+    """What an event says, in one sentence."""
+    kind = event.WhichOneof("body")
+    if kind == "session_opened":
+        return (
+            "The booth's program started, and the device key vouched for the key that signs the events after this one."
+        )
+    if kind == "inspection_opened":
+        opened = event.inspection_opened
+        return f"A vehicle arrived in lane {opened.lane_id} (noticed by: {opened.cause.replace('_', ' ')})."
+    if kind == "inspection_closed":
+        closed = event.inspection_closed.inspection
+        outcome = _OUTCOMES.get(closed.WhichOneof("outcome") or "", "without an outcome")
+        return f"The inspection in lane {closed.lane_id} was closed: {outcome}. The record above is this event's."
+    if kind == "alarm_raised":
+        alarm = event.alarm_raised
+        return f"The portal {alarm.device_id} raised a {_RADIATION.get(alarm.kind, 'radiation')} alarm."
+    if kind == "scan_received":
+        scan = event.scan_received.scan
+        return f"The scanner {scan.device_id} sent its scan {scan.scan_id}."
+    if kind == "device_changed":
+        return f"The device {event.device_changed.device_id} changed its state."
+    if kind == "unassigned":
+        other = event.unassigned
+        late = " It came after the inspection had been closed." if other.inspection_id else ""
+        return f"The device {other.device_id} read {other.text!r} ({other.kind.replace('_', ' ')}).{late}"
+    return f"An event of the kind {(kind or 'unknown').replace('_', ' ')}."
+
+
+def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
+    """The record of one vehicle, as names and values."""
+    rows = [("Lane", inspection.lane_id), ("Outcome", _outcome(inspection))]
+    rows += [("Licence plate", _voted(inspection.plate) if inspection.HasField("plate") else "none was read")]
+    for code in inspection.container_codes:
+        check = "check digit right" if code.check_digit_ok else "check digit WRONG or not read"
+        rows.append(("Container code", f"{_voted(code.vote)}; {check}"))
+    rows += [("Seal", f"{seal.number} (scanned by {seal.device_id})") for seal in inspection.seals]
+    rows += [
+        ("Seal's own state", f"{state.number}: {state.condition.replace('_', ' ')}") for state in inspection.seal_states
+    ]
+    rows += [("Tag", f"{tag.text or tag.epc} (answered {tag.reads} times)") for tag in inspection.tags]
+    rows += [
+        ("Weight", f"{weighed.kg:.0f} kg (the scale showed {weighed.shown} {weighed.unit})")
+        for weighed in inspection.weights
+    ]
+    rows += [("Radiation", _radiation(occupancy)) for occupancy in inspection.radiation]
+    for spectrum in inspection.spectra:
+        named = ", ".join(nuclide.name for nuclide in spectrum.nuclides) or "no nuclide identified"
+        rows.append(("Spectrum", f"{named} ({spectrum.instrument or spectrum.device_id})"))
+    rows += [("Scan", f"{scan.scan_id} from {scan.device_id} ({scan.format})") for scan in inspection.scans]
+    if inspection.HasField("direction"):
+        rows.append(
+            ("Direction", "against the lane" if inspection.direction == wire.DIRECTION_BACKWARD else "along the lane")
+        )
+    if inspection.shortened:
+        rows.append(("Shortened", "the lists were too long for one event; the raw capture holds everything"))
+    return rows
+
+
+def _outcome(inspection: wire.Inspection) -> str:
+    outcome = inspection.WhichOneof("outcome")
+    if outcome == "incomplete":
+        missing = "; ".join(
+            f"{m.what.replace('_', ' ')}: {_REASONS.get(m.reason, 'no reason given')}"
+            for m in inspection.incomplete.missing
+        )
+        return f"incomplete ({missing})"
+    if outcome == "abandoned":
+        return f"given up ({inspection.abandoned.why})"
+    return "complete" if outcome == "complete" else "none stated"
+
+
+def _voted(vote: wire.Voted) -> str:
+    others = f"; other readings: {', '.join(vote.others)}" if vote.others else ""
+    reads = f"read {vote.reads} of {vote.reads + vote.reads_other} times"
+    return f"{vote.text} ({reads}, confidence {vote.confidence:.2f}{others})"
+
+
+def _radiation(occupancy: wire.RadiationOccupancy) -> str:
+    alarms = [name for name, on in (("GAMMA", occupancy.gamma_alarm), ("NEUTRON", occupancy.neutron_alarm)) if on]
+    text = f"{' and '.join(alarms)} ALARM" if alarms else "no alarm"
+    if occupancy.HasField("cross_check_sigma"):
+        text += f"; highest count {occupancy.cross_check_sigma:.1f} standard deviations above background"
+    return text

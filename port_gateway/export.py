@@ -1,0 +1,128 @@
+"""An evidence pack out of the inbox: what the port holds of one inspection, with its own receipt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edge_agent.domain.clock import Clock
+from edge_agent.pack.collect import Contents, NotFound, collect_event, collect_inspection
+from edge_agent.pack.page import Exporter
+from edge_agent.pack.write import Written, write_pack
+from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
+from port_gateway.config import Settings
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.store import offline
+from port_gateway.trees import ChainNodes, Receipts
+from port_gateway.trust import read_trust
+
+
+class InboxChain(ChainNodes):
+    """One chain of the inbox, in the transaction of `db`."""
+
+    def __init__(
+        self, db: apsw.Connection, booth_id: str, epoch: bytes, files: EvidenceFiles, gateway: tuple[Receipts, bytes]
+    ) -> None:
+        """`gateway`: who signs the receipt, and its certificate (DER)."""
+        super().__init__(db, booth_id, epoch)
+        self.booth_id, self.epoch = booth_id, epoch
+        self._db, self._files, self._gateway = db, files, gateway
+        self._not_kept: dict[tuple[int, int], bytes] = {}
+
+    def nodes(self, level: int, first: int, count: int) -> Sequence[bytes]:
+        if level and self._not_kept:
+            return [self._not_kept[level, position] for position in range(first, first + count)]
+        return super().nodes(level, first, count)
+
+    def find(self, needle: bytes) -> Sequence[int]:
+        rows = self._db.execute(
+            "SELECT seq FROM event WHERE booth_id = ? AND epoch = ? AND instr(envelope, ?) > 0",
+            (self.booth_id, self.epoch, needle),
+        )
+        return [int(row[0]) for row in rows]
+
+    def envelope(self, seq: int) -> bytes | None:
+        value = self._db.execute(
+            "SELECT envelope FROM event WHERE booth_id = ? AND epoch = ? AND seq = ?", (self.booth_id, self.epoch, seq)
+        ).get
+        return value if isinstance(value, bytes) else None
+
+    def session(self, seq: int) -> bytes | None:
+        value = self._db.execute(
+            "SELECT max(opened_seq) FROM session WHERE booth_id = ? AND epoch = ? AND opened_seq <= ?",
+            (self.booth_id, self.epoch, seq),
+        ).get
+        return self.envelope(value) if isinstance(value, int) else None
+
+    def checkpoint(self, seq: int) -> bytes | None:
+        """The booth's own stay with the booth."""
+        return None
+
+    def receipt(self, seq: int) -> tuple[bytes, bytes] | None:
+        """Signed now: everything in the inbox is held durably."""
+        row = self._db.execute(
+            "SELECT seq, sha256 FROM chain WHERE booth_id = ? AND epoch = ?", (self.booth_id, self.epoch)
+        ).fetchone()
+        if row is None or row[0] < seq:
+            return None
+        receipts, certificate = self._gateway
+        tree, tiles = self.tree(row[0])
+        self._not_kept = {(node.level, node.position): node.sha256 for node in tiles}
+        return receipts.sign(Head(self.booth_id, self.epoch, row[0], row[1]), tree), certificate
+
+    def evidence(self, sha256: bytes) -> Path | str:
+        return self._files.path(sha256) if self._files.complete(sha256) else "it has not arrived at the port"
+
+
+def export_inspection(settings: Settings, inspection_id: str, out: Path, clock: Clock, version: str) -> Written:
+    """Write the pack of one inspection, whichever booth it was at. May run beside a serving gateway.
+
+    Raises NotFound, Refused, ProofInvalid, StoreFailed, StoreCorrupt, IdentityInvalid.
+    """
+    with offline(settings.database) as db:
+        place = db.execute(
+            "SELECT booth_id, epoch FROM event WHERE instr(envelope, ?) > 0 LIMIT 1", (inspection_id.encode() or b"-",)
+        ).fetchone()
+        if place is None:
+            raise NotFound(
+                f"no event here names an inspection {inspection_id[:100]!r}", "`port-gateway tail` shows ids"
+            )
+        source, certificates = _open(settings, db, str(place[0]), bytes(place[1]), clock)
+        return _write(settings, collect_inspection(source, inspection_id, certificates), out, clock, version)
+
+
+def export_event(settings: Settings, booth_id: str, seq: int, out: Path, clock: Clock, version: str) -> Written:
+    """Write the pack of a single event of a booth's newest epoch; see `export_inspection`."""
+    with offline(settings.database) as db:
+        place = db.execute(
+            "SELECT epoch FROM event WHERE booth_id = ? ORDER BY cursor DESC LIMIT 1", (booth_id,)
+        ).fetchone()
+        if place is None:
+            raise NotFound(f"no event of {booth_id} is here", "`port-gateway trust list CONFIG` shows the booths")
+        source, certificates = _open(settings, db, booth_id, bytes(place[0]), clock)
+        return _write(settings, collect_event(source, seq, certificates), out, clock, version)
+
+
+def _open(
+    settings: Settings, db: apsw.Connection, booth_id: str, epoch: bytes, clock: Clock
+) -> tuple[InboxChain, list[x509.Certificate]]:
+    certificate = load_certificate(settings.identity.certificate)
+    receipts = Receipts(identity_of(certificate), load_private_key(settings.identity.key), clock)
+    gateway = receipts, certificate.public_bytes(serialization.Encoding.DER)
+    ders = read_trust(db).certificates().get(booth_id, [])
+    source = InboxChain(db, booth_id, epoch, EvidenceFiles(settings.evidence), gateway)
+    return source, [x509.load_der_x509_certificate(der) for der in ders]
+
+
+def _write(settings: Settings, contents: Contents, out: Path, clock: Clock, version: str) -> Written:
+    key = load_private_key(settings.identity.key)
+
+    def sign(manifest: bytes) -> bytes:
+        return key.sign(manifest, ec.ECDSA(hashes.SHA256()))
+
+    exporter = Exporter(load_certificate(settings.identity.certificate), sign, version, clock.now().utc)
+    return write_pack(contents, exporter, out)

@@ -1,0 +1,327 @@
+"""VERIFY.sh as a stranger runs it: openssl, POSIX utilities, no environment; and packs that somebody changed."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain import event as domain
+from edge_agent.pack.collect import collect_event
+from edge_agent.pack.write import write_pack
+from edge_agent.wire.envelope import read_envelope, write_envelope
+from edge_agent.wire.identity import key_id
+from tests.unit.pack.port_of_entry import BOOTH, FRAME, GATEWAY, HELD, INSPECTION, Chain, Place, certificate_for, verify
+from tests.unit.port_gateway.signing import Ledger, Party, device_event, sign
+
+BUSYBOX = shutil.which("busybox")
+
+
+class Small(Place):
+    """A chain of nine events, and a pack of one of them, so that a whole verification takes a moment."""
+
+    def __post_init__(self) -> None:
+        self.booth = Party(self.folder / "booth", BOOTH)
+        self.gateway = Party(self.folder / "gateway", GATEWAY, ("localhost",))
+        self.of(Ledger(BOOTH, self.booth.key))
+
+    def of(self, ledger: Ledger) -> None:
+        ledger.grow(1)
+        ledger.add(device_event(), evidence=(FRAME.ref,))
+        ledger.grow(6)
+        self.ledger = ledger
+        self.chain = Chain(ledger, self.folder / "kept", self.gateway, checkpoint_size=9, receipt_size=7)
+
+    def pack(self, name: str = "pack", event: int = 3) -> Path:
+        out = self.folder / name
+        write_pack(collect_event(self.chain, event, [self.booth.certificate]), self.exporter(), out)
+        return out
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
+    place = Small(tmp_path_factory.mktemp("small"))
+    return place, place.pack()
+
+
+@pytest.fixture
+def place(written: tuple[Small, Path]) -> Small:
+    return written[0]
+
+
+@pytest.fixture
+def pack(written: tuple[Small, Path], tmp_path: Path) -> Path:
+    """A copy to be changed."""
+    return Path(shutil.copytree(written[1], tmp_path / "pack"))
+
+
+def files(pack: Path) -> list[str]:
+    return sorted(path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file())
+
+
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def refused(pack: Path, *options: str, script: Path | None = None) -> str:
+    """The sentence with which it ends."""
+    status, said = verify(pack, *options, script=script)
+    last = said.splitlines()[-1]
+    assert (status, last[:8]) == (1, "FAILED: "), said
+    assert "VERIFIED" not in said
+    return last.removeprefix("FAILED: ")
+
+
+def test_an_inspection_in_the_middle_of_a_chain(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    written = place.write(tmp_path / "pack")
+    status, said = verify(tmp_path / "pack")
+    assert status == 0, said
+    assert "VERIFIED: 6 events by spiffe://uslrd/booth/lane-1, 12 proofs, 3 pieces of evidence, 1 absent" in said
+    assert f"in the chain of 350 events that {GATEWAY} held at {HELD:%Y-%m-%dT%H:%M:%SZ}" in said
+    assert "in the chain of 354 events that the booth signed" in said
+    for fact in (
+        "plate       ABC120",
+        "container   CSQU3054383",
+        "seal        ML-1234567",
+        INSPECTION,
+        "disk was nearly",
+    ):
+        assert fact in said
+    assert "2026-03-01 12:00:00 UTC (clock synchronised)  inspection closed" in said
+    assert written.files == len(files(tmp_path / "pack")) == 28
+    assert written.size < 60_000
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        ["dash"],
+        pytest.param(["bash", "--posix"], marks=pytest.mark.proof),
+        pytest.param([BUSYBOX or "busybox", "sh"], marks=pytest.mark.skipif(not BUSYBOX, reason="no busybox here")),
+    ],
+    ids=["dash", "bash", "busybox"],
+)
+def test_in_other_shells(pack: Path, shell: list[str]) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"no {shell[0]} here")
+    status, said = verify(pack, shell=shell)
+    assert (status, "VERIFIED: 2 events" in said) == (0, True), said
+    flip(pack / "README.html", 99)
+    assert verify(pack, shell=shell)[0] == 1
+
+
+def test_only_keys_that_are_trusted(place: Small, pack: Path) -> None:
+    booth, gateway = (key_id(party.key.public_key()) for party in (place.booth, place.gateway))
+    status, said = verify(pack, "-k", booth, "-k", gateway)
+    assert (status, "Signed by the keys that were given" in said) == (0, True), said
+    assert (
+        refused(pack, "-k", gateway)
+        == f"the manifest is signed by the key {booth}, which is none of those given with -k"
+    )
+    assert "port.tlog-proof is signed by the key" in refused(pack, "-k", booth)
+    assert verify(pack, "-k", "abc")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(0.0, marks=pytest.mark.proof), 0.5, pytest.param(1.0, marks=pytest.mark.proof)],
+    ids=["first", "middle", "last"],
+)
+def test_one_changed_byte_in_any_file(written: tuple[Small, Path], pack: Path, part: float) -> None:
+    names = files(pack)
+    assert len(names) == 13
+    for name in names:
+        if name == "VERIFY.sh":
+            continue
+        data = (pack / name).read_bytes()
+        flip(pack / name, round(part * (len(data) - 1)))
+        said = refused(pack)
+        assert name in said or name == "MANIFEST", said
+        (pack / name).write_bytes(data)
+
+
+def test_a_changed_script_is_seen_by_another_copy(written: tuple[Small, Path], pack: Path) -> None:
+    flip(pack / "VERIFY.sh", 500)
+    assert refused(pack, script=written[1] / "VERIFY.sh") == "VERIFY.sh: its bytes are not those of the manifest"
+
+
+def test_missing_and_additional_files(pack: Path) -> None:
+    for name in files(pack):
+        if name == "VERIFY.sh":
+            continue
+        data = (pack / name).read_bytes()
+        (pack / name).unlink()
+        assert refused(pack).startswith(f"{name}"), name
+        (pack / name).write_bytes(data)
+    for name in ("evidence/more.jpg", "README.txt", "events/0000000009.envelope"):
+        (pack / name).write_bytes(b"x")
+        assert refused(pack) == f"{name}: does not belong to the pack; the manifest does not name it"
+        (pack / name).unlink()
+    (pack / "link").symlink_to("MANIFEST")
+    assert refused(pack) == "./link: neither a file nor a folder"
+
+
+def test_files_of_another_pack(place: Small, pack: Path, tmp_path: Path) -> None:
+    other = Small(tmp_path / "other")
+    theirs = other.pack()
+    for name in files(pack):
+        if name in files(theirs) and (theirs / name).read_bytes() != (data := (pack / name).read_bytes()):
+            shutil.copy(theirs / name, pack / name)
+            assert refused(pack)
+            (pack / name).write_bytes(data)
+
+
+# --- with a manifest that was signed anew: what does not rest on the manifest ----------------------------------------
+ENVELOPE, PROOF, RECEIPT = (f"events/0000000003.{end}" for end in ("envelope", "tlog-proof", "port.tlog-proof"))
+
+
+def changed(place: Small, pack: Path, name: str, where: int, bit: int = 0) -> str:
+    data = (pack / name).read_bytes()
+    flip(pack / name, where, bit)
+    place.sign_again(pack)
+    said = refused(pack)
+    (pack / name).write_bytes(data)
+    return said
+
+
+def test_a_changed_envelope(place: Small, pack: Path) -> None:
+    size = (pack / ENVELOPE).stat().st_size
+    for where in (0, 40, 130, size // 2, size - 80):
+        assert changed(place, pack, ENVELOPE, where).startswith(f"{ENVELOPE}: ")
+    session = "events/0000000001.envelope"
+    assert "its signature is not one by the key of certificates/booth-lane-1" in changed(place, pack, session, 150)
+
+
+def test_a_changed_proof(place: Small, pack: Path) -> None:
+    """In each part: the index, a hash, the origin, the size, the root, the time, the signer and the signature."""
+    for name, parts in ((PROOF, [b"index", b"=\n", b"spiffe", b"\n9\n", b"="]), (RECEIPT, [b"held", b"gateway"])):
+        text = (pack / name).read_bytes()
+        for part in parts:
+            assert changed(place, pack, name, text.rindex(part) + len(part) - 2).startswith(f"{name}: "), part
+
+
+def test_changed_evidence_and_what_is_said_of_it(place: Small, pack: Path) -> None:
+    [name] = [name for name in files(pack) if name.startswith("evidence/")]
+    assert changed(place, pack, name, 9) == f"{name}: its bytes are not those that its name states"
+    data = (pack / name).read_bytes()
+    (pack / name).unlink()
+    place.sign_again(pack)
+    assert "neither in the pack nor said to be absent" in refused(pack)
+    (pack / "ABSENT").write_text(f"{FRAME.sha256.hex()} lost\n{bytes(32).hex()} lost\n")
+    place.sign_again(pack)
+    assert refused(pack) == f"ABSENT: no event in the pack binds {bytes(32).hex()}"
+    (pack / "ABSENT").unlink()
+    (pack / name).write_bytes(data)
+    (pack / "evidence" / "more").write_bytes(b"more")
+    place.sign_again(pack)
+    assert refused(pack) == "evidence/more: its bytes are not those that its name states"
+
+
+def test_a_proof_of_another_event(place: Small, pack: Path) -> None:
+    shutil.copy(pack / "events/0000000001.tlog-proof", pack / PROOF)
+    place.sign_again(pack)
+    assert refused(pack) == f"{PROOF}: is the proof of another event than 3"
+    (pack / PROOF).unlink()
+    (pack / RECEIPT).unlink()
+    place.sign_again(pack)
+    assert refused(pack) == f"{ENVELOPE}: there is no proof that it is in the chain"
+
+
+def test_a_manifest_of_another_signer(place: Small, pack: Path, tmp_path: Path) -> None:
+    stranger = Party(tmp_path / "x", BOOTH)
+    place.sign_again(pack, stranger)
+    assert refused(pack).startswith(
+        "MANIFEST.sig: not a signature over MANIFEST by the key of certificates/booth-lane-1"
+    )
+
+
+Forge = Callable[[Small, Party], None]
+
+
+def _signed_by_another_key(place: Small, stranger: Party) -> None:
+    payload, _ = read_envelope(place.ledger.envelopes[2])
+    place.ledger.envelopes[2] = sign(payload, stranger.key)
+
+
+def _keyid_of_the_session(place: Small, stranger: Party) -> None:
+    payload, signature = read_envelope(place.ledger.envelopes[2])
+    forged, _ = read_envelope(sign(payload, stranger.key))
+    place.ledger.envelopes[2] = write_envelope(forged, b"\x01" * 64, signature.keyid)
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (_signed_by_another_key, "for which the session event before it does not vouch"),
+        (_keyid_of_the_session, "its signature is not one by the session key that event 1 names"),
+    ],
+)
+def test_a_forged_event(tmp_path: Path, forge: Forge, said: str) -> None:
+    """A forger rewrites the chain after the event, with proofs that fit it."""
+    place = Small(tmp_path)
+    good = place.pack("good")
+    forge(place, Party(tmp_path / "x", "spiffe://uslrd/booth/lane-9"))
+    (good / ENVELOPE).write_bytes(place.ledger.envelopes[2])
+    place.sign_again(good)
+    assert said in refused(good)
+
+
+def test_another_booth_s_certificate(tmp_path: Path) -> None:
+    """The same key under another name: the events say whose they are."""
+    place = Small(tmp_path)
+    pack = place.pack()
+    [name] = [name for name in files(pack) if name.startswith("certificates/booth")]
+    (pack / name).write_bytes(certificate_for(place.booth.key, "spiffe://uslrd/booth/lane-2"))
+    place.sign_again(pack)
+    assert "is the certificate of spiffe://uslrd/booth/lane-2" in refused(pack)
+
+
+def test_a_booth_that_is_wholly_made_up_needs_a_trusted_key_to_be_seen(tmp_path: Path) -> None:
+    """Everything is consistent, and by strangers: that is what -k and the key ids at the end are for."""
+    real = Small(tmp_path / "real")
+    forged = Small(tmp_path / "forged").pack()
+    status, said = verify(forged)
+    assert (status, "Compare each with the key id" in said) == (0, True)
+    assert "none of those given with -k" in refused(forged, "-k", key_id(real.booth.key.public_key()))
+
+
+@pytest.mark.parametrize("body", [domain.InspectionOpened(INSPECTION, "1", "presence")], ids=["inspection opened"])
+def test_consecutive_events_must_be_linked(tmp_path: Path, body: domain.EventBody) -> None:
+    place = Small(tmp_path)
+    pack = place.pack(event=2)
+    assert verify(pack)[0] == 0
+    other = Ledger(BOOTH, place.booth.key)
+    other.session_key = place.ledger.session_key
+    forged = other.add(body)  # follows another first event
+    (pack / "events/0000000002.envelope").write_bytes(forged)
+    place.sign_again(pack)
+    assert refused(pack) == "events/0000000002.envelope: does not follow event 1 in the chain"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_every_byte_of_every_small_file(written: tuple[Small, Path], pack: Path) -> None:
+    for name in files(pack):
+        if name == "VERIFY.sh":
+            continue
+        data = (pack / name).read_bytes()
+        for where in _places(len(data)):
+            flip(pack / name, where, where % 8)
+            assert refused(pack)
+            (pack / name).write_bytes(data)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_every_byte_of_proofs_and_envelopes_behind_a_new_manifest(place: Small, pack: Path) -> None:
+    for name in (ENVELOPE, PROOF, RECEIPT):
+        for where in range(0, (pack / name).stat().st_size, 7):
+            assert changed(place, pack, name, where, where % 8)
+
+
+def _places(size: int) -> Iterator[int]:
+    """All of a small file, and forty of a large one."""
+    yield from range(0, size, 1 if size < 200 else size // 40)
