@@ -1,6 +1,6 @@
 """Plates on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes] [--no-peer] [--json] [--limit N]
+    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--no-peer] [--json] [--limit N]
 
 PATH holds a folder for each region, with the photos and `labels.csv` (image, x, y, w, h, plate), or is one such folder.
 A photo may have several labelled boxes, and texts may be missing. *Any*: a labelled text is among the reported plates.
@@ -11,6 +11,8 @@ plate), the whole photo is the box.
 
 With --boxes the reader is measured alone, on the labelled boxes; *right* and *exact* are folded and exact reads,
 and the table of confidences says which share of the reads above a confidence is right.
+
+With --causes each photo whose best plate is wrong, folded, is counted under one cause (benchmarks/plate_causes.py).
 
 rapidocr reports lines, not plates; the rule that turns them into plates is as plain as it can be made without
 favouring either: in upper case, everything but A-Z and 0-9 removed, four to nine characters are left, at least one of
@@ -230,6 +232,7 @@ def main() -> None:
     parser.add_argument("--reader", choices=MODELS, default=DEFAULT, help="the agent's models (default: %(default)s)")
     parser.add_argument("--models", type=Path, help="folder with other descriptions of the agent's own models")
     parser.add_argument("--boxes", action="store_true", help="read the labelled boxes, without the finder")
+    parser.add_argument("--causes", action="store_true", help="count why the best plate is wrong, for each photo")
     parser.add_argument("--no-peer", action="store_true", help="leave rapidocr out")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--limit", type=int, help="only the first N photos of each region")
@@ -244,6 +247,13 @@ def main() -> None:
         own = own_or_exit(ours)
         results = {f.name: measure_boxes(f, own, given.limit) for f in folders}
         show(results, boxes_table(results), given.json)
+        return
+    if given.causes:
+        from benchmarks import plate_causes  # it counts this module's labels
+
+        own = own_or_exit(ours)
+        results = {f.name: plate_causes.measure(f, own, given.limit) for f in folders}
+        show(results, plate_causes.as_table(results), given.json)
         return
     peer = None if given.no_peer else Peer()
     results = {f.name: measure(f, ours, peer, given.limit) for f in folders}

@@ -120,7 +120,7 @@ def folder_or_exit(given: str, wanted: str) -> Path:
 def own_or_exit(recogniser: PlateCodeRecogniser | PpOcrRecogniser) -> PlateCodeRecogniser:
     """The project's own recogniser: PP-OCR's cannot read a plate without finding its lines first."""
     if not isinstance(recogniser, PlateCodeRecogniser):
-        raise SystemExit("labelled boxes are read by the project's own models: pass --reader own")
+        raise SystemExit("only the project's own models can be measured so: pass --reader own")
     return recogniser
 
 

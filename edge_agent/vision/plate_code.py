@@ -105,6 +105,12 @@ class PlateCodeRecogniser:
         (plate,) = self._read(image, [TextRegion(quad, 1.0)])
         return plate.read
 
+    def considered(self, image: Image) -> list[tuple[TextRegion, PlateRead]]:
+        """Every area that a look at this picture may take for a plate, with its reading, whatever its likeness."""
+        sizes = ((self._long_side, 1.0), *(LOOKS_AGAIN if self._look_again else ()))
+        regions = [r for long_side, enlarge in sizes for r in self._finder.find(image, long_side, enlarge).plates]
+        return [(p.region, p.read) for p in self._read(image, regions)]
+
     def _look(self, image: Image) -> list[Sighting]:
         looks = [self._sightings(image, self._finder.find(image, self._long_side))]
         if self._look_again and _left_open(looks[0]):
