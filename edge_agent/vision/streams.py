@@ -38,11 +38,12 @@ class Stream(Protocol):
 class OpenCvStream:
     """A stream that OpenCV reads."""
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    def __init__(self, capture: cv2.VideoCapture, software: str) -> None:
+        """`software` says that, and why, if no hardware decodes."""
         self.why = ""
         self._capture = capture
         self.fps = float(capture.get(cv2.CAP_PROP_FPS))
-        self.decoder = _ACCELERATORS.get(int(capture.get(cv2.CAP_PROP_HW_ACCELERATION)), "software")
+        self.decoder = _ACCELERATORS.get(int(capture.get(cv2.CAP_PROP_HW_ACCELERATION)), software)
 
     def grab(self) -> bool:
         return self._capture.grab()
@@ -66,13 +67,10 @@ def open_stream(settings: CameraSettings, stopped: Callable[[], bool]) -> Stream
     if settings.source.lower().startswith("http://"):
         with suppress(NotMjpeg):
             return _mjpeg(settings, stopped)
-    capture = _opencv(settings)
-    if capture is None:
+    stream = _opencv(settings)
+    if stream is None:
         raise NotOpened("cannot be opened")
-    if (large := too_large(capture)) is not None:
-        capture.release()
-        raise NotOpened(f"sends {large}")
-    return OpenCvStream(capture)
+    return stream
 
 
 def _mjpeg(settings: CameraSettings, stopped: Callable[[], bool]) -> Stream:
@@ -87,37 +85,42 @@ def _mjpeg(settings: CameraSettings, stopped: Callable[[], bool]) -> Stream:
         raise NotOpened("cannot be opened") from error
 
 
-def _opencv(settings: CameraSettings) -> cv2.VideoCapture | None:
+def _opencv(settings: CameraSettings) -> OpenCvStream | None:
     """The backend is named: trying all of them prints the address, password and all, to standard error."""
     if settings.is_device:
         source = int(settings.source) if settings.source.isdigit() else settings.source
-        return _opened(source, cv2.CAP_V4L2, [])
+        return _opened(source, cv2.CAP_V4L2, [], "software")
     parameters = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(settings.open_timeout_s * 1000),
         cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(settings.silent_after_s * 2000),
     ]  # fmt: skip
-    if settings.hardware_decode:
-        # Where none fits, FFmpeg decodes in software; a driver that fails in between is left out by the second try.
-        hardware = [*parameters, cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY]
-        capture = _opened(settings.source, cv2.CAP_FFMPEG, hardware)
-        if capture is not None or not _has_hardware():
-            return capture
-    return _opened(settings.source, cv2.CAP_FFMPEG, parameters)
+    if not settings.hardware_decode:
+        return _opened(settings.source, cv2.CAP_FFMPEG, parameters, "software, as hardware_decode says")
+    # Where none fits, FFmpeg decodes in software; a driver that fails in between is left out by the second try.
+    hardware = [*parameters, cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY]
+    stream = _opened(settings.source, cv2.CAP_FFMPEG, hardware, "software: no hardware decoder is offered")
+    if stream is not None or not _has_hardware():
+        return stream
+    return _opened(settings.source, cv2.CAP_FFMPEG, parameters, "software: the hardware decoder does not open")
 
 
 def _has_hardware() -> bool:
     return os.path.isdir("/dev/dri")
 
 
-def _opened(source: str | int, backend: int, parameters: list[int]) -> cv2.VideoCapture | None:
+def _opened(source: str | int, backend: int, parameters: list[int], software: str) -> OpenCvStream | None:
+    """None if it cannot be opened. Raises NotOpened if its pictures are too large."""
     capture = cv2.VideoCapture()
     try:
         opened = capture.open(source, backend, parameters)
     except cv2.error:
         opened = False
-    if opened:
-        return capture
+    large = too_large(capture) if opened else None
+    if opened and large is None:
+        return OpenCvStream(capture, software)
     capture.release()
+    if large is not None:
+        raise NotOpened(f"sends {large}")
     return None
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.observation import DeviceState
+from edge_agent.vision import streams
 from edge_agent.vision.camera import Camera
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
@@ -115,6 +116,30 @@ def test_a_file_is_played_to_its_end(tmp_path: Path) -> None:
         wait_for(lambda: played.take() is None and played.ended)
     assert played.delivered == 12
     assert log.states == [DeviceState.WAITING, DeviceState.ONLINE, DeviceState.OFFLINE]
+
+
+def test_a_hardware_decoder_that_does_not_open_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cv2.VideoCapture
+
+    class Driver:
+        """A machine whose driver for video fails."""
+
+        def __init__(self) -> None:
+            self.real = real()
+
+        def open(self, source: str, backend: int, parameters: list[int]) -> bool:
+            return cv2.CAP_PROP_HW_ACCELERATION not in parameters and self.real.open(source, backend, parameters)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Driver)
+    monkeypatch.setattr(streams, "_has_hardware", lambda: True)
+    with running(camera(str(video(tmp_path / "a.avi", 3)), playback_fps=200)) as played:
+        wait_for(lambda: played.delivered == 3)
+        assert played.decoder == "software: the hardware decoder does not open"
 
 
 def test_a_file_keeps_its_own_pace(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from edge_agent.vision.recogniser import PlateSighting
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, plate
+from tests.integration.vision.test_camera import video
 from tests.integration.vision.test_faces import detail
 
 Serve = Callable[[Callable[[int], Image | bytes | None]], MjpegServer]
@@ -80,6 +81,27 @@ def test_the_picture_shows_region_and_reads_and_hides_faces(
     assert main(["camera", "preview", config, "front", "--out", str(out), "--seconds", "0.1"]) == 0
     assert "faces are not blurred" in capsys.readouterr().out
     assert detail(np.asarray(cv2.imread(str(out)), np.uint8), FACE) > detail(image, FACE) / 2
+
+
+@pytest.mark.parametrize(
+    ("hardware", "expected"),
+    [(True, ("hardware", "software: no hardware decoder is offered")), (False, ("software, as hardware_decode says",))],
+)
+def test_what_decodes_is_said_with_the_reason(
+    booth: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    hardware: bool,
+    expected: tuple[str, ...],
+) -> None:
+    path = str(video(tmp_path / "clip.avi", 3))
+    config = booth(path, hardware_decode=hardware, blur_faces=False)
+    preview = ["camera", "preview", config, "front", "--out", str(tmp_path / "a.jpg"), "--seconds", "0.1"]
+    assert main(preview) == 0
+    said = capsys.readouterr().out
+    assert any(f"decoded in {how}" in said for how in expected)
+    assert main([*preview, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["decoder"].startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,12 @@ async def test_what_decodes_is_logged_once(tmp_path: Path, caplog: pytest.LogCap
         await watched(camera(source, hardware_decode=hardware, playback_fps=100), Counting(), Emitted())
         said = [r.getMessage() for r in caplog.records if "decoded in" in r.getMessage()]
         assert len(said) == 1
-        assert said[0].startswith("north is decoded in " + ("" if hardware else "software"))
+        assert said[0].startswith("north is decoded in ")
+        how = said[0].removeprefix("north is decoded in ")
+        if hardware:
+            assert how.startswith("hardware") or how == "software: no hardware decoder is offered"
+        else:
+            assert how == "software, as hardware_decode says"
 
 
 async def test_an_empty_lane_is_not_looked_at_until_presence(tmp_path: Path) -> None:
