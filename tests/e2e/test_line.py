@@ -94,7 +94,11 @@ async def test_the_certificate_of_another_booth_does_not_speak_for_this_one(tmp_
 
 
 @pytest.mark.parametrize(
-    "kills", [6, pytest.param(40, marks=[pytest.mark.proof, pytest.mark.timeout(1200)], id="proof-40")]
+    "kills",
+    [
+        pytest.param(6, marks=pytest.mark.timeout(300)),
+        pytest.param(40, marks=[pytest.mark.proof, pytest.mark.timeout(1200)], id="proof-40"),
+    ],
 )
 async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path, kills: int) -> None:
     """SIGKILL at random points under load; at the end the port holds exactly what the ledger holds."""
