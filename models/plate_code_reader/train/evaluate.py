@@ -6,7 +6,7 @@
 WEIGHTS is start.pt, a run's last.pt (its averaged weights) or an exported .onnx. A labels.csv has the columns image
 and plate, and x, y, w, h in pixels if the pictures are whole photos. Prints for each set how many reads are right,
 folded (O counts as 0, I as 1) and exact, with the interval of 95 % (Wilson); which characters are taken for which; and
-the expected calibration error of a read's confidence, which is the probability of its text over all CTC paths.
+how far confidences hold: of a read the probability of its text over all CTC paths, of a character that of its step.
 """
 
 import argparse
@@ -27,21 +27,22 @@ from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, straightene
 from models.plate_code_reader.train.data import Shard, as_input, load_source, open_picture, plate_picture
 from models.plate_code_reader.train.network import Reader
 from models.plate_code_reader.train.reading import fold, right, wilson
+from models.plate_code_reader.train.reliability import BINS, Said, above, calibration_error, right_characters
 
 BATCH = 64
-BINS = 10
-STATED = 0.9
+STATED = (0.99, 0.95, 0.9, 0.8, 0.5)
 ALONG, ACROSS = 0.04, 0.06  # around a plate as the agent reads it, in its heights
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One set: what stands there, what was read and how sure the reader was."""
+    """One set: what stands there, what was read and how sure the reader was, of the text and of each character."""
 
     name: str
     texts: tuple[str, ...]
     reads: tuple[str, ...]
     confidences: tuple[float, ...]
+    characters: tuple[tuple[float, ...], ...]
 
 
 def load_weights(path: Path) -> Reader:
@@ -87,14 +88,15 @@ def labelled_crops(labels: Path) -> Shard:
 
 def measure(name: str, shard: Shard, predict: Callable[[NDArray[np.float32]], Probabilities]) -> Measured:
     """Reads every picture of a set."""
-    reads, confidences = [], []
+    reads, confidences, characters = [], [], []
     for i in range(0, len(shard), BATCH):
         x = as_input(shard.pictures[i : i + BATCH], shard.used[i : i + BATCH]).contiguous().numpy()
         for probabilities in predict(x):
             read = best_path(probabilities)
             reads.append(read.as_read)
             confidences.append(read.probability)
-    return Measured(name, shard.texts, tuple(reads), tuple(confidences))
+            characters.append(tuple(c.confidence for c in read.characters))
+    return Measured(name, shard.texts, tuple(reads), tuple(confidences), tuple(characters))
 
 
 def table(sets: Sequence[Measured]) -> str:
@@ -126,26 +128,15 @@ def confusions(sets: Sequence[Measured], most: int = 20) -> list[tuple[str, int]
     return counted.most_common(most)
 
 
-def reliability(sets: Sequence[Measured]) -> list[tuple[float, float, int]]:
-    """Mean confidence, share that is right (folded) and number of the reads, for each tenth of confidence."""
-    sure = np.array([c for m in sets for c in m.confidences])
-    good = np.array([fold(r) == fold(t) for m in sets for r, t in zip(m.reads, m.texts, strict=True)])
-    of = np.minimum((sure * BINS).astype(int), BINS - 1)
-    held = [of == b for b in range(BINS)]
-    return [(float(sure[h].mean()), float(good[h].mean()), int(h.sum())) for h in held if h.any()]
+def said_texts(sets: Sequence[Measured]) -> Said:
+    """Each read's confidence, and whether it is right, folded."""
+    return [(c, fold(r) == fold(t)) for m in sets for c, r, t in zip(m.confidences, m.reads, m.texts, strict=True)]
 
 
-def calibration_error(rows: Sequence[tuple[float, float, int]]) -> float:
-    """Expected calibration error: the mean distance between confidence and share, weighted by number."""
-    total = sum(n for _, _, n in rows)
-    return sum(n * abs(sure - good) for sure, good, n in rows) / max(1, total)
-
-
-def above(sets: Sequence[Measured], confidence: float) -> tuple[int, int, int]:
-    """Of all reads: how many have at least that confidence, how many of these are right (folded), how many in all."""
-    rows = [(c, fold(r) == fold(t)) for m in sets for c, r, t in zip(m.confidences, m.reads, m.texts, strict=True)]
-    kept = [good for c, good in rows if c >= confidence]
-    return len(kept), sum(kept), len(rows)
+def said_characters(sets: Sequence[Measured]) -> Said:
+    """Each read character's confidence, and whether it stands there, folded."""
+    reads = [row for m in sets for row in zip(m.characters, m.reads, m.texts, strict=True)]
+    return [pair for sure, r, t in reads for pair in zip(sure, right_characters(fold(t), fold(r)), strict=True)]
 
 
 def plot(groups: Mapping[str, Sequence[Measured]], path: Path) -> None:
@@ -159,18 +150,20 @@ def plot(groups: Mapping[str, Sequence[Measured]], path: Path) -> None:
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     thresholds = np.linspace(0, 0.99, 34)
     for name, sets in groups.items():
-        sure = np.array([c for m in sets for c in m.confidences])
-        good = np.array([fold(r) == fold(t) for m in sets for r, t in zip(m.reads, m.texts, strict=True)])
-        parts = np.array_split(np.argsort(sure), 2 * BINS)
-        (line,) = left.plot(
-            [sure[p].mean() for p in parts], [good[p].mean() for p in parts], marker="o", markersize=3, label=name
-        )
-        kept = [above(sets, t) for t in thresholds]
-        right.plot(thresholds, [g / max(1, n) for n, g, _ in kept], color=line.get_color(), label=f"{name}: right")
-        right.plot(thresholds, [n / of for n, _, of in kept], color=line.get_color(), linestyle=":", label="kept")
-    left.set_xlabel("probability of the text read")
+        for what, said, style in (("texts", said_texts(sets), "-"), ("characters", said_characters(sets), "--")):
+            parts = np.array_split(np.array(sorted(said)), 2 * BINS)
+            means = [p.mean(axis=0) for p in parts if len(p)]
+            (line,) = left.plot(
+                [m[0] for m in means], [m[1] for m in means], style, marker="o", markersize=3, label=f"{name}, {what}"
+            )
+            kept = [above(said, t) for t in thresholds]
+            shares = [good / max(1, n) for n, good in kept]
+            right.plot(thresholds, shares, style, color=line.get_color(), label=f"{name}, {what}: right")
+            if what == "texts":
+                right.plot(thresholds, [n / len(said) for n, _ in kept], ":", color=line.get_color(), label="kept")
+    left.set_xlabel("probability of what is read")
     left.set_ylabel("share right (O = 0, I = 1)")
-    right.set_xlabel("reads of at least this probability")
+    right.set_xlabel("of at least this probability")
     right.set_ylim(0.7, 1.005)
     for axes in (left, right):
         axes.legend(fontsize=7)
@@ -196,17 +189,19 @@ def main() -> None:
     print(table(sets))
     print("taken for:", ", ".join(f"{what} {n}" for what, n in confusions(sets)))
     for m in sets:
-        print(f"{m.name}: expected calibration error {100 * calibration_error(reliability([m])):.1f} points")
+        print(f"{m.name}: expected calibration error {100 * calibration_error(said_texts([m])):.1f} points")
         if a.wrong:
             wrong = [(t, r) for t, r in zip(m.texts, m.reads, strict=True) if fold(t) != fold(r)]
             print("  " + ", ".join(f"{t}→{r}" for t, r in wrong))
     groups = {"photos": sets[: len(a.crops)], "drawn": sets[len(a.crops) :]}
     groups = {name: held for name, held in groups.items() if held}
     for name, held in groups.items():
-        kept, good, of = above(held, STATED)
-        print(
-            f"{name}: {kept} of {of} reads are at least {STATED} sure, {100 * good / max(1, kept):.1f} % of them right"
-        )
+        for what, said in (("reads", said_texts(held)), ("characters", said_characters(held))):
+            error = 100 * calibration_error(said)
+            print(f"{name}: {len(said)} {what}, expected calibration error {error:.1f} points")
+            for stated in STATED:
+                kept, good = above(said, stated)
+                print(f"  {kept} are at least {stated} sure, {100 * good / max(1, kept):.2f} % of them right")
     if a.plot:
         plot(groups, a.plot)
 
