@@ -14,6 +14,7 @@ from models.plate_code_reader.train.reliability import above, calibration_error,
         ("ABC123", "AC123", "11111"),  # one missing: the others stand where they should
         ("ABC123", "XABC123", "0111111"),
         ("ABC123", "ABC1239", "1111110"),
+        ("ABC123", "ABA123", "110111"),  # it stands elsewhere
         ("ABC123", "", ""),
         ("", "AB", "00"),
         ("ABCD", "XBYD", "0101"),
@@ -30,9 +31,14 @@ def test_of_a_character_that_is_doubled_one_is_right() -> None:
     assert found[2] != found[3]
 
 
+def test_of_ways_with_as_few_edits_the_one_that_keeps_most_counts() -> None:
+    assert sum(right_characters("AB", "BA")) == 1
+
+
 def test_above_a_confidence() -> None:
     said = [(0.99, True), (0.95, True), (0.95, False), (0.4, False)]
     assert above(said, 0.9) == (3, 2)
+    assert above(said, 0.95) == (3, 2)
     assert above(said, 0.0) == (4, 2)
     assert above(said, 0.999) == (0, 0)
 
