@@ -139,7 +139,7 @@ async def agent(folder: Path, seconds: float) -> tuple[Measured, dict[str, Any]]
     clock, measured = SystemClock(), Measured()
     with devices(seconds) as load:
         setup = booth(folder, load.urls)
-        signer = setup.device_key()
+        signer = setup.identity().signer(None)
         ledger_of = open_ledger(setup.ledger, str(setup.booth), signer, clock, "bench", lambda *_: None)
         async with ledger_of as ledger, asyncio.TaskGroup() as group:
             watched = _Watched(ledger.recorder, measured)

@@ -24,6 +24,7 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.event import Draft, InspectionClosed
 from edge_agent.domain.inspection import Complete, Inspection, Voted
 from edge_agent.domain.observation import CharacterRead
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.signer import open_signer
 from edge_agent.uplink.client import Uplink
@@ -107,7 +108,12 @@ async def measure(folder: Path, events: int) -> dict[str, float]:
         figures["booth: durable events/s, 64 at once"] = await recorded(ledger, events, 64)
         settings = UplinkSettings(gateway=(await gateway.ready())["address"], gateway_certificate=keys / "gateway.crt")
         uplink = Uplink(
-            settings, Port(settings, open_signer(str(key)), certificate), ledger.outbox, CLOCK, "bench", lambda *_: None
+            settings,
+            Port(settings, BoothIdentity(str(key), certificate)),
+            ledger.outbox,
+            CLOCK,
+            "bench",
+            lambda *_: None,
         )
         ledger.recorder.notify(uplink.wake)
         backlog = ledger.recorder.head.seq

@@ -12,9 +12,11 @@ from importlib.metadata import version
 from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
 from edge_agent.inspection.assemble import given_up
+from edge_agent.ledger.handover import handed_to
 from edge_agent.ledger.housekeeping import DAY_S, Keeping
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.recorder import Ledger, open_ledger
-from edge_agent.ledger.signer import DeviceKey
+from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.evidence import EvidenceUplink
@@ -39,7 +41,9 @@ class _Stopped(Exception):
 async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     """Run the booth until `stop` is set. Raises what is Fatal, and what makes a start impossible."""
     watch_camera = cameras_through(_recogniser(setup), _faces(setup), clock)
-    key = setup.device_key()
+    identity = setup.identity()
+    identity.settle()
+    key = identity.signer(handed_to(setup.ledger / DATABASE))
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
@@ -60,7 +64,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(ledger.recorder.watch(), name="ledger")
                     for line in lines:
                         line.start(group)
-                    _start_uplink(group, setup, key, ledger, clock)
+                    _start_uplink(group, setup, identity, ledger, clock)
                     group.create_task(_stop(lines, stop), name="stop")
     except* _Stopped:
         log.info("stopped")
@@ -70,8 +74,10 @@ def _keeping(setup: Setup) -> Keeping:
     return Keeping(setup.config.ledger.retention_days * DAY_S)
 
 
-def _start_uplink(group: asyncio.TaskGroup, setup: Setup, key: DeviceKey, ledger: Ledger, clock: Clock) -> None:
-    port = Port(setup.uplink, key, setup.certificate)
+def _start_uplink(
+    group: asyncio.TaskGroup, setup: Setup, identity: BoothIdentity, ledger: Ledger, clock: Clock
+) -> None:
+    port = Port(setup.uplink, identity)
     events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, _say_link)
     evidence = EvidenceUplink(setup.uplink, port, ledger.outbox, clock, _say_lost)
     for sender, name in ((events, "uplink"), (evidence, "evidence uplink")):

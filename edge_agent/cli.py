@@ -219,13 +219,11 @@ def _replay(options: argparse.Namespace) -> int:
 def _ledger_check(options: argparse.Namespace) -> int:
     from edge_agent.config import read_config
     from edge_agent.ledger.check import verify_ledger
-    from edge_agent.wire.identity import certificate_key, key_id, load_certificate
     from edge_agent.wire.refused import Refused
 
     setup = read_config(options.config)
-    key = certificate_key(load_certificate(setup.certificate))
     try:
-        head = verify_ledger(setup.ledger, {key_id(key): key})
+        head = verify_ledger(setup.ledger, setup.identity().device_keys())
     except Refused as refused:
         if options.json:
             print(json.dumps({"fault": refused.code.name, "seq": refused.seq, "detail": refused.detail}))

@@ -27,14 +27,14 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes, key_id_of
+from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.owners import Held, held_places
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import LaneRules
-from edge_agent.ledger.signer import DeviceKey, open_signer
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.settings_words import all_in_words, one_of, places_of
@@ -185,9 +185,9 @@ class Setup:
     uplink: UplinkSettings
     lanes: tuple[LaneSetup, ...]
 
-    def device_key(self) -> DeviceKey:
-        """The key of the certificate. Raises IdentityInvalid, TokenUnavailable."""
-        return open_signer(self.config.identity.key, self.folder, key_id_of(self.certificate))
+    def identity(self) -> BoothIdentity:
+        """The files of the booth's identity."""
+        return BoothIdentity(self.config.identity.key, self.certificate, self.folder)
 
 
 def read_config(path: Path, *, files: bool = True) -> Setup:

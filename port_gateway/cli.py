@@ -270,7 +270,8 @@ def _trust_list(options: argparse.Namespace) -> int:
         trust = TrustStore(store, SystemClock()).current()
     registered = trust.registered
     for entry in registered:
-        state = "active" if entry.active else "revoked" if trust.revoked(entry) else "replaced"
+        state = "active" if entry.active else "replaced"
+        state = "revoked" if trust.revoked(entry) else "handed over" if trust.handed_over(entry) else state
         facts = {**_facts(entry.certificate), "active": entry.active, "state": state}
         _print(facts, options.json, f"{entry.identity}  key {facts['key_id']}  until {facts['valid_to']}  {state}")
     if not registered and not options.json:

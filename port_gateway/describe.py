@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _RADIATION = {
@@ -64,6 +67,8 @@ def _body(event: wire.Event) -> str:
     kind = event.WhichOneof("body")
     if kind == "session_opened":
         return f"session opened, agent {event.session_opened.agent_version}"
+    if kind == "key_rotated":
+        return f"handed over to a new device key: {_key_of(event.key_rotated.certificate)}"
     if kind == "inspection_opened":
         opened = event.inspection_opened
         return f"{opened.lane_id}: vehicle arrived ({opened.cause})"
@@ -88,6 +93,13 @@ def _body(event: wire.Event) -> str:
     if kind == "events_trimmed":
         return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"
+
+
+def _key_of(certificate: bytes) -> str:
+    try:
+        return key_id(certificate_key(x509.load_der_x509_certificate(certificate)))
+    except (ValueError, IdentityInvalid):
+        return "?"
 
 
 def _inspection(inspection: wire.Inspection) -> str:

@@ -15,7 +15,7 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Chain, Session, Verified
 from port_gateway.chains import ends_within
-from port_gateway.revocation import read_ended, refuse_beyond
+from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
 
@@ -93,6 +93,7 @@ class Inbox:
             for v in verified
             if v.event.WhichOneof("body") == "session_opened" and v.chain.session is not None
         ]
+        rotations = [v for v in verified if v.event.WhichOneof("body") == "key_rotated"]
 
         def write(db: apsw.Connection) -> None:
             row = _chain_row(db, before)
@@ -106,6 +107,8 @@ class Inbox:
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
             keep_tiles(db, before, tiles)
+            for rotated in rotations:
+                follow_rotation(db, before, rotated, now)
             # A booth may open two sessions with one key: the device key of the later opening vouches for what follows.
             db.executemany("INSERT OR REPLACE INTO session VALUES (?,?,?,?,?)", sessions)
             db.execute(

@@ -120,7 +120,8 @@ class Ingest(IngestServiceServicer):
     async def _stream(self, requests: AsyncIterator[wire.StreamEventsRequest], context: Context) -> None:
         # Read first: a refusal that meets the peer's first write in flight reaches it as gRPC's own INTERNAL.
         first = await _first(requests)
-        booth_id = str(peer_of(context, self._trust, Role.BOOTH).identity)
+        peer = peer_of(context, self._trust, Role.BOOTH)
+        booth_id = str(peer.identity)
         hello = _hello(first, booth_id)
         stream = await self._take_over(booth_id)
         stream.still = lambda: peer_of(context, self._trust, Role.BOOTH)
@@ -134,6 +135,7 @@ class Ingest(IngestServiceServicer):
                 raise
             tree, tiles = await asyncio.to_thread(self._inbox.tree, chain.head)
             log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
+            await asyncio.to_thread(self._trust.arrived, peer)
             await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
             async with asyncio.TaskGroup() as group:
                 taking = group.create_task(

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import apsw
+from cryptography import x509
 
 from edge_agent.domain.errors import Permanent
+from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Verified
@@ -84,6 +86,34 @@ def wanted_ends(
         )
     through[place] = after_seq
     return through
+
+
+def follow_rotation(db: apsw.Connection, before: Head, rotated: Verified, at_utc_us: int) -> None:
+    """What a KeyRotated changes: the old key ends with it, and the new certificate is registered beside the old one.
+
+    The old certificate goes on opening connections until the new one has opened its first. Raises
+    Refused(NOT_TRUSTED) when TLS could take the new certificate for another's.
+    """
+    session = rotated.chain.session
+    old = session.device_key_id if session is not None else ""
+    through = {**chain_heads(db, before.booth_id), before.epoch: rotated.event.seq}
+    end_key(db, before.booth_id, old, RefusalCode.KEY_RETIRED, through, at_utc_us)
+    der = rotated.event.key_rotated.certificate
+    if db.execute("SELECT count(*) FROM trust WHERE certificate = ?", (der,)).get:
+        return
+    certificate = x509.load_der_x509_certificate(der)
+    for (other,) in db.execute(
+        "SELECT certificate FROM trust WHERE replaced_utc_us IS NULL AND identity <> ?", (before.booth_id,)
+    ):
+        if isinstance(other, bytes) and x509.load_der_x509_certificate(other).subject == certificate.subject:
+            detail = "the new certificate has the subject of another party's"
+            raise Refused(RefusalCode.NOT_TRUSTED, detail, rotated.event.seq)
+    role = SpiffeId.parse(before.booth_id).role
+    db.execute(
+        "INSERT INTO trust (identity, role, certificate, added_utc_us) VALUES (?,?,?,?)",
+        (before.booth_id, str(role), der, at_utc_us),
+    )
+    db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
 
 
 def refuse_beyond(ended: Mapping[str, Ended], epoch: bytes, verified: Iterable[Verified]) -> None:

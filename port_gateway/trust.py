@@ -70,8 +70,15 @@ class Trust:
 
     def revoked(self, registered: Registered) -> bool:
         """Whether the key of this certificate was revoked, which is more than replaced."""
+        return self._end(registered) is RefusalCode.KEY_REVOKED
+
+    def handed_over(self, registered: Registered) -> bool:
+        """Whether the booth has handed over to another key: this certificate waits for the new one's connection."""
+        return self._end(registered) is RefusalCode.KEY_RETIRED
+
+    def _end(self, registered: Registered) -> RefusalCode | None:
         end = self.ended.get(str(registered.identity), {}).get(key_id(registered.key))
-        return end is not None and end.code is RefusalCode.KEY_REVOKED
+        return end.code if end is not None else None
 
 
 class TrustStore:
@@ -127,6 +134,23 @@ class TrustStore:
             return added
 
         return self._store.submit(write).result()
+
+    def arrived(self, peer: Registered) -> None:
+        """A booth has opened a stream with this certificate: that of a key that it handed over opens nothing more."""
+        trust = self.current()
+        if trust.handed_over(peer):
+            return
+        over = [r for r in trust.registered if r.active and r.identity == peer.identity and trust.handed_over(r)]
+        if not over:
+            return
+        now = round(self._clock.now().utc.timestamp() * 1e6)
+
+        def write(db: apsw.Connection) -> None:
+            for one in over:
+                db.execute("UPDATE trust SET replaced_utc_us = ? WHERE certificate = ?", (now, one.der))
+            db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
+
+        self._store.submit(write).result()
 
     def revoke(self, identity: SpiffeId, key: str, after_seq: int | None = None, epoch: bytes | None = None) -> Revoked:
         """End the key of `identity` with the id that begins with `key`: at the port's present heads, or at `after_seq`.

@@ -23,6 +23,17 @@ class SessionOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRotated:
+    """The booth hands over to a new device key; the session that says so is over with it.
+
+    `certificate` (X.509 in DER) names the booth and the new key, `possession` is that key's signature.
+    """
+
+    certificate: bytes
+    possession: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class InspectionOpened:
     """A vehicle arrived; `cause` says what opened it: presence, plate or container_code."""
 
@@ -96,6 +107,7 @@ class EventsTrimmed:
 
 EventBody = (
     SessionOpened
+    | KeyRotated
     | InspectionOpened
     | InspectionClosed
     | AlarmRaised

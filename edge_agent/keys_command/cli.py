@@ -1,8 +1,11 @@
 """`edge-agent keys`: the words that people type, and what they read."""
 
 import argparse
+import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from edge_agent.domain.clock import SystemClock
@@ -12,7 +15,7 @@ _SIGNER = "pkcs11:token=…;object=…?module-path=…&pin-source=file:… (docs
 
 
 def add_commands(keys: argparse.ArgumentParser) -> None:
-    """Adds `init`, `csr` and `show`."""
+    """Adds `init`, `csr`, `rotate` and `show`."""
     commands = keys.add_subparsers(required=True, metavar="COMMAND")
     init = _command(commands, "init", _init, "make a key and a certificate; never overwrites")
     _booth(init)
@@ -31,6 +34,10 @@ def add_commands(keys: argparse.ArgumentParser) -> None:
         default="keys/booth.key",
         help="the device key, as in the settings (default: %(default)s)",
     )
+    summary = "hand the ledger over to a new key; stop the agent before, and start it after"
+    rotated = _command(commands, "rotate", _rotate, summary)
+    rotated.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
+    rotated.add_argument("--json", action="store_true", help="print one JSON object")
     shown = _command(commands, "show", _show, "show whom a certificate names, its key id and its dates")
     shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
     shown.add_argument("--json", action="store_true", help="print one JSON object")
@@ -59,6 +66,22 @@ def _init(options: argparse.Namespace) -> int:
 
 def _csr(options: argparse.Namespace) -> int:
     print(request(options.booth, options.signer), end="")
+    return 0
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    from edge_agent.config import read_config
+    from edge_agent.keys_command.rotate import rotate
+
+    done = asyncio.run(rotate(read_config(options.config, files=False), SystemClock(), version("edge-agent")))
+    if options.json:
+        print(json.dumps(asdict(done)))
+        return 0
+    said = f"the ledger says so at sequence {done.seq}" if done.seq else "the ledger said so before"
+    print(
+        f"old key  {done.old}\nnew key  {done.new}   ({said})\n"
+        "start the agent: it signs with the new key from now on, and the port takes it over by itself"
+    )
     return 0
 
 

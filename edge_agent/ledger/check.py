@@ -66,10 +66,10 @@ def _first_kept(begin: Head, kept: Kept, device_keys: Mapping[str, PublicKey]) -
     chain = Chain(begin, device_keys)
     if kept.session is None:
         return chain
-    opening, by_device = verify_event(chain, kept.session)
-    if not by_device or opening.WhichOneof("body") != "session_opened":
+    opening, device_key_id = verify_event(chain, kept.session)
+    if device_key_id is None or opening.WhichOneof("body") != "session_opened":
         raise Refused(RefusalCode.WRONG_SIGNER, "the session at the trimmed end is not opened by the device key")
-    session = Session.of(load_public_key(opening.session_opened.public_key))
+    session = Session.of(load_public_key(opening.session_opened.public_key), device_key_id)
     return Chain(replace(begin, seq=kept.trimmed_seq, sha256=kept.trimmed_sha256), device_keys, session)
 
 

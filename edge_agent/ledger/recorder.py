@@ -19,7 +19,7 @@ from typing import Never, Protocol
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
-from edge_agent.domain.event import Draft, EventBody, SessionOpened
+from edge_agent.domain.event import Draft, EventBody, KeyRotated, SessionOpened
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping
 from edge_agent.ledger.marks import Marks
@@ -151,6 +151,8 @@ class Recorder:
         answer: asyncio.Future[Recorded] = self._loop.create_future()
         self._answers.add(answer)
         self._queue.put(_Waiting(draft, answer))
+        if isinstance(draft.body, KeyRotated):  # this session is over: the next start opens one by the new key
+            self._closed = True
         return await answer
 
     def notify(self, listener: Callable[[], None]) -> None:

@@ -79,14 +79,24 @@ class Opener(Protocol):
 
 
 def _from_file(rest: str, folder: Path, wanted: str | None) -> DeviceKey:
+    path, passphrase = file_of(rest, folder)
+    key = FileKey(load_private_key(path, passphrase))
+    following = path.with_name(path.name + ".next")  # see identity.py
+    if wanted not in (None, key.key_id) and following.exists():
+        other = FileKey(load_private_key(following, passphrase))
+        return other if other.key_id == wanted else key
+    return key
+
+
+def file_of(rest: str, folder: Path) -> tuple[Path, bytes | None]:
+    """The file that stands behind `file:`, and its passphrase. Raises IdentityInvalid."""
     path, question, query = rest.removeprefix("//").partition("?")
-    passphrase = None
-    if question:
-        name, _, where = query.partition("=")
-        if name != "passphrase-file" or "&" in where:
-            raise IdentityInvalid("the key's file: URI has a query that is not known here", f"write it as {_FILE}")
-        passphrase = read_secret(folder / where, "the key's passphrase")
-    return FileKey(load_private_key(folder / path, passphrase))
+    if not question:
+        return folder / path, None
+    name, _, where = query.partition("=")
+    if name != "passphrase-file" or "&" in where:
+        raise IdentityInvalid("the key's file: URI has a query that is not known here", f"write it as {_FILE}")
+    return folder / path, read_secret(folder / where, "the key's passphrase")
 
 
 def _from_token(rest: str, folder: Path, wanted: str | None) -> DeviceKey:

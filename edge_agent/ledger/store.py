@@ -22,6 +22,7 @@ from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
 from edge_agent.ledger.database import event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
+from edge_agent.ledger.handover import note_handover
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.seal import Sealed
 from edge_agent.ledger.trimming import Retention
@@ -131,6 +132,8 @@ class Store:
                     "INSERT INTO event (seq, id, kind, inspection_id, sha256, envelope) VALUES (?, ?, ?, ?, ?, ?)",
                     (event.seq, event.id, event.kind, event.inspection_id, event.sha256, event.envelope),
                 )
+                if event.kind == "key_rotated":
+                    note_handover(self._database, event.envelope)
                 for ref in event.evidence:
                     execute(
                         "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, ?) "

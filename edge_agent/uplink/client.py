@@ -22,6 +22,8 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
 
 log = logging.getLogger(__name__)
 
+MAX_LOOK_S = 60.0
+
 _Call = grpc.aio.StreamStreamCall[StreamEventsRequest, StreamEventsResponse]
 
 
@@ -76,6 +78,7 @@ class Uplink:
         self._agent_version, self._on_link = agent_version, on_link
         self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, rng or random.SystemRandom())
         self._news = asyncio.Event()
+        self._leaving = asyncio.Event()  # this stream ends when all in it is acknowledged, and the next one follows
         self._state: LinkState | None = None
 
     def wake(self) -> None:
@@ -95,7 +98,18 @@ class Uplink:
             except (PortUnreachable, PortRefused, IdentityInvalid) as error:
                 failure = error
             end_if_cancelled()
+            if self._leaving.is_set():
+                continue
+            if await self._goes_over():
+                continue
             await asyncio.sleep(self._delay_after(failure))
+
+    async def _goes_over(self) -> bool:
+        try:
+            return await self._port.goes_over()
+        except EdgeAgentError as error:
+            log.warning("the next certificate cannot be used: %s", error)
+            return False
 
     def _delay_after(self, failure: EdgeAgentError) -> float:
         if isinstance(failure, PortUnreachable):
@@ -121,7 +135,7 @@ class Uplink:
         self._on_link(state, str(why))
 
     async def _stream(self) -> None:
-        channel = self._port.dial()
+        channel = await self._port.dial()
         try:
             call = IngestServiceStub(channel).StreamEvents()
             try:
@@ -135,6 +149,7 @@ class Uplink:
 
     async def _converse(self, call: _Call) -> None:
         outbox = self._outbox
+        self._leaving.clear()
         window = SendWindow(outbox.booth_id, outbox.epoch, *await asyncio.to_thread(outbox.extent))
         try:
             async with asyncio.timeout(self._settings.connect_s):
@@ -166,7 +181,9 @@ class Uplink:
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send(call, window, room), name="uplink send")
+                following = tasks.create_task(self._follow_certificate(), name="uplink certificate")
                 await self._receive(call, window, room)
+                following.cancel()
                 sending.cancel()
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -180,6 +197,10 @@ class Uplink:
         """Returns when the stream is at its end; what the port said last is for `_receive` to read."""
         while True:
             self._news.clear()
+            if self._leaving.is_set():
+                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await call.done_writing()
+                return
             room.clear()
             records, size = window.room()
             if records:
@@ -192,6 +213,18 @@ class Uplink:
                         return
                     continue
             await _either(self._news, room)
+
+    async def _follow_certificate(self) -> None:
+        """Returns when the booth's next certificate is in force, and this stream takes leave."""
+        delay = self._settings.certificate_look_s
+        while True:
+            await asyncio.sleep(delay)
+            if await self._goes_over():
+                log.info("port gateway %s: takes the booth's next certificate", self._settings.gateway)
+                self._leaving.set()
+                self._news.set()
+                return
+            delay = min(2 * delay, MAX_LOOK_S)
 
     async def _receive(self, call: _Call, window: SendWindow, room: asyncio.Event) -> None:
         """Returns when the port ends the stream in good order."""

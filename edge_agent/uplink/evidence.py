@@ -99,9 +99,11 @@ class EvidenceUplink:
         """Sends for ever. Raises only what the ledger raises when it cannot be read."""
         while True:
             try:
-                await self._connected()
+                await self._connected(generation := self._port.generation)
             except (PortUnreachable, PortRefused, IdentityInvalid) as failure:
                 end_if_cancelled()
+                if generation != self._port.generation:
+                    continue
                 await asyncio.sleep(self._delay_after(failure))
 
     def _delay_after(self, failure: EdgeAgentError) -> float:
@@ -110,11 +112,12 @@ class EvidenceUplink:
             log.warning("evidence waits: %s", failure)
         return self._back_off.next_delay() if isinstance(failure, PortUnreachable) else self._settings.refused_retry_s
 
-    async def _connected(self) -> Never:
-        channel = self._port.dial()
+    async def _connected(self, generation: int) -> None:
+        """Returns when the booth's next certificate is in force: this channel is to be left."""
+        channel = await self._port.dial()
         try:
             stub: EvidenceServiceAsyncStub = EvidenceServiceStub(channel)
-            while True:
+            while generation == self._port.generation:
                 self._news.clear()
                 await self._pass(stub)
                 await self._news.wait()

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.wire.identity import Role, identity_of, load_certificate
+from edge_agent.wire.v1alpha1.services_pb2 import StatBlobsRequest
+from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
 
 # A batch of 256 KiB with its framing; the rest is room for what a later version adds.
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -52,6 +54,11 @@ class UplinkSettings(BaseModel):
         default=0.5, gt=0, description="first delay after a lost connection; doubles, with full jitter"
     )
     back_off_max_s: float = Field(default=30.0, gt=0)
+    certificate_look_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="when to look for a next certificate; doubles while the port does not take it",
+    )
     refused_retry_s: float = Field(default=60.0, gt=0, description="ask again so long after a refusal")
 
     @field_validator("gateway")
@@ -115,21 +122,73 @@ class TlsKey(Protocol):
         ...
 
 
-class Port:
-    """Dials the gateway. Certificates are read at every dial, so that renewed ones take effect by reconnecting."""
+class TlsIdentity(Protocol):
+    """A certificate (a PEM file, its chain behind it) with its key."""
 
-    def __init__(self, settings: UplinkSettings, key: TlsKey, certificate: Path) -> None:
-        self._settings, self._key, self._certificate = settings, key, certificate
+    @property
+    def key(self) -> TlsKey: ...
+
+    @property
+    def certificate(self) -> Path: ...
+
+
+class Identities(Protocol):
+    """Whom the booth can show itself as. All may raise IdentityInvalid, and block."""
+
+    def current(self) -> TlsIdentity: ...
+
+    def next(self) -> TlsIdentity | None:
+        """One that follows; the port may not know it yet."""
+        ...
+
+    def promote(self) -> None:
+        """The port takes the one that follows: it is the current one now."""
+        ...
+
+
+class Port:
+    """Dials the gateway. Certificates are read at every dial, so that renewed ones take effect by reconnecting.
+
+    `generation` rises when the booth's next certificate is in force: channels of before are to be left.
+    """
+
+    def __init__(self, settings: UplinkSettings, identities: Identities) -> None:
+        self._settings, self._identities = settings, identities
+        self.generation = 0
 
     def check(self) -> str:
-        """The gateway's name to expect, if the certificates can be used. Raises IdentityInvalid."""
-        load_certificate(self._certificate)
+        """The gateway's name to expect, if key and certificates can be used. Raises IdentityInvalid."""
+        self._identities.current()
         return _expected_name(load_certificate(self._settings.gateway_certificate), self._settings)
 
-    def dial(self) -> grpc.aio.Channel:
+    async def goes_over(self) -> bool:
+        """Whether the booth's next certificate is in force now: there is one, and the port answered to it.
+
+        Make before break: the channels of the certificate before are still open.
+        """
+        following = await asyncio.to_thread(self._identities.next)
+        if following is None:
+            return False
+        channel = self._channel(following)
+        try:
+            await EvidenceServiceStub(channel).StatBlobs(StatBlobsRequest(), timeout=self._settings.connect_s)
+        except grpc.aio.AioRpcError:
+            return False
+        finally:
+            await channel.close()
+        await asyncio.to_thread(self._identities.promote)
+        self.generation += 1
+        return True
+
+    async def dial(self) -> grpc.aio.Channel:
         """A new channel, not connected yet. Raises IdentityInvalid. To be closed by the caller."""
-        settings, name = self._settings, self.check()
-        credentials = _credentials(self._key, settings.gateway_certificate.read_bytes(), self._certificate.read_bytes())
+        return self._channel(await asyncio.to_thread(self._identities.current))
+
+    def _channel(self, identity: TlsIdentity) -> grpc.aio.Channel:
+        settings = self._settings
+        name = _expected_name(load_certificate(settings.gateway_certificate), settings)
+        roots = settings.gateway_certificate.read_bytes()
+        credentials = _credentials(identity.key, roots, identity.certificate.read_bytes())
         options = [
             ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),

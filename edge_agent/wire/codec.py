@@ -53,6 +53,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             event.session_opened.CopyFrom(
                 wire.SessionOpened(public_key=body.public_key, agent_version=body.agent_version)
             )
+        case domain.KeyRotated():
+            event.key_rotated.CopyFrom(wire.KeyRotated(certificate=body.certificate, possession=body.possession))
         case domain.InspectionOpened():
             event.inspection_opened.CopyFrom(
                 wire.InspectionOpened(inspection_id=body.inspection_id, lane_id=body.lane_id, cause=body.cause)

@@ -53,16 +53,20 @@ def read_envelope(data: bytes) -> tuple[bytes, Signature]:
 
 def check_signature(key: PublicKey, payload: bytes, signature: bytes) -> None:
     """Returns if `key` signed `payload` as an event. Raises Refused(BAD_SIGNATURE)."""
-    message = pae(PAYLOAD_TYPE, payload)
+    if len(signature) > MAX_SIGNATURE_BYTES or not signed_by(key, pae(PAYLOAD_TYPE, payload), signature):
+        raise Refused(RefusalCode.BAD_SIGNATURE, "the signature does not belong to these bytes and this key")
+
+
+def signed_by(key: PublicKey, message: bytes, signature: bytes) -> bool:
+    """Whether `key` signed `message`: Ed25519, or ECDSA with SHA-256 in DER."""
     try:
-        if len(signature) > MAX_SIGNATURE_BYTES:
-            raise InvalidSignature
         if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
         else:
             key.verify(signature, message)
     except InvalidSignature:
-        raise Refused(RefusalCode.BAD_SIGNATURE, "the signature does not belong to these bytes and this key") from None
+        return False
+    return True
 
 
 def envelope_sha256(data: bytes) -> bytes:

@@ -10,7 +10,8 @@
     6. Its previous_sha256 is the head's.
     7. A SessionOpened is signed by a device key and names a new session key; everything else is signed by the
        session key. The first event of an epoch is therefore a SessionOpened.
-    8. The device key that signed, or that vouched for the session, has not ended before this sequence.
+    8. The device key that signed, or that vouched for the session, has not ended before this sequence. A KeyRotated
+       ends it, and names another that has not ended and signed for itself (rotation.py).
 
 Pure: no input or output, no clock. `verify_next` raises Refused or returns; there is no boolean to forget.
 """
@@ -25,6 +26,7 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import check_signature, envelope_sha256, read_envelope
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.rotation import new_key
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 
@@ -92,7 +94,10 @@ def verify_next(chain: Chain, envelope: bytes) -> Verified:
     if end is not None and event.seq > end.through_seq:
         detail = f"the device key {session.device_key_id[:16]}… counts through sequence {end.through_seq} only"
         raise Refused(end.code, detail, event.seq)
-    return Verified(event, envelope, sha256, Chain(head.after(sha256), chain.device_keys, session, chain.ends))
+    device_keys, ends = chain.device_keys, chain.ends
+    if event.WhichOneof("body") == "key_rotated":
+        device_keys, ends = _handed_over(chain, event, session)
+    return Verified(event, envelope, sha256, Chain(head.after(sha256), device_keys, session, ends))
 
 
 def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, str | None]:
@@ -143,3 +148,17 @@ def _session_after(chain: Chain, event: Event, device_key_id: str | None) -> Ses
     if session.key_id in chain.device_keys:
         raise Refused(RefusalCode.WRONG_SIGNER, "a device key cannot be its own session key", event.seq)
     return session
+
+
+def _handed_over(chain: Chain, event: Event, session: Session) -> tuple[Mapping[str, PublicKey], Mapping[str, KeyEnd]]:
+    """The device keys and their ends after a KeyRotated of `session`."""
+    old = session.device_key_id
+    new_id, key = new_key(event.key_rotated, chain.head.booth_id, chain.head.epoch, old, event.seq)
+    if new_id in chain.ends:
+        raise Refused(chain.ends[new_id].code, "a booth does not hand over to a key that ended", event.seq)
+    if new_id == session.key_id:
+        raise Refused(RefusalCode.WRONG_SIGNER, "a session's key does not become a device key", event.seq)
+    ends = {**chain.ends, old: chain.ends.get(old, KeyEnd(event.seq, RefusalCode.KEY_RETIRED))}
+    if ends[old].through_seq > event.seq:
+        ends[old] = KeyEnd(event.seq, RefusalCode.KEY_RETIRED)
+    return {**chain.device_keys, new_id: key}, ends

@@ -140,7 +140,7 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     def watch(camera: CameraConfig, emit: Emit, presence: Callable[[], bool]) -> Coroutine[Any, Any, None]:
         return _look(sim.lanes[camera.id.partition("-")[0]].lane, camera.role, eye, emit, clock)
 
-    signer = setup.device_key()
+    signer = setup.identity().signer(None)
     opening = open_ledger(setup.ledger, str(setup.booth), signer, clock, "0", lambda *_: None)
     with loop.working():
         ledger = await opening.__aenter__()

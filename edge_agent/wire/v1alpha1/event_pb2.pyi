@@ -167,6 +167,7 @@ class Event(_message.Message):
     DEVICE_CHANGED_FIELD_NUMBER: _builtins.int
     UNASSIGNED_FIELD_NUMBER: _builtins.int
     SCAN_RECEIVED_FIELD_NUMBER: _builtins.int
+    KEY_ROTATED_FIELD_NUMBER: _builtins.int
     EVENTS_TRIMMED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
@@ -201,6 +202,8 @@ class Event(_message.Message):
     @_builtins.property
     def scan_received(self) -> Global___ScanReceived: ...
     @_builtins.property
+    def key_rotated(self) -> Global___KeyRotated: ...
+    @_builtins.property
     def events_trimmed(self) -> Global___EventsTrimmed: ...
     def __init__(
         self,
@@ -219,13 +222,14 @@ class Event(_message.Message):
         device_changed: Global___DeviceChanged | None = ...,
         unassigned: Global___Unassigned | None = ...,
         scan_received: Global___ScanReceived | None = ...,
+        key_rotated: Global___KeyRotated | None = ...,
         events_trimmed: Global___EventsTrimmed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "events_trimmed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "events_trimmed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -322,6 +326,34 @@ class SessionOpened(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionOpened: _TypeAlias = SessionOpened  # noqa: Y015
+
+@_typing.final
+class KeyRotated(_message.Message):
+    """The booth hands over to a new device key. Signed by a session of the old one, which ends with this event: the next
+    one is a SessionOpened by the new key.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    POSSESSION_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.bytes
+    """An X.509 certificate (DER) of this booth for the new key, usually signed by that key itself."""
+    possession: _builtins.bytes
+    """The new key's signature, which shows that the booth holds it. docs/wire.md says over what."""
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.bytes = ...,
+        possession: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "possession", b"possession"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRotated: _TypeAlias = KeyRotated  # noqa: Y015
 
 @_typing.final
 class InspectionOpened(_message.Message):

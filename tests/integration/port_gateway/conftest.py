@@ -59,6 +59,12 @@ class Port:
         )
         return path
 
+    def store(self) -> Store:
+        return Store(self.settings().database)
+
+    def trust_store(self, store: Store) -> TrustStore:
+        return TrustStore(store, SystemClock())
+
     def trust(self, *parties: Party, replace: bool = False) -> None:
         with contextlib.closing(Store(self.settings().database)) as store:
             TrustStore(store, SystemClock()).add([party.certificate for party in parties], replace)

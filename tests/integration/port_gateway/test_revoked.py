@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -11,15 +12,23 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.wire.identity import SpiffeId, key_id
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from port_gateway.cli import main
+from port_gateway.config import Limits
 from port_gateway.store import Store
 from port_gateway.tail import Printer, Tail, tail
 from port_gateway.trust import TrustStore
 from tests.integration.port_gateway.conftest import Port, Stream
-from tests.unit.port_gateway.signing import Party
+from tests.unit.port_gateway.signing import Ledger, Party
 
 
 async def command(*arguments: str) -> int:
     return await asyncio.to_thread(main, list(arguments))
+
+
+@pytest.fixture
+async def served(port: Port) -> AsyncIterator[Port]:
+    port.limits = Limits(heartbeat_s=10)  # a heartbeat would find out, too, only later
+    async with port.serving():
+        yield port
 
 
 async def test_an_open_stream_ends_at_once_and_what_was_accepted_stands(served: Port) -> None:
@@ -29,7 +38,8 @@ async def test_an_open_stream_ends_at_once_and_what_was_accepted_stands(served: 
     async with served.ingest() as stub, served.ingest(served.other_booth) as beside:
         stream, other = Stream(stub), Stream(beside)
         await stream.hello(ledger.hello())
-        await other.hello(wire.Hello(booth_id=served.other_booth.identity, epoch=bytes(16)))
+        beside_ledger = Ledger(served.other_booth.identity, served.other_booth.key)
+        await other.hello(beside_ledger.hello())
         await stream.send(1, *ledger.envelopes)
         await stream.acked(10)
         key = key_id(served.booth.key.public_key())
@@ -37,7 +47,8 @@ async def test_an_open_stream_ends_at_once_and_what_was_accepted_stands(served: 
         async with asyncio.timeout(3):
             assert (await stream.nack()).code == wire.REFUSAL_CODE_KEY_REVOKED
             assert await stream.status() is grpc.StatusCode.PERMISSION_DENIED
-        await other.acked(0)
+        await other.send(1, *beside_ledger.envelopes)
+        await other.acked(1)
     async with served.ingest() as stub:
         stream = Stream(stub)
         with contextlib.suppress(grpc.aio.AioRpcError):  # the handshake may have failed already

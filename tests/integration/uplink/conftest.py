@@ -14,8 +14,8 @@ import grpc.aio
 import pytest
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.recorder import Ledger
-from edge_agent.ledger.signer import open_signer
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.link import LinkState, Port, UplinkSettings
 from edge_agent.wire.chain import Head
@@ -121,7 +121,7 @@ class Site:
         )
 
     def port(self, settings: UplinkSettings) -> Port:
-        return Port(settings, open_signer(str(self.booth.keys / "lane-1.key")), self.booth.keys / "lane-1.crt")
+        return Port(settings, BoothIdentity("lane-1.key", Path("lane-1.crt"), self.booth.keys))
 
     def new_port(self, ledger: Ledger, **behaviour: Any) -> TestPort:
         head = Head(ledger.outbox.booth_id, ledger.outbox.epoch)

@@ -12,6 +12,7 @@ from edge_agent.domain.event import (
     EventsTrimmed,
     InspectionClosed,
     InspectionOpened,
+    KeyRotated,
     ScanReceived,
     SessionOpened,
     Unassigned,
@@ -214,5 +215,5 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
-        case SessionOpened() | EventsTrimmed():
+        case SessionOpened() | KeyRotated() | EventsTrimmed():
             return "the ledger's own"

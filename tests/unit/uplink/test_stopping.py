@@ -9,12 +9,13 @@ import pytest
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import PortUnreachable
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import Port, UplinkSettings
 
 SETTINGS = UplinkSettings(gateway="127.0.0.1:1", gateway_certificate=Path("gateway.crt"))
-PORT = Port(SETTINGS, Path("booth.key"), Path("booth.crt"))
+PORT = Port(SETTINGS, BoothIdentity("booth.key", Path("booth.crt")))
 
 
 async def _fails_when_cancelled(already: list[bool]) -> Never:
@@ -38,7 +39,7 @@ async def test_a_cancellation_that_meets_a_failure_is_not_lost(kind: str) -> Non
             await _fails_when_cancelled(already)
 
     class Evidence(EvidenceUplink):
-        async def _connected(self) -> Never:
+        async def _connected(self, generation: int) -> None:
             await _fails_when_cancelled(already)
 
     uplink: Uplink | EvidenceUplink

@@ -13,6 +13,7 @@ from edge_agent.domain.event import (
     EventsTrimmed,
     InspectionClosed,
     InspectionOpened,
+    KeyRotated,
     ScanReceived,
     SessionOpened,
     Unassigned,
@@ -176,6 +177,11 @@ def test_a_scan_that_came() -> None:
     received = encoded(ScanReceived("", "1", seen)).scan_received
     assert (received.inspection_id, received.lane_id) == ("", "1")
     assert (received.scan.scan_id, received.scan.joined_by) == ("s1", "none")
+
+
+def test_a_key_handed_over() -> None:
+    rotated = encoded(KeyRotated(b"certificate", b"signature")).key_rotated
+    assert (rotated.certificate, rotated.possession) == (b"certificate", b"signature")
 
 
 def test_trimmed_events() -> None:

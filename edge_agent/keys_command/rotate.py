@@ -1,0 +1,50 @@
+"""`edge-agent keys rotate`: the ledger is handed over to a new device key, by an event that both keys sign.
+
+    prepare the new pair ─► KeyRotated in the ledger ─► (the agent, at its next start) session by the new key
+                                                        ─► the port has it, and takes the new certificate: in force
+
+Whatever is interrupted goes on where it was: before the event the old key signs, after it the new one.
+"""
+
+from dataclasses import dataclass
+
+from edge_agent.config import Setup
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.event import Draft
+from edge_agent.ledger.handover import handed_to, handover
+from edge_agent.ledger.recorder import open_ledger
+from edge_agent.ledger.store import DATABASE
+from edge_agent.wire.identity import key_id
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The keys' ids; `seq` is where the ledger says so, 0 when it had said so before."""
+
+    old: str
+    new: str
+    seq: int
+
+
+async def rotate(setup: Setup, clock: Clock, agent_version: str) -> Rotation:
+    """Hand the booth's ledger over to a new key. The agent must be stopped: the ledger has one writer.
+
+    Raises IdentityInvalid, TokenUnavailable, and what `open_ledger` raises.
+    """
+    identity = setup.identity()
+    identity.settle()
+    before = handed_to(setup.ledger / DATABASE)
+    old = identity.current().key.key_id
+    waiting = identity.prepared()
+    if waiting is not None and before == waiting.key.key_id:
+        return Rotation(old, before, 0)
+    signer = identity.signer(before)
+    new = identity.prepare(setup.booth, clock.now().utc)
+    async with open_ledger(setup.ledger, str(setup.booth), signer, clock, agent_version, _no_word) as ledger:
+        body = handover(str(setup.booth), ledger.recorder.head.epoch, key_id(signer.public_key), new)
+        done = await ledger.recorder.record(Draft(body, clock.now()))
+    return Rotation(old, new.key.key_id, done.seq)
+
+
+def _no_word(has_room: bool, detail: str) -> None:
+    """Without room nothing is recorded until there is some; whoever waits sees the full disk."""

@@ -1,0 +1,164 @@
+"""The files of a booth's identity: the pair in force, and one that follows it.
+
+    booth.key  booth.crt            in force: the port knows this certificate
+    booth.key.next  booth.crt.next  what `keys rotate` prepared, or a renewed certificate (then without a key)
+    booth.crt.former                certificates of keys that were handed over: they verify this booth's own old events
+
+The ledger says which key signs (`handed_to`); the port says which certificate it takes, by taking it. Files are only
+ever renamed whole, the certificate first: whatever a kill leaves, there is a key for each certificate. A key in a token
+keeps its name there, and its certificate chooses it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.ledger.pkcs11_key import make_token_key
+from edge_agent.ledger.pkcs11_uri import parse_key_uri
+from edge_agent.ledger.signer import DeviceKey, file_of, open_signer, split_uri
+from edge_agent.ledger.x509_key import X509Key
+from edge_agent.wire.identity import (
+    PublicKey,
+    SpiffeId,
+    certificate_key,
+    key_id,
+    load_certificate,
+    load_private_key,
+    self_signed,
+    write_certificate,
+    write_private_key,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A certificate with its key."""
+
+    key: DeviceKey
+    certificate: Path
+
+    @property
+    def der(self) -> bytes:
+        return load_certificate(self.certificate).public_bytes(serialization.Encoding.DER)
+
+
+class BoothIdentity:
+    """Reads the files whenever it is asked: who renews a certificate by hand just replaces it.
+
+    `key` is a path or URI, relative paths are taken from `folder`. Every method may raise IdentityInvalid or
+    TokenUnavailable.
+    """
+
+    def __init__(self, key: str, certificate: Path, folder: Path = Path()) -> None:
+        self._uri, self._folder, self._certificate = key, folder, folder / certificate
+        self._next = self._certificate.with_name(self._certificate.name + ".next")
+        self._former = self._certificate.with_name(self._certificate.name + ".former")
+        self._signs = ""
+
+    def current(self) -> Held:
+        """What the port knows."""
+        return self._held(self._certificate)
+
+    def next(self) -> Held | None:
+        """What is to follow, if the key that signs is that of its certificate: the port may or may not know it yet."""
+        held = self.prepared()
+        return held if held is not None and held.key.key_id == self._signs else None
+
+    def prepared(self) -> Held | None:
+        """What `prepare` made and `promote` has not put in force."""
+        return self._held(self._next) if self._next.exists() else None
+
+    def signer(self, handed_to: str | None) -> DeviceKey:
+        """The key that signs: that which the ledger was handed to, else that in force. `next` remembers it."""
+        held = self.current()
+        following = self.prepared()
+        if handed_to not in (None, held.key.key_id):
+            if following is None or following.key.key_id != handed_to:
+                raise IdentityInvalid(
+                    f"the ledger was handed over to the key {handed_to}, and the key here is {held.key.key_id}",
+                    "name that key and its certificate in `identity`; without it, begin a ledger in an empty folder",
+                )
+            held = following
+        self._signs = held.key.key_id
+        return held.key
+
+    def prepare(self, identity: SpiffeId, now: datetime) -> Held:
+        """A new key with a self-signed certificate, beside the pair in force. Goes on with what a kill left."""
+        self.settle()
+        found = self.prepared()
+        if found is not None and found.key.key_id != self.current().key.key_id:
+            return found
+        scheme, rest = split_uri(self._uri)
+        if scheme == "pkcs11":
+            key: ec.EllipticCurvePrivateKey = X509Key(make_token_key(parse_key_uri(rest, self._folder), True)[0])
+        else:
+            path, passphrase = file_of(rest, self._folder)
+            following = path.with_name(path.name + ".next")
+            following.unlink(missing_ok=True)  # without its certificate it was never named to anybody
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_private_key(following, key, passphrase)
+        self._replace(self._next, self_signed(key, identity, now))
+        return self._held(self._next)
+
+    def promote(self) -> None:
+        """The port takes the certificate that follows: it and its key are in force now."""
+        if self._next.exists():
+            formers, before = self._formers(), load_certificate(self._certificate)
+            if before.public_key() != load_certificate(self._next).public_key() and before not in formers:
+                self._replace(self._former, *formers, before)
+            os.replace(self._next, self._certificate)
+            _sync(self._certificate.parent)
+        self.settle()
+
+    def settle(self) -> None:
+        """Finish a `promote` that a kill interrupted between certificate and key."""
+        scheme, rest = split_uri(self._uri)
+        if scheme != "file" or self._next.exists():
+            return
+        path, passphrase = file_of(rest, self._folder)
+        following = path.with_name(path.name + ".next")
+        if not following.exists():
+            return
+        in_force = certificate_key(load_certificate(self._certificate))
+        if key_id(in_force) == key_id(load_private_key(following, passphrase).public_key()):
+            os.replace(following, path)
+            _sync(path.parent)
+
+    def device_keys(self) -> Mapping[str, PublicKey]:
+        """Every key that may have signed this booth's events, by key id."""
+        certificates = [*self._formers(), load_certificate(self._certificate)]
+        if self._next.exists():
+            certificates.append(load_certificate(self._next))
+        return {key_id(certificate_key(c)): certificate_key(c) for c in certificates}
+
+    def _held(self, certificate: Path) -> Held:
+        wanted = key_id(certificate_key(load_certificate(certificate)))
+        key = open_signer(self._uri, self._folder, wanted)
+        if key.key_id != wanted:
+            raise IdentityInvalid(f"the key does not belong to {certificate}", "give both files of one `keys init`")
+        return Held(key, certificate)
+
+    def _formers(self) -> list[x509.Certificate]:
+        return x509.load_pem_x509_certificates(self._former.read_bytes()) if self._former.exists() else []
+
+    def _replace(self, path: Path, *certificates: x509.Certificate) -> None:
+        writing = path.with_name(path.name + ".part")
+        writing.unlink(missing_ok=True)
+        write_certificate(writing, *certificates)
+        os.replace(writing, path)
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
