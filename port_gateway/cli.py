@@ -19,6 +19,7 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid
 from edge_agent.wire.chain import EPOCH_BYTES
 from edge_agent.wire.identity import (
+    Role,
     SpiffeId,
     certificate_key,
     create_identity,
@@ -215,6 +216,12 @@ def _trust(parser: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--replace", action="store_true", help="the identity has a new key: the old one opens nothing more"
     )
+    add.add_argument(
+        "--reads",
+        action="append",
+        metavar="PORT",
+        help="a port that this back-office reads beside its own (repeat it); in place of those given before",
+    )
     add.set_defaults(run=_trust_add)
     revoke = commands.add_parser(
         "revoke",
@@ -245,7 +252,10 @@ def _trust(parser: argparse.ArgumentParser) -> None:
 def _trust_add(options: argparse.Namespace) -> int:
     certificates = [load_certificate(path) for path in options.certificates]
     with contextlib.closing(Store(read_config(options.config).database)) as store:
-        added = TrustStore(store, SystemClock()).add(certificates, options.replace)
+        trust = TrustStore(store, SystemClock())
+        added = trust.add(certificates, options.replace)
+        for certificate in certificates if options.reads else ():
+            trust.let_read(identity_of(certificate), options.reads)
     for (identity, new), certificate in zip(added, certificates, strict=True):
         state = "registered" if new else "was registered already"
         print(f"{identity}  key {key_id(certificate_key(certificate))}  {state}")
@@ -273,6 +283,9 @@ def _trust_list(options: argparse.Namespace) -> int:
         state = "active" if entry.active else "replaced"
         state = "revoked" if trust.revoked(entry) else "handed over" if trust.handed_over(entry) else state
         facts = {**_facts(entry.certificate), "active": entry.active, "state": state}
+        if entry.identity.role is Role.BACK_OFFICE:
+            reads = sorted(trust.ports.get(str(entry.identity), frozenset()) | {entry.identity.port})
+            facts, state = {**facts, "reads": reads}, f"{state}, reads {' '.join(reads)}"
         _print(facts, options.json, f"{entry.identity}  key {facts['key_id']}  until {facts['valid_to']}  {state}")
     if not registered and not options.json:
         print("nobody is registered yet: port-gateway trust add CONFIG CERT")

@@ -160,10 +160,9 @@ class Inbox:
         return self._store.submit(write)
 
     # --- readers --------------------------------------------------------------------------------------------
-    def page(self, after: int, booth_ids: Sequence[str], limit: int) -> tuple[list[Stored], int]:
-        """Up to `limit` events after a cursor, and the cursor through which was looked."""
-        marks = ",".join("?" * len(booth_ids))
-        wanted = f" AND booth_id IN ({marks})" if booth_ids else ""
+    def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
+        """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through."""
+        wanted = "" if booth_ids is None else f" AND booth_id IN ({','.join('?' * len(booth_ids))})"
         found: list[Stored] = []
         size = 0
         with self._store.reading() as db:
@@ -171,7 +170,7 @@ class Inbox:
             rows = db.execute(
                 "SELECT cursor, booth_id, envelope, received_utc_us FROM event"  # noqa: S608 - only marks
                 f" WHERE cursor > ?{wanted} ORDER BY cursor LIMIT ?",
-                (after, *booth_ids, limit),
+                (after, *(booth_ids or ()), limit),
             )
             for row in rows:
                 found.append(Stored(*row))

@@ -26,6 +26,7 @@ MIGRATIONS = (
     "0001.sql",
     "0002.sql",
     "0003.sql",
+    "0004.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000

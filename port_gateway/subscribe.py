@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from edge_agent.domain.errors import EdgeAgentError, Recoverable
-from edge_agent.wire.identity import Role
+from edge_agent.wire.identity import Role, SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
@@ -121,7 +121,8 @@ class Subscriptions(SubscribeServiceServicer):
             if room == 0:
                 await _first_of(reader.changed, reader.closed, self._stopping, doubt)
                 continue
-            found, through = await asyncio.to_thread(self._inbox.page, after, booth_ids, min(room, PAGE_RECORDS))
+            wanted = self._readable(reader.identity, booth_ids)
+            found, through = await asyncio.to_thread(self._inbox.page, after, wanted, min(room, PAGE_RECORDS))
             for stored in found:
                 if reader.closed.is_set():
                     return
@@ -138,6 +139,13 @@ class Subscriptions(SubscribeServiceServicer):
             if through == after:
                 await _first_of(bell, reader.closed, self._stopping, doubt)
             after = through
+
+    def _readable(self, reader: str, asked: Sequence[str]) -> Sequence[str] | None:
+        """The booths to send of those that were asked for (none: all); None stands for every booth."""
+        may, everything = self._trust.current().readable(SpiffeId.parse(reader))
+        if everything:
+            return list(asked) or None
+        return sorted(may.intersection(asked) if asked else may)
 
     async def _acks(self, requests: AsyncIterator[wire.SubscribeRequest], reader: _Reader) -> None:
         """Takes acknowledgements. An error is left to the sender: gRPC cannot end a call in the middle of a write."""
@@ -188,11 +196,12 @@ class Subscriptions(SubscribeServiceServicer):
     ) -> wire.ListBoothsResponse:
         """See docs/wire.md."""
         try:
-            peer_of(context, self._trust, Role.BACK_OFFICE)
+            peer = peer_of(context, self._trust, Role.BACK_OFFICE)
             trust = self._trust.current()
         except EdgeAgentError as error:
             await end(context, error)
-        booths = sorted(trust.certificates().items())
+        may, _ = trust.readable(peer.identity)
+        booths = sorted((booth, ders) for booth, ders in trust.certificates().items() if booth in may)
         return wire.ListBoothsResponse(
             booths=[
                 wire.Booth(booth_id=booth, certificates=ders, ended_keys=_ended(trust.ended.get(booth, {})))

@@ -48,6 +48,7 @@ class Trust:
     version: int
     registered: tuple[Registered, ...]
     ended: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)  # by booth and key id
+    ports: Mapping[str, frozenset[str]] = field(default_factory=dict)  # that a back-office reads beside its own
 
     def roots_pem(self) -> bytes:
         """The active certificates as PEM: the only anchors of TLS."""
@@ -60,6 +61,13 @@ class Trust:
             if r.identity.role is Role.BOOTH:
                 booths.setdefault(str(r.identity), []).append(r.der)
         return booths
+
+    def readable(self, reader: SpiffeId) -> tuple[frozenset[str], bool]:
+        """The booths that a back-office may read, and whether these are all: those of its port and of ports given."""
+        ports = self.ports.get(str(reader), frozenset()) | {reader.port}
+        booths = {str(r.identity): r.identity.port for r in self.registered if r.identity.role is Role.BOOTH}
+        may = frozenset(booth for booth, port in booths.items() if port in ports)
+        return may, len(may) == len(booths)
 
     def device_keys(self, booth_id: str) -> dict[str, PublicKey]:
         """Keys by key id that may open a session of this booth: those of every certificate it ever had.
@@ -120,6 +128,20 @@ class TrustStore:
         if found.identity.role is not role:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{found.identity} is no {role}, and this is for a {role} only")
         return found
+
+    def let_read(self, identity: SpiffeId, ports: Sequence[str]) -> None:
+        """The ports that a back-office reads beside its own, in place of those given before. Raises IdentityInvalid."""
+        for port in ports:
+            SpiffeId.parse(f"spiffe://{port}/booth/x")
+        if identity.role is not Role.BACK_OFFICE:
+            raise IdentityInvalid(f"{identity} is no back-office", "booths read nothing; leave --reads out")
+
+        def write(db: apsw.Connection) -> None:
+            db.execute("DELETE FROM readable_port WHERE identity = ?", (str(identity),))
+            db.executemany("INSERT OR IGNORE INTO readable_port VALUES (?,?)", [(str(identity), p) for p in ports])
+            db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
+
+        self._store.submit(write).result()
 
     def add(self, certificates: Sequence[x509.Certificate], replace: bool = False) -> list[tuple[SpiffeId, bool]]:
         """Register certificates, all or none; each with whether it was new. Raises IdentityInvalid."""
@@ -198,7 +220,10 @@ def read_trust(db: apsw.Connection) -> Trust:
             raise apsw.CorruptError(f"a registered certificate cannot be read: {error}") from None
     if not isinstance(version, int):
         raise apsw.CorruptError("the version of the registered certificates is not there")
-    return Trust(version, tuple(registered), read_ended(db))
+    ports: dict[str, frozenset[str]] = {}
+    for identity, port in db.execute("SELECT identity, port FROM readable_port"):
+        ports[str(identity)] = ports.get(str(identity), frozenset()) | {str(port)}
+    return Trust(version, tuple(registered), read_ended(db), ports)
 
 
 def _acceptable(certificate: x509.Certificate, now: datetime) -> None:

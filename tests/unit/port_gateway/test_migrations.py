@@ -69,7 +69,7 @@ def test_an_inbox_of_the_first_schema_is_taken_over(old: Path, monkeypatch: pyte
     with pytest.raises(StoreFailed, match="start `port-gateway serve` once"), offline(old):
         pass
     with contextlib.closing(Store(old)) as store:
-        page, _ = Inbox(store, SystemClock()).page(0, [], 10)
+        page, _ = Inbox(store, SystemClock()).page(0, None, 10)
         assert len(page) == 5
         with store.reading() as db:
             assert db.execute("SELECT count(*) FROM more").get == 5
@@ -87,7 +87,7 @@ def test_a_migration_that_fails_leaves_the_inbox_as_it_was(old: Path, monkeypatc
     monkeypatch.undo()
     assert version_of(old) == len(MIGRATIONS)
     with contextlib.closing(Store(old)) as store:
-        assert len(Inbox(store, SystemClock()).page(0, [], 10)[0]) == 5
+        assert len(Inbox(store, SystemClock()).page(0, None, 10)[0]) == 5
 
 
 def test_a_file_of_another_program_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
