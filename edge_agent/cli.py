@@ -104,6 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     checked.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     checked.add_argument("--json", action="store_true", help="print one JSON object")
+    exported = _command(
+        ledger_commands,
+        "export",
+        _ledger_export,
+        "write one inspection as an evidence pack that anyone can verify with openssl; the agent may run meanwhile",
+    )
+    exported.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
+    exported.add_argument("inspection", nargs="?", metavar="INSPECTION_ID", help="the inspection's UUID")
+    exported.add_argument("--seq", type=int, metavar="N", help="a single event, by its sequence, and no inspection")
+    exported.add_argument("out", type=Path, metavar="OUT", help="folder to write, or a file that ends with .tar")
+    exported.add_argument("--json", action="store_true", help="print one JSON object")
 
     demo = _command(commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof")
     demo.add_argument(
@@ -233,6 +244,19 @@ def _ledger_check(options: argparse.Namespace) -> int:
         print(json.dumps({"epoch": head.epoch.hex(), "seq": head.seq, "sha256": head.sha256.hex()}))
     else:
         print(f"{head.seq} events verified, epoch {head.epoch.hex()}, the last has SHA-256 {head.sha256.hex()}")
+    return 0
+
+
+def _ledger_export(options: argparse.Namespace) -> int:
+    from edge_agent.config import read_config
+    from edge_agent.ledger.export import export
+
+    if (options.inspection is None) == (options.seq is None):
+        raise EdgeAgentError("what is to be exported?", "give INSPECTION_ID, or --seq N")
+    setup = read_config(options.config, files=False)
+    what = options.inspection if options.seq is None else options.seq
+    written = export(setup.ledger, what, options.out, setup.identity(), SystemClock(), version("edge-agent"))
+    print(json.dumps(written.as_dict()) if options.json else written.as_text())
     return 0
 
 

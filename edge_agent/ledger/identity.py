@@ -133,10 +133,12 @@ class BoothIdentity:
 
     def device_keys(self) -> Mapping[str, PublicKey]:
         """Every key that may have signed this booth's events, by key id."""
-        certificates = [*self._formers(), load_certificate(self._certificate)]
-        if self._next.exists():
-            certificates.append(load_certificate(self._next))
-        return {key_id(certificate_key(c)): certificate_key(c) for c in certificates}
+        return {key_id(certificate_key(c)): certificate_key(c) for c in self.certificates()}
+
+    def certificates(self) -> list[x509.Certificate]:
+        """Of every key that may have signed this booth's events."""
+        following = [load_certificate(self._next)] if self._next.exists() else []
+        return [*self._formers(), load_certificate(self._certificate), *following]
 
     def _held(self, certificate: Path) -> Held:
         wanted = key_id(certificate_key(load_certificate(certificate)))

@@ -12,7 +12,9 @@ from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
 from edge_agent.ledger.store import DATABASE, EVIDENCE, PORT, BlobState
+from edge_agent.ledger.trees import LedgerNodes, Receipt
 from edge_agent.wire.chain import GENESIS_SHA256
+from edge_agent.wire.tree import Tree
 
 
 class Extent(NamedTuple):
@@ -90,6 +92,11 @@ class LedgerReader:
         with self._one_at_a_time, sqlite_faults(self._path):
             return read_kept(self._database)
 
+    def tree(self, size: int) -> Tree:
+        """The Merkle tree of the first `size` events. Raises StoreCorrupt."""
+        with self._one_at_a_time, sqlite_faults(self._path):
+            return LedgerNodes(self._database, self._path).tree(size)
+
     def acked_through(self) -> int:
         """The highest sequence that the port has acknowledged, as far as it was noted."""
         rows: list[tuple[int]] = self._rows("SELECT acked_through FROM cursor WHERE sink = ?", PORT)
@@ -128,6 +135,7 @@ class LedgerOutbox(LedgerReader):
         acked: Callable[[int], None],
         mark: Callable[[bytes, BlobState], None],
         offer_again: Callable[[], None],
+        received: Callable[[Receipt], None],
     ) -> None:
         super().__init__(directory)
         self.booth_id = booth_id
@@ -135,6 +143,7 @@ class LedgerOutbox(LedgerReader):
         self._acked = acked
         self._mark = mark
         self._offer_again = offer_again
+        self._received = received
 
     def acked(self, through: int) -> None:
         """The port holds everything up to `through` durably."""
@@ -143,6 +152,10 @@ class LedgerOutbox(LedgerReader):
     def offer_again(self) -> None:
         """The port went back, and may have lost evidence, too."""
         self._offer_again()
+
+    def received(self, size: int, receipt: bytes, certificate: bytes) -> None:
+        """The port signed, by this gateway's certificate (DER), for the first `size` events."""
+        self._received(Receipt(size, receipt, certificate))
 
     def blob_sent(self, sha256: bytes) -> None:
         """The port holds this evidence durably."""

@@ -27,6 +27,7 @@ from edge_agent.ledger.outbox import LedgerOutbox
 from edge_agent.ledger.seal import Sealed, seal
 from edge_agent.ledger.signer import SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
+from edge_agent.ledger.trees import CheckpointSigner, Receipt
 from edge_agent.ledger.trimming import Retention
 from edge_agent.wire.chain import Head
 
@@ -50,7 +51,10 @@ class EventStore(Protocol):
         acked_through: int | None = None,
         blobs: Mapping[bytes, BlobState] | None = None,
         offer_again: bool = False,
+        receipt: Receipt | None = None,
     ) -> None: ...
+
+    def sign_with(self, session: CheckpointSigner) -> None: ...
 
     def checkpoint(self) -> None: ...
 
@@ -176,6 +180,10 @@ class Recorder:
         """The port went back: all evidence that was sent is offered once more, and it says what it holds."""
         self._mark(Marks(offer_again=True))
 
+    def received(self, receipt: Receipt) -> None:
+        """The port signed for what it holds. Written with the next commit."""
+        self._mark(Marks(receipt=receipt))
+
     def _mark(self, marks: Marks) -> None:
         with self._marks_lock:
             self._marks = self._marks.under(marks)
@@ -231,6 +239,7 @@ class Recorder:
         try:
             store = self._open_with_room()
             try:
+                store.sign_with(self._session)
                 self._call(self._open_done, (store.head(), store.unfinished()))
                 while True:
                     ending = self._closing.is_set()
@@ -299,7 +308,7 @@ class Recorder:
                 return True
             try:
                 sealed, answers = self._seal_all(store.head(), waiting)
-                store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again)
+                store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again, marks.receipt)
             except StoreFull as full:
                 with self._marks_lock:
                     self._marks = marks.under(self._marks)
@@ -387,7 +396,13 @@ async def open_ledger(
         await recorder.start(agent_version)
         head = recorder.head
         outbox = LedgerOutbox(
-            directory, head.booth_id, head.epoch, recorder.acked, recorder.mark_blob, recorder.offer_again
+            directory,
+            head.booth_id,
+            head.epoch,
+            recorder.acked,
+            recorder.mark_blob,
+            recorder.offer_again,
+            recorder.received,
         )
         try:
             yield Ledger(recorder, outbox)

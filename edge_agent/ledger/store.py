@@ -25,6 +25,7 @@ from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
 from edge_agent.ledger.handover import note_handover
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.seal import Sealed
+from edge_agent.ledger.trees import CheckpointSigner, LedgerTree, Receipt, keep_receipt
 from edge_agent.ledger.trimming import Retention
 from edge_agent.wire.chain import Head
 
@@ -72,6 +73,8 @@ class Store:
         self._log_pages = 0
         self.retention = Retention(database, self._path, monotonic)
         self._inode = os.stat(self._path).st_ino
+        with sqlite_faults(self._path), transaction(database):
+            self._tree = LedgerTree(database, self._path, head)
         database.set_wal_hook(self._committed)
 
     @classmethod
@@ -106,11 +109,20 @@ class Store:
         except BaseException:
             os.close(lock)
             raise
-        return cls(directory, database, lock, head, monotonic)
+        try:
+            return cls(directory, database, lock, head, monotonic)
+        except BaseException:
+            database.close(force=True)
+            os.close(lock)
+            raise
 
     def head(self) -> Head:
         """Where the chain ends on disk."""
         return self._head
+
+    def sign_with(self, session: CheckpointSigner) -> None:
+        """The session key: with it every `append` signs a checkpoint, once the session is opened."""
+        self._tree.sign_with(session)
 
     def append(
         self,
@@ -118,8 +130,9 @@ class Store:
         acked_through: int | None = None,
         blobs: Mapping[bytes, BlobState] | None = None,
         offer_again: bool = False,
+        receipt: Receipt | None = None,
     ) -> None:
-        """Add events that follow the head, the port's cursor and states of blobs in one transaction.
+        """Add events that follow the head, the port's cursor and receipt, and states of blobs in one transaction.
 
         `offer_again`: what was sent is to be offered to the port once more, `blobs` excepted. Durable on return;
         otherwise it raises StoreFull (nothing was added, try again) or StoreFailed.
@@ -154,6 +167,10 @@ class Store:
             for sha256, state in (blobs or {}).items():
                 sent = self.retention.run_s if state is BlobState.SENT else None
                 execute("UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ?", (state.value, sent, sha256))
+            if receipt is not None:
+                keep_receipt(self._database, receipt)
+            tree = self._tree.grow(sealed)
+        self._tree.grown(tree)
         if sealed:
             self._head = sealed[-1].head_after
 

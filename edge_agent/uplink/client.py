@@ -12,12 +12,17 @@ from typing import Never, Protocol, assert_never
 
 import grpc
 import grpc.aio
+from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
+from edge_agent.uplink.receipts import check_receipt
 from edge_agent.uplink.window import ChainForked, SendWindow
-from edge_agent.wire.v1alpha1.services_pb2 import StreamEventsRequest, StreamEventsResponse
+from edge_agent.wire.checkpoint import origin_of
+from edge_agent.wire.identity import load_certificate
+from edge_agent.wire.tree import Tree
+from edge_agent.wire.v1alpha1.services_pb2 import Ack, StreamEventsRequest, StreamEventsResponse
 from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
 
 log = logging.getLogger(__name__)
@@ -56,6 +61,14 @@ class Outbox(Protocol):
         """The port holds everything up to `through` durably. Returns at once."""
         ...
 
+    def tree(self, size: int) -> Tree:
+        """The Merkle tree of the ledger's first `size` events."""
+        ...
+
+    def received(self, size: int, receipt: bytes, certificate: bytes) -> None:
+        """The port signed for the first `size` events, by this gateway's certificate (DER). Returns at once."""
+        ...
+
     def offer_again(self) -> None:
         """The port holds less than it acknowledged: its evidence may be gone, too. Returns at once."""
         ...
@@ -80,6 +93,7 @@ class Uplink:
         self._news = asyncio.Event()
         self._leaving = asyncio.Event()  # this stream ends when all in it is acknowledged, and the next one follows
         self._state: LinkState | None = None
+        self._receipt = b""
 
     def wake(self) -> None:
         """There may be something to send. From the event loop."""
@@ -168,6 +182,7 @@ class Uplink:
                 # A sequence beyond SQLite's integers cannot be held, and is refused by the window.
                 ours = await asyncio.to_thread(outbox.sha256_at, through) if through < 2**63 else None
                 window.welcomed(response.welcome, ours)
+                window.tree = await asyncio.to_thread(outbox.tree, through)
             case "nack":
                 raise window.nacked(response.nack)
             case _:
@@ -244,7 +259,9 @@ class Uplink:
                 return
             match response.WhichOneof("message"):
                 case "ack":
-                    if window.acked(response.ack):
+                    rose = window.acked(response.ack)
+                    self._check_receipt(window, response.ack)
+                    if rose:
                         self._note_durable(window)
                         self._back_off.reset()
                         progress = self._clock.monotonic()
@@ -255,6 +272,15 @@ class Uplink:
                     raise window.nacked(response.nack)
                 case _:
                     raise PortRefused("the port answered neither ack nor nack", "compare the versions of both ends")
+
+    def _check_receipt(self, window: SendWindow, ack: Ack) -> None:
+        """A port of an older version sends none. Raises ChainForked, PortRefused."""
+        if ack.receipt and ack.receipt != self._receipt:
+            gateway = load_certificate(self._settings.gateway_certificate)
+            check_receipt(ack.receipt, window.tree, origin_of(self._outbox.booth_id, self._outbox.epoch), gateway)
+            self._receipt = ack.receipt
+            certificate = gateway.public_bytes(serialization.Encoding.DER)
+            self._outbox.received(window.durable_through, ack.receipt, certificate)
 
     def _note_durable(self, window: SendWindow) -> None:
         if window.durable_through:

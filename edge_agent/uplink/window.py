@@ -16,6 +16,7 @@ from edge_agent.domain.errors import PortRefused, StoreCorrupt
 from edge_agent.wire.chain import GENESIS_SHA256
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.refused import RefusalCode
+from edge_agent.wire.tree import Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Ack, Batch, Hello, Nack, Welcome
 
 # Measured: 64 events a batch were 18 times one; beyond 256 nothing is gained, and a lost stream repeats more.
@@ -50,6 +51,7 @@ class SendWindow:
         self._durable = 0
         self._durable_sha256 = GENESIS_SHA256
         self._credit_records = self._credit_bytes = self._batch_bytes = 0
+        self.tree = Tree()  # of this ledger at `durable_through`: to be given once welcomed, and grows with the port
 
     @property
     def durable_through(self) -> int:
@@ -147,8 +149,11 @@ class SendWindow:
             ours = self._in_flight[through - self._durable - 1].sha256
         self._same(through, ack.chain_head, ours)
         rose = through > self._durable
+        durable = []
         while self._in_flight and self._in_flight[0].seq <= through:
-            self._bytes_in_flight -= self._in_flight.popleft().size
+            durable.append(self._in_flight.popleft())
+        self._bytes_in_flight -= sum(one.size for one in durable)
+        self.tree, _ = self.tree.extended(one.sha256 for one in durable)
         self._durable, self._durable_sha256 = through, ours
         return rose
 

@@ -1,0 +1,32 @@
+"""What the port signs for with an acknowledgement, against this ledger's own tree. No input or output."""
+
+from cryptography import x509
+
+from edge_agent.domain.errors import PortRefused, ProofInvalid
+from edge_agent.uplink.window import ChainForked
+from edge_agent.wire.checkpoint import open_checkpoint
+from edge_agent.wire.identity import certificate_key, identity_of
+from edge_agent.wire.tree import Tree
+
+
+def check_receipt(receipt: bytes, tree: Tree, origin: str, gateway: x509.Certificate) -> None:
+    """Returns if the gateway signed for exactly this tree. `origin` names the chain.
+
+    Raises ChainForked (it holds another chain, or signs for another), PortRefused (it did not sign).
+    """
+    try:
+        held = open_checkpoint(receipt, str(identity_of(gateway)), certificate_key(gateway))
+    except ProofInvalid as error:
+        raise PortRefused(f"the port's receipt does not verify: {error.wrong}", _ASK) from None
+    if held.origin != origin or held.held is None:
+        raise ChainForked(f"the port's receipt is for {held.origin[:200]!r}, this is {origin}", _KEEP)
+    if (held.size, held.root) != (tree.size, tree.root()):
+        raise ChainForked(
+            f"FORK: the port signed for {held.size} events with the root {held.root.hex()}, "
+            f"this ledger's first {tree.size} have {tree.root().hex()}",
+            _KEEP,
+        )
+
+
+_ASK = "ask the port's operator whether its gateway has a new certificate"
+_KEEP = "two ledgers wrote under this booth's name, or one was altered: keep both, and call the port"
