@@ -71,7 +71,8 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
 
 
 def _keeping(setup: Setup) -> Keeping:
-    return Keeping(setup.config.ledger.retention_days * DAY_S)
+    ledger = setup.config.ledger
+    return Keeping(ledger.retention_days * DAY_S, ledger.budget_bytes, ledger.ballast_bytes)
 
 
 def _start_uplink(

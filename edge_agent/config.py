@@ -88,6 +88,10 @@ class LedgerSettings(_Section):
     directory: Path
     # So long after the port acknowledged them, events and evidence are still kept: it can be refilled from here.
     retention_days: float = Field(default=14.0, ge=0, le=3650)
+    # What the ledger and its evidence may take of their file system; all of it if not given.
+    budget_bytes: int | None = Field(default=None, ge=64 * 1024 * 1024)
+    # Kept back, so that on a full disk what makes room can still be written.
+    ballast_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
 
 
 class VisionSettings(_Section):

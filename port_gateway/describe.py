@@ -22,6 +22,12 @@ _STATES = {
     wire.DEVICE_STATE_OFFLINE: "offline",
     wire.DEVICE_STATE_FAILED: "failed",
 }
+_STORAGE = {
+    wire.STORAGE_STATE_NORMAL: "room enough",
+    wire.STORAGE_STATE_FILLING: "FILLING",
+    wire.STORAGE_STATE_HIGH: "HIGH",
+    wire.STORAGE_STATE_CRITICAL: "CRITICAL",
+}
 _REASONS = {
     wire.MISSING_REASON_NOT_SEEN: "not seen",
     wire.MISSING_REASON_COULD_NOT_LOOK: "could not look",
@@ -90,6 +96,15 @@ def _body(event: wire.Event) -> str:
         belongs = late if other.inspection_id else "belongs to no vehicle"
         more = f", and {other.unreported} more that are only counted" if other.unreported else ""
         return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}{more}"
+    if kind == "storage_level":
+        level = event.storage_level
+        share = f"{100 * level.used_bytes / level.capacity_bytes:.0f} %" if level.capacity_bytes else "?"
+        return (
+            f"the booth's disk: {_STORAGE.get(level.state, '?')}, {share} of {level.capacity_bytes / 1e9:.1f} GB used"
+        )
+    if kind == "evidence_shed":
+        shed = event.evidence_shed
+        return f"the booth removed {len(shed.sha256)} pieces of evidence ({shed.size} B) early, for room on its disk"
     if kind == "events_trimmed":
         return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"

@@ -4,6 +4,7 @@ A stage hands a `Draft` to the ledger; sealing adds booth, epoch, sequence and t
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import Evidence
@@ -105,6 +106,32 @@ class EventsTrimmed:
     sha256: bytes
 
 
+class StorageState(StrEnum):
+    """How full the booth's disk is, or its own budget: from 70, 85 and 95 % on; back again 5 points lower."""
+
+    NORMAL = "normal"
+    FILLING = "filling"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageLevel:
+    """The disk under the ledger fills, or has room again. Bytes used and there, of what is fuller: disk or budget."""
+
+    state: StorageState
+    used_bytes: int
+    capacity_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceShed:
+    """Evidence was removed before its retention was over, for room on the disk: its digests, and bytes in all."""
+
+    sha256: tuple[bytes, ...]
+    size: int
+
+
 EventBody = (
     SessionOpened
     | KeyRotated
@@ -115,6 +142,8 @@ EventBody = (
     | ScanReceived
     | Unassigned
     | EventsTrimmed
+    | StorageLevel
+    | EvidenceShed
 )
 
 

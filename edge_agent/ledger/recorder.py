@@ -11,24 +11,25 @@ itself. Any other fault of the disk is fatal: every waiter gets it, and nothing 
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Never, Protocol
+from typing import Never
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
 from edge_agent.domain.event import Draft, EventBody, KeyRotated, SessionOpened
+from edge_agent.ledger.event_store import EventStore
 from edge_agent.ledger.evidence_files import EvidenceFiles
-from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping
+from edge_agent.ledger.faults import MAKE_ROOM
+from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping, Record
 from edge_agent.ledger.marks import Marks
 from edge_agent.ledger.outbox import LedgerOutbox
 from edge_agent.ledger.seal import Sealed, seal
 from edge_agent.ledger.signer import SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
-from edge_agent.ledger.trees import CheckpointSigner, Receipt
-from edge_agent.ledger.trimming import Retention
+from edge_agent.ledger.trees import Receipt
 from edge_agent.wire.chain import Head
 
 # Measured: beyond this a larger transaction gains little, and callers wait longer for their answer.
@@ -38,32 +39,6 @@ MAX_WAITING = 256
 FULL_RETRY_S = 1.0
 
 OnRoom = Callable[[bool, str], None]
-
-
-class EventStore(Protocol):
-    """Where sealed events go; `store.Store` is one. Used from the writer's thread alone."""
-
-    def head(self) -> Head: ...
-
-    def append(
-        self,
-        sealed: Sequence[Sealed],
-        acked_through: int | None = None,
-        blobs: Mapping[bytes, BlobState] | None = None,
-        offer_again: bool = False,
-        receipt: Receipt | None = None,
-    ) -> None: ...
-
-    def sign_with(self, session: CheckpointSigner) -> None: ...
-
-    def checkpoint(self) -> None: ...
-
-    @property
-    def retention(self) -> Retention: ...
-
-    def unfinished(self) -> tuple[Unfinished, ...]: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +74,9 @@ class Recorder:
     ) -> None:
         self._open_store = open_store
         self._clock = clock
-        self._housekeeper = Housekeeper(keeping, evidence, clock.monotonic) if keeping is not None else None
+        self._housekeeper = (
+            Housekeeper(keeping, evidence.directory.parent, evidence, clock.monotonic) if keeping is not None else None
+        )
         self._evidence = evidence
         self._device = device
         self._session = SessionSigner()
@@ -288,42 +265,49 @@ class Recorder:
 
     def _keep_house(self, store: EventStore) -> None:
         """As many small steps as there is time for: none while somebody waits, but for one from time to time."""
-
-        def record(body: EventBody) -> None:
-            if not self._commit(store, [_Waiting(Draft(body, self._clock.now()), None)]):
-                raise StoreFull("closed while the disk had no room")
-
         house = self._housekeeper
         with suppress(StoreFull):  # who records an event says so
-            while house is not None and house.due(self._queue.empty()) and house.step(store.retention, record):
-                if self._closing.is_set():
+            while house is not None and house.due(self._queue.empty()):
+                if not house.step(store, self._own(store)) or self._closing.is_set():
                     return
 
-    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> bool:
-        """Whether it is durable; if not, the ledger is being closed on a full disk."""
+    def _own(self, store: EventStore) -> Record:
+        def record(body: EventBody, blobs: Mapping[bytes, BlobState]) -> None:
+            sealed, _ = self._seal_all(store.head(), [_Waiting(Draft(body, self._clock.now()), None)])
+            store.append(sealed, blobs=blobs)
+            self._call(self._answered, [], store.head())
+
+        return record
+
+    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> None:
+        house = self._housekeeper
         while True:
             with self._marks_lock:
                 marks, self._marks = self._marks, Marks()
             if not waiting and marks == Marks():
-                return True
+                return
             try:
+                if house is not None and not house.ready():
+                    raise StoreFull("the space kept back for making room is in use", MAKE_ROOM)
                 sealed, answers = self._seal_all(store.head(), waiting)
                 store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again, marks.receipt)
             except StoreFull as full:
                 with self._marks_lock:
                     self._marks = marks.under(self._marks)
                 self._say_room(False, full.wrong)
+                if house is not None and house.make_room(store, self._own(store)):
+                    continue
                 if self._closing.wait(self._full_retry_s):
                     with self._marks_lock:
                         self._marks = Marks()  # the port will say it again
                     self._call(self._answered, [(w.answer, full) for w in waiting], store.head())
-                    return False
+                    return
                 continue
             self._say_room(True, "")
             self._call(self._answered, answers, store.head())
             if marks.offer_again:
                 self._call(self._wake)
-            return True
+            return
 
     def _seal_all(self, head: Head, waiting: list[_Waiting]) -> tuple[list[Sealed], list[_Answer]]:
         sealed: list[Sealed] = []

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened
+from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, ScanReceived
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.ledger.signer import Signer
 from edge_agent.wire.chain import Head
@@ -56,8 +56,8 @@ def seal(draft: Draft, head: Head, signer: Signer) -> Sealed:
 
 def _inspection_id(draft: Draft) -> str:
     match draft.body:
-        case InspectionOpened(inspection_id=inspection_id) | AlarmRaised(inspection_id=inspection_id):
-            return inspection_id
+        case InspectionOpened() | AlarmRaised() | ScanReceived():
+            return draft.body.inspection_id
         case InspectionClosed(inspection=inspection):
             return inspection.id
         case _:

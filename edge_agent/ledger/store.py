@@ -166,7 +166,12 @@ class Store:
                 execute("UPDATE blob SET state = 'kept' WHERE state = 'sent'")
             for sha256, state in (blobs or {}).items():
                 sent = self.retention.run_s if state is BlobState.SENT else None
-                execute("UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ?", (state.value, sent, sha256))
+                execute(
+                    "UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ? AND state <> 'shed'",
+                    (state.value, sent, sha256),
+                )
+                if state is BlobState.SHED:
+                    execute("INSERT OR IGNORE INTO doomed VALUES (?)", (sha256,))
             if receipt is not None:
                 keep_receipt(self._database, receipt)
             tree = self._tree.grow(sealed)
@@ -186,12 +191,12 @@ class Store:
                 "put the whole ledger directory back before the agent starts again, or it begins a new chain",
             )
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, least_pages: int | None = None) -> None:
         """Move what the log holds into the database, when it is worth it. Raises StoreFailed.
 
         A full disk is no fault here: everything stays in the log, and the next append finds out.
         """
-        if self._log_pages < CHECKPOINT_PAGES:
+        if self._log_pages < (CHECKPOINT_PAGES if least_pages is None else least_pages):
             return
         try:
             with sqlite_faults(self._path):

@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import apsw
 
-from edge_agent.domain.event import EventsTrimmed
+from edge_agent.domain.event import EventsTrimmed, StorageState
 from edge_agent.ledger.database import transaction
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
+from edge_agent.ledger.shedding import to_shed
 
 # One step's rows: about a millisecond, so that an event that comes meanwhile waits for no more than that.
 STEP_EVENTS = 64
@@ -65,15 +66,35 @@ class Retention:
 
     def trim(self, retention_s: float) -> bool:
         """One step: a few of the announced events and a few pieces of evidence; whether any went."""
+        if not self.trimmable(retention_s):
+            return False
         before = self.run_s - math.ceil(retention_s)
         with sqlite_faults(self._path):
-            if not (_any_events(self._database, self._kept) or _any_blobs(self._database, self._kept, before)):
-                return False
             with transaction(self._database):
                 _trim_events(self._database, self._kept)
                 _trim_blobs(self._database, self._kept, before)
             self._kept = read_kept(self._database)
         return True
+
+    def trimmable(self, retention_s: float) -> bool:
+        """Whether `trim` would find something."""
+        with sqlite_faults(self._path):
+            before = self.run_s - math.ceil(retention_s)
+            return _any_events(self._database, self._kept) or _any_blobs(self._database, self._kept, before)
+
+    def to_shed(self, state: StorageState) -> list[tuple[bytes, int]]:
+        """Digests and sizes of the evidence that is to go next while the disk is in this state."""
+        with sqlite_faults(self._path):
+            return to_shed(self._database, state)
+
+    def own_bytes(self) -> int:
+        """What the ledger and its evidence take."""
+        with sqlite_faults(self._path):
+            evidence = self._database.execute("SELECT sum(size) FROM blob WHERE state IN ('kept', 'sent')").get
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists()) + (
+            evidence if isinstance(evidence, int) else 0
+        )
 
     def doomed(self) -> Sequence[bytes]:
         """The next few files of evidence that are to be removed."""

@@ -28,6 +28,12 @@ _STATES = {
     DeviceState.OFFLINE: wire.DEVICE_STATE_OFFLINE,
     DeviceState.FAILED: wire.DEVICE_STATE_FAILED,
 }
+_STORAGE = {
+    domain.StorageState.NORMAL: wire.STORAGE_STATE_NORMAL,
+    domain.StorageState.FILLING: wire.STORAGE_STATE_FILLING,
+    domain.StorageState.HIGH: wire.STORAGE_STATE_HIGH,
+    domain.StorageState.CRITICAL: wire.STORAGE_STATE_CRITICAL,
+}
 # A device can send any bytes; an event stays well below the envelope's limit, and the whole is in the raw capture.
 MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
@@ -73,6 +79,14 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             )
         case domain.Unassigned():
             event.unassigned.CopyFrom(_unassigned(body))
+        case domain.StorageLevel():
+            event.storage_level.CopyFrom(
+                wire.StorageLevel(
+                    state=_STORAGE[body.state], used_bytes=body.used_bytes, capacity_bytes=body.capacity_bytes
+                )
+            )
+        case domain.EvidenceShed():
+            event.evidence_shed.CopyFrom(wire.EvidenceShed(sha256=body.sha256, size=body.size))
         case domain.EventsTrimmed():
             event.events_trimmed.CopyFrom(wire.EventsTrimmed(through_seq=body.through_seq, sha256=body.sha256))
         case _:

@@ -147,6 +147,38 @@ DEVICE_STATE_FAILED: DeviceState.ValueType  # 4
 """Its driver failed; not tried again until restart."""
 Global___DeviceState: _TypeAlias = DeviceState  # noqa: Y015
 
+class _StorageState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StorageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StorageState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STORAGE_STATE_UNSPECIFIED: _StorageState.ValueType  # 0
+    """Never sent."""
+    STORAGE_STATE_NORMAL: _StorageState.ValueType  # 1
+    """Below 70 %."""
+    STORAGE_STATE_FILLING: _StorageState.ValueType  # 2
+    """From 70 %."""
+    STORAGE_STATE_HIGH: _StorageState.ValueType  # 3
+    """From 85 %: quick looks and pictures that the port holds are removed before their time."""
+    STORAGE_STATE_CRITICAL: _StorageState.ValueType  # 4
+    """From 95 %: all evidence that the port holds, and quick looks that it does not."""
+
+class StorageState(_StorageState, metaclass=_StorageStateEnumTypeWrapper):
+    """From which share of the disk on; back again 5 points lower."""
+
+STORAGE_STATE_UNSPECIFIED: StorageState.ValueType  # 0
+"""Never sent."""
+STORAGE_STATE_NORMAL: StorageState.ValueType  # 1
+"""Below 70 %."""
+STORAGE_STATE_FILLING: StorageState.ValueType  # 2
+"""From 70 %."""
+STORAGE_STATE_HIGH: StorageState.ValueType  # 3
+"""From 85 %: quick looks and pictures that the port holds are removed before their time."""
+STORAGE_STATE_CRITICAL: StorageState.ValueType  # 4
+"""From 95 %: all evidence that the port holds, and quick looks that it does not."""
+Global___StorageState: _TypeAlias = StorageState  # noqa: Y015
+
 @_typing.final
 class Event(_message.Message):
     """One link of a booth's chain."""
@@ -168,6 +200,8 @@ class Event(_message.Message):
     UNASSIGNED_FIELD_NUMBER: _builtins.int
     SCAN_RECEIVED_FIELD_NUMBER: _builtins.int
     KEY_ROTATED_FIELD_NUMBER: _builtins.int
+    STORAGE_LEVEL_FIELD_NUMBER: _builtins.int
+    EVIDENCE_SHED_FIELD_NUMBER: _builtins.int
     EVENTS_TRIMMED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
@@ -204,6 +238,10 @@ class Event(_message.Message):
     @_builtins.property
     def key_rotated(self) -> Global___KeyRotated: ...
     @_builtins.property
+    def storage_level(self) -> Global___StorageLevel: ...
+    @_builtins.property
+    def evidence_shed(self) -> Global___EvidenceShed: ...
+    @_builtins.property
     def events_trimmed(self) -> Global___EventsTrimmed: ...
     def __init__(
         self,
@@ -223,13 +261,15 @@ class Event(_message.Message):
         unassigned: Global___Unassigned | None = ...,
         scan_received: Global___ScanReceived | None = ...,
         key_rotated: Global___KeyRotated | None = ...,
+        storage_level: Global___StorageLevel | None = ...,
+        evidence_shed: Global___EvidenceShed | None = ...,
         events_trimmed: Global___EventsTrimmed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "evidence_shed", b"evidence_shed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "evidence_shed", b"evidence_shed", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "events_trimmed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "storage_level", "evidence_shed", "events_trimmed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1540,3 +1580,61 @@ class EventsTrimmed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EventsTrimmed: _TypeAlias = EventsTrimmed  # noqa: Y015
+
+@_typing.final
+class StorageLevel(_message.Message):
+    """How full the booth's disk is, or the part of it that the booth may use. Sent at each change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    USED_BYTES_FIELD_NUMBER: _builtins.int
+    CAPACITY_BYTES_FIELD_NUMBER: _builtins.int
+    state: Global___StorageState.ValueType
+    """The new state."""
+    used_bytes: _builtins.int
+    """Of the file system, or of the booth's own budget: whichever is fuller."""
+    capacity_bytes: _builtins.int
+    """What the shares are of."""
+    def __init__(
+        self,
+        *,
+        state: Global___StorageState.ValueType = ...,
+        used_bytes: _builtins.int = ...,
+        capacity_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_bytes", b"capacity_bytes", "state", b"state", "used_bytes", b"used_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StorageLevel: _TypeAlias = StorageLevel  # noqa: Y015
+
+@_typing.final
+class EvidenceShed(_message.Message):
+    """Evidence was removed before its retention was over, for room on the disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Bytes in all."""
+    @_builtins.property
+    def sha256(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Its digests."""
+
+    def __init__(
+        self,
+        *,
+        sha256: _abc.Iterable[_builtins.bytes] | None = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvidenceShed: _TypeAlias = EvidenceShed  # noqa: Y015

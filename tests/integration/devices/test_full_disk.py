@@ -2,11 +2,8 @@
 
 import asyncio
 import hashlib
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +32,7 @@ from tests.integration.devices import folder_booth
 from tests.integration.devices.conftest import until
 from tests.integration.ledger.conftest import Booth
 from tests.scanner import TOKEN, dicom_file, dicos, store
+from tests.small_disk import Disk, mounted
 
 SIZE_MB = 8
 SCANS = {
@@ -42,51 +40,10 @@ SCANS = {
 }  # 500 kB each
 
 
-@dataclass
-class Disk:
-    """A file system of its own."""
-
-    path: Path
-
-    def fill(self, but: int = 0) -> None:
-        """Nothing but `but` bytes is left."""
-        with suppress(OSError), (self.path / "filler").open("ab") as filler:
-            while True:
-                filler.write(bytes(64 * 1024))
-                filler.flush()
-        with suppress(OSError), (self.path / "filler-2").open("ab", buffering=0) as filler:
-            while True:
-                filler.write(bytes(512))
-        size = (self.path / "filler").stat().st_size
-        with (self.path / "filler").open("rb+") as filler:
-            filler.truncate(size - but)
-
-    def make_room(self) -> None:
-        for filler in self.path.glob("filler*"):
-            filler.unlink()
-
-
 @pytest.fixture
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
-    where = tmp_path / "disk"
-    where.mkdir()
-    if request.param == "tmpfs":
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", str(where)]
-    else:
-        image = tmp_path / "image"
-        with image.open("wb") as file:
-            file.truncate(SIZE_MB << 20)
-        mount = ["mount", "-o", "loop", str(image), str(where)]
-        if shutil.which("mkfs.ext4") is None:
-            pytest.skip("there is no mkfs.ext4 here")
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, capture_output=True)
-    mounted = subprocess.run(mount, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"this process may not mount: {mounted.stderr.strip()}")
-    try:
-        yield Disk(where)
-    finally:
-        subprocess.run(["umount", "-l", str(where)], check=True)
+    with mounted(tmp_path, request.param, SIZE_MB) as disk:
+        yield disk
 
 
 class Lane:

@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from edge_agent.domain.errors import StoreCorrupt
+from edge_agent.domain.event import StorageLevel, StorageState
 from edge_agent.domain.evidence import Evidence
 from edge_agent.ledger import housekeeping
 from edge_agent.ledger.check import verify_ledger
@@ -26,6 +27,13 @@ KEPT = 10 * DAY
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
+
+
+@pytest.fixture(autouse=True)
+def a_disk_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However full this machine's own is."""
+    level = StorageLevel(StorageState.NORMAL, 1, 100)
+    monkeypatch.setattr(housekeeping, "measure", lambda *_: level)
 
 
 def opening(booth: Booth, clock: HandClock) -> AbstractAsyncContextManager[Ledger]:

@@ -10,11 +10,13 @@ from edge_agent.domain.event import (
     Draft,
     EventBody,
     EventsTrimmed,
+    EvidenceShed,
     InspectionClosed,
     InspectionOpened,
     KeyRotated,
     ScanReceived,
     SessionOpened,
+    StorageLevel,
     Unassigned,
 )
 from edge_agent.domain.evidence import Evidence, EvidenceKind
@@ -215,5 +217,5 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
-        case SessionOpened() | KeyRotated() | EventsTrimmed():
+        case SessionOpened() | KeyRotated() | EventsTrimmed() | StorageLevel() | EvidenceShed():
             return "the ledger's own"

@@ -111,6 +111,11 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
     (domain.DeviceChanged("p", "lane-1", DeviceSetup((("n_sigma", "9.9"),))), ["says how it is set up"]),
     (domain.Unassigned(READ), ["belongs to no vehicle", "scanner-1"]),
     (domain.Unassigned(READ, "i-7"), ["came too late for inspection i-7"]),
+    (
+        domain.StorageLevel(domain.StorageState.HIGH, 86_000_000_000, 100_000_000_000),
+        ["the booth's disk: HIGH, 86 % of 100.0 GB used"],
+    ),
+    (domain.EvidenceShed((b"a" * 32,), 11), ["removed 1 pieces of evidence (11 B) early"]),
     (domain.KeyRotated(b"no certificate", b""), ["handed over to a new device key: ?"]),
     (domain.EventsTrimmed(41, b"h" * 32), ["the booth drops its events through 41"]),
     (domain.Unassigned(READ, unreported=44), ["belongs to no vehicle, and 44 more that are only counted"]),

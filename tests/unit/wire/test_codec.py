@@ -11,11 +11,14 @@ from edge_agent.domain.event import (
     Draft,
     EventBody,
     EventsTrimmed,
+    EvidenceShed,
     InspectionClosed,
     InspectionOpened,
     KeyRotated,
     ScanReceived,
     SessionOpened,
+    StorageLevel,
+    StorageState,
     Unassigned,
 )
 from edge_agent.domain.evidence import Evidence, EvidenceKind, EvidenceRef
@@ -187,6 +190,15 @@ def test_a_key_handed_over() -> None:
 def test_trimmed_events() -> None:
     trimmed = encoded(EventsTrimmed(41, b"h" * 32)).events_trimmed
     assert (trimmed.through_seq, trimmed.sha256) == (41, b"h" * 32)
+
+
+@pytest.mark.parametrize("state", StorageState)
+def test_storage(state: StorageState) -> None:
+    level = encoded(StorageLevel(state, 7, 9)).storage_level
+    assert wire.StorageState.Name(level.state) == f"STORAGE_STATE_{state.name}"
+    assert (level.used_bytes, level.capacity_bytes) == (7, 9)
+    shed = encoded(EvidenceShed((b"a" * 32, b"b" * 32), 11)).evidence_shed
+    assert (list(shed.sha256), shed.size) == ([b"a" * 32, b"b" * 32], 11)
 
 
 def test_a_set_up() -> None:
