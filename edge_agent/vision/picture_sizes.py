@@ -23,7 +23,7 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
     """
     try:
         return _stated_size(data)
-    except (struct.error, IndexError):  # it ends within its header
+    except (struct.error, IndexError, OverflowError):  # it ends within its header, or points out of the file
         return None
 
 

@@ -132,3 +132,19 @@ def test_what_states_no_size_is_not_decoded(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "photo").write_bytes(b"v/1\x01" + bytes(4000))  # OpenEXR, which a lane does not send
     with pytest.raises(ImageUnreadable, match="not a picture that can be decoded"):
         read_picture(tmp_path / "photo")
+
+
+@pytest.mark.parametrize("at", [0, 15, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_directory_that_lies_nowhere_states_no_size(at: int) -> None:
+    assert stated_size(struct.pack("<2sHHHQ", b"II", 43, 8, 0, at)) is None
+
+
+def test_whatever_a_header_holds_gives_a_size_or_none() -> None:
+    rng = np.random.default_rng(3)
+    for data in FILES.values():
+        for _ in range(60):
+            head = bytearray(data[:400])
+            for at in rng.integers(0, len(head), 4):
+                head[at] = int(rng.choice([0, 255, int(rng.integers(256))]))
+            size = stated_size(bytes(head))
+            assert size is None or len(size) == 2
