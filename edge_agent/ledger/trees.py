@@ -42,26 +42,25 @@ class LedgerNodes:
         """Raises StoreCorrupt when one is not there."""
         if level == 0:
             return [leaf_sha256(sha256) for sha256 in self.leaves(first, count)]
-        return self._read("FROM tile WHERE level = ?3 AND position >= ?1 ORDER BY position", first, count, level)
+        query = "SELECT sha256 FROM tile WHERE level = ? AND position >= ? AND position < ? ORDER BY position"
+        rows = self._database.execute(query, (level, first, first + count)).fetchall()
+        return self._whole(rows, level, first, count)
 
     def leaves(self, first: int, count: int) -> list[bytes]:
         """The SHA-256 of the envelopes from index `first` on; those of a tile that was trimmed whole are forgotten."""
-        return self._read(
-            "FROM (SELECT seq, sha256 FROM trimmed_leaf WHERE seq > ?1 "
-            "UNION ALL SELECT seq, sha256 FROM event WHERE seq > ?1 AND ?3 = 0) ORDER BY seq",
-            first,
-            count,
-            0,
+        query = (
+            "SELECT sha256 FROM (SELECT seq, sha256 FROM trimmed_leaf WHERE seq > ?1 AND seq <= ?2 "
+            "UNION ALL SELECT seq, sha256 FROM event WHERE seq > ?1 AND seq <= ?2) ORDER BY seq"
         )
+        return self._whole(self._database.execute(query, (first, first + count)).fetchall(), 0, first, count)
 
-    def _read(self, rows: str, first: int, count: int, level: int) -> list[bytes]:
-        found = self._database.execute(f"SELECT sha256 {rows} LIMIT ?2", (first, count, level)).fetchall()
-        if len(found) != count:
+    def _whole(self, rows: Sequence[object], level: int, first: int, count: int) -> list[bytes]:
+        if len(rows) != count:
             raise StoreCorrupt(
-                f"{self._path}: {len(found)} of {count} hashes of its tree are there (level {level}, from {first})",
+                f"{self._path}: {len(rows)} of {count} hashes of its tree are there (level {level}, from {first})",
                 SALVAGE,
             )
-        return [row[0] for row in cast("list[tuple[bytes]]", found)]
+        return [row[0] for row in cast("list[tuple[bytes]]", rows)]
 
     def tree(self, size: int) -> Tree:
         """The tree at `size` events."""
