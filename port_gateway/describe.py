@@ -34,6 +34,10 @@ _REASONS = {
 }
 
 
+# An error bound above this is told beside the time, although the clock counts as synchronised.
+FAR_OFF_US = 1_000_000
+
+
 def event_json(event: wire.Event) -> dict[str, Any]:
     """Protobuf's JSON with the field names of the .proto files, and bytes as lower-case hex."""
     return _hex_bytes(event, MessageToDict(event, preserving_proto_field_name=True))
@@ -56,6 +60,8 @@ def event_text(event: wire.Event) -> str:
     """One line, and a second one where evidence belongs to it. Without control characters."""
     at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_sane(event.at.utc_us))).strftime("%H:%M:%S")
     clock = "" if event.at.clock_state == wire.CLOCK_STATE_SYNCHRONISED else "?"
+    if event.at.clock_error.bound_us > FAR_OFF_US and not clock:
+        clock = f" (±{event.at.clock_error.bound_us / 1e6:.0f} s)"
     text = f"{at}{clock}  {_body(event)}"
     if event.evidence:
         refs = "  ".join(f"{ref.kind} {ref.sha256.hex()} ({ref.size} B)" for ref in event.evidence)

@@ -60,10 +60,12 @@ def clip(text: str, limit: int) -> str:
 
 def instant(at: Instant) -> wire.Instant:
     """A moment on the booth's clock."""
+    error = at.error
     return wire.Instant(
         utc_us=round(at.utc.timestamp() * 1e6),
         monotonic_ns=at.monotonic_ns,
         clock_state=_CLOCK_STATES[at.clock_state],
+        clock_error=wire.ClockError(estimated_us=error.estimated_us, bound_us=error.bound_us) if error else None,
     )
 
 

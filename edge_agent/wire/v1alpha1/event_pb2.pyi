@@ -284,26 +284,58 @@ class Instant(_message.Message):
     UTC_US_FIELD_NUMBER: _builtins.int
     MONOTONIC_NS_FIELD_NUMBER: _builtins.int
     CLOCK_STATE_FIELD_NUMBER: _builtins.int
+    CLOCK_ERROR_FIELD_NUMBER: _builtins.int
     utc_us: _builtins.int
     """Microseconds since 1970-01-01T00:00:00Z; may be wrong, see clock_state."""
     monotonic_ns: _builtins.int
     """Nanoseconds on the booth's monotonic clock: differences hold within one run of the agent's machine."""
     clock_state: Global___ClockState.ValueType
     """Whether the booth's kernel followed a time source at that moment."""
+    @_builtins.property
+    def clock_error(self) -> Global___ClockError:
+        """How far off it may have been, as the kernel reckons (adjtimex); absent if it does not say."""
+
     def __init__(
         self,
         *,
         utc_us: _builtins.int = ...,
         monotonic_ns: _builtins.int = ...,
         clock_state: Global___ClockState.ValueType = ...,
+        clock_error: Global___ClockError | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock_error", b"clock_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_state", b"clock_state", "monotonic_ns", b"monotonic_ns", "utc_us", b"utc_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_error", b"clock_error", "clock_state", b"clock_state", "monotonic_ns", b"monotonic_ns", "utc_us", b"utc_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Instant: _TypeAlias = Instant  # noqa: Y015
+
+@_typing.final
+class ClockError(_message.Message):
+    """What a booth's kernel says of its clock's error. A clock that nobody sets still counts a bound up from its start."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESTIMATED_US_FIELD_NUMBER: _builtins.int
+    BOUND_US_FIELD_NUMBER: _builtins.int
+    estimated_us: _builtins.int
+    """Estimated error, microseconds; 0 with some time services, which tell only the bound."""
+    bound_us: _builtins.int
+    """Bound of the error, microseconds."""
+    def __init__(
+        self,
+        *,
+        estimated_us: _builtins.int = ...,
+        bound_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound_us", b"bound_us", "estimated_us", b"estimated_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockError: _TypeAlias = ClockError  # noqa: Y015
 
 @_typing.final
 class EvidenceRef(_message.Message):

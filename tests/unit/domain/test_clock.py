@@ -18,6 +18,14 @@ def test_the_kernel_says_whether_the_clock_is_synchronised() -> None:
     assert SystemClock().now().clock_state in {ClockState.SYNCHRONISED, ClockState.UNSYNCHRONISED}
 
 
+def test_the_kernel_says_how_far_off_the_clock_may_be() -> None:
+    error = SystemClock().now().error
+    assert error is not None
+    assert 0 <= error.estimated_us <= 16_000_000  # the kernel's own limit, NTP_PHASE_LIMIT
+    assert 0 < error.bound_us <= 16_000_000
+    assert SystemClock().now().shifted(5).error is not None
+
+
 def test_an_error_says_what_to_do() -> None:
     error = SettingsInvalid("lane.yaml:3: no such setting", "remove it")
     assert str(error) == "lane.yaml:3: no such setting\n  → remove it"

@@ -130,6 +130,12 @@ def test_an_event_is_shown_in_words(body: domain.EventBody, words: list[str]) ->
     assert "\x1b" not in text
 
 
+def test_a_clock_that_may_be_seconds_off_is_told() -> None:
+    opened = event(domain.InspectionOpened("i", "lane-1", "presence"))
+    opened.at.clock_error.bound_us = 12_000_000
+    assert event_text(opened).startswith("12:30:05 (±12 s)  ")
+
+
 def test_a_time_beyond_the_calendar_is_shown_all_the_same() -> None:
     strange = event(domain.InspectionOpened("i", "lane-1", "presence"))
     for utc_us in (2**63 - 1, -(2**63)):

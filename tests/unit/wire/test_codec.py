@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from edge_agent.domain.clock import ClockError
 from edge_agent.domain.event import (
     AlarmRaised,
     DeviceChanged,
@@ -59,6 +60,7 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.ledger.instants import instant_of
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import MAX_COUNTS, MAX_RAW_BYTES, event_payload
 from edge_agent.wire.codec_inspection import MAX_WORDS
@@ -185,6 +187,14 @@ def test_a_scan_that_came() -> None:
 def test_a_key_handed_over() -> None:
     rotated = encoded(KeyRotated(b"certificate", b"signature")).key_rotated
     assert (rotated.certificate, rotated.possession) == (b"certificate", b"signature")
+
+
+def test_the_clocks_error() -> None:
+    at = replace(instant(0), error=ClockError(1_500, 16_000_000))
+    event = wire.Event.FromString(event_payload(Draft(InspectionOpened("i", "1", "plate"), at), HEAD))
+    assert (event.at.clock_error.estimated_us, event.at.clock_error.bound_us) == (1_500, 16_000_000)
+    assert instant_of(event.at).error == at.error
+    assert not encoded(InspectionOpened("i", "1", "plate")).at.HasField("clock_error")
 
 
 def test_trimmed_events() -> None:
