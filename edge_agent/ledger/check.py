@@ -6,15 +6,18 @@ from pathlib import Path
 
 import apsw
 
-from edge_agent.domain.errors import StoreCorrupt
+from edge_agent.domain.errors import ProofInvalid, StoreCorrupt
 from edge_agent.ledger.database import BUSY_MS
 from edge_agent.ledger.faults import SALVAGE, sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
 from edge_agent.ledger.store import DATABASE
+from edge_agent.ledger.trees import LedgerNodes
 from edge_agent.wire.chain import Head
+from edge_agent.wire.checkpoint import open_checkpoint, origin_of
 from edge_agent.wire.identity import PublicKey, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
-from edge_agent.wire.verify import Chain, Session, verify_event, verify_next
+from edge_agent.wire.tree import Tree
+from edge_agent.wire.verify import Chain, Session, Verified, verify_event, verify_next
 
 
 def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head:
@@ -29,7 +32,7 @@ def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head
         try:
             database.set_busy_timeout(BUSY_MS)
             database.execute("BEGIN")  # one picture, although an agent may be trimming
-            return _walk(_begin(database, path), read_kept(database), database, device_keys)
+            return _walk(_begin(database, path), read_kept(database), database, device_keys, _Tree(database, path))
         finally:
             database.close()
 
@@ -41,8 +44,49 @@ def _begin(database: apsw.Connection, path: Path) -> Head:
     return Head(meta["booth_id"].decode(errors="replace"), meta["epoch"])
 
 
-def _walk(begin: Head, kept: Kept, database: apsw.Connection, device_keys: Mapping[str, PublicKey]) -> Head:
+class _Tree:
+    """The tree and what was signed over it, beside the walk. A ledger of an older schema has neither."""
+
+    def __init__(self, database: apsw.Connection, path: Path) -> None:
+        version = database.execute("PRAGMA user_version").get
+        self._there = isinstance(version, int) and version >= 3
+        self._database, self._path = database, path
+        self._nodes = LedgerNodes(database, path)
+        self._tree = Tree()
+
+    def begin(self, seq: int) -> None:
+        if self._there:
+            self._tree = self._nodes.tree(seq)
+
+    def add(self, verified: Verified) -> None:
+        """Raises StoreCorrupt at a tile or a checkpoint that is not of this chain."""
+        if not self._there:
+            return
+        self._tree, tiles = self._tree.extended([verified.sha256])
+        for tile in tiles:
+            if self._nodes.nodes(tile.level, tile.position, 1) != [tile.sha256]:
+                raise self._wrong(f"the hash of level {tile.level}, position {tile.position}, of its tree")
+        note = self._database.execute("SELECT note FROM checkpoint WHERE size = ?", (self._tree.size,)).get
+        session = verified.chain.session
+        if not isinstance(note, bytes) or session is None:
+            return
+        origin = origin_of(verified.chain.head.booth_id, verified.chain.head.epoch)
+        try:
+            signed = open_checkpoint(note, origin, session.key)
+        except ProofInvalid as error:
+            raise self._wrong(f"the checkpoint at {self._tree.size} ({error.wrong})") from None
+        if (signed.origin, signed.size, signed.root) != (origin, self._tree.size, self._tree.root()):
+            raise self._wrong(f"the checkpoint at {self._tree.size}")
+
+    def _wrong(self, what: str) -> StoreCorrupt:
+        return StoreCorrupt(f"{self._path}: {what} is not of this chain", SALVAGE)
+
+
+def _walk(
+    begin: Head, kept: Kept, database: apsw.Connection, device_keys: Mapping[str, PublicKey], tree: _Tree
+) -> Head:
     chain = _first_kept(begin, kept, device_keys)
+    tree.begin(kept.trimmed_seq)
     announced = 0
     for seq, sha256, envelope in _events(database):
         try:
@@ -53,6 +97,7 @@ def _walk(begin: Head, kept: Kept, database: apsw.Connection, device_keys: Mappi
             raise Refused(RefusalCode.MALFORMED_EVENT, f"the event names sequence {verified.event.seq}", seq)
         if verified.sha256 != sha256:
             raise Refused(RefusalCode.BROKEN_CHAIN, "the hash kept beside the event is not its own", seq)
+        tree.add(verified)
         chain = verified.chain
         announced = max(announced, verified.event.events_trimmed.through_seq)
     if announced < kept.trimmed_seq:

@@ -5,7 +5,7 @@ The prose is in page.html. The page needs nothing beside the files of the pack, 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -13,7 +13,7 @@ from string import Template
 from cryptography import x509
 
 from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved
-from edge_agent.pack.words import body_in_words, clock_in_words, kind_in_words, record_in_words
+from edge_agent.pack.words import body_in_words, clock_in_words, kind_in_words, record_in_words, utc_in_words
 from edge_agent.wire.identity import certificate_key, identity_of, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
@@ -49,8 +49,8 @@ def page(contents: Contents, facts: Facts) -> bytes:
         Template((files("edge_agent.pack") / "page.html").read_text())
         .substitute(
             title=escape(f"Inspection {contents.inspection_id}" if contents.inspection_id else "A single event"),
-            booth=escape(contents.booth_id),
             epoch=contents.epoch.hex(),
+            summary=escape(_summary(contents, inspection)),
             record=record,
             events=_events(contents.events),
             pieces=_pieces(contents.pieces, facts),
@@ -67,12 +67,25 @@ def page(contents: Contents, facts: Facts) -> bytes:
     )
 
 
+def _summary(contents: Contents, inspection: wire.Inspection | None) -> str:
+    if inspection is None:
+        return f"What the inspection booth {contents.booth_id} recorded at one moment, and the proof of it."
+    plate = (
+        f"licence plate {inspection.plate.text}" if inspection.HasField("plate") else "no licence plate that was read"
+    )
+    return (
+        f"A vehicle with {plate} passed lane {inspection.lane_id} of the inspection booth {contents.booth_id} from "
+        f"{utc_in_words(inspection.opened)} to {utc_in_words(inspection.closed)} by the booth's clock."
+    )
+
+
 def _proves(contents: Contents) -> list[str]:
     said = []
     if contents.checkpoint is not None:
         said.append(
-            f"These events are at their places in the booth's chain of {contents.checkpoint.size} events, whose root "
-            "the booth signed. None can have been added, moved or exchanged later without another root."
+            f"These events are at their places in the booth's chain of {contents.checkpoint.size} events. The booth "
+            "signed the fingerprint of that whole chain (its Merkle root): an event that was added, moved or exchanged "
+            "later would have changed it."
         )
     if contents.receipt is not None and contents.receipt.held is not None:
         unproved = [str(p.event.seq) for p in contents.events if RECEIPT not in p.proofs]
@@ -88,21 +101,18 @@ def _proves(contents: Contents) -> list[str]:
 def _unknown(facts: Facts) -> list[str]:
     if not facts.absent:
         return []
-    return [f"Anything about the {len(facts.absent)} absent pieces of evidence but their digests and sizes."]
+    return [f"Anything about the evidence that is absent ({len(facts.absent)}), but its digest and size."]
 
 
 def _events(events: Sequence[Proved]) -> str:
     return _rows(
         ("No.", "Time by the booth's clock", "What the booth recorded"),
-        (
-            (
-                str(proved.event.seq),
-                f'{_utc(proved.event.at)}<br><span class="small">{escape(clock_in_words(proved.event.at))}</span>',
-                escape(body_in_words(proved.event)),
-            )
-            for proved in events
-        ),
+        ((str(proved.event.seq), _at(proved.event.at), escape(body_in_words(proved.event))) for proved in events),
     )
+
+
+def _at(at: wire.Instant) -> str:
+    return f'{utc_in_words(at)}<br><span class="small">{escape(clock_in_words(at))}</span>'
 
 
 def _pieces(pieces: Sequence[Piece], facts: Facts) -> str:
@@ -120,7 +130,7 @@ def _pieces(pieces: Sequence[Piece], facts: Facts) -> str:
             picture = f'<a href="{name}"><img src="{name}" alt="{kind}"></a>'
             shown.append(f"<figure>{picture}<figcaption>{words}</figcaption></figure>")
         else:
-            shown.append(f'<p><a href="{name}">{kind}</a>: {words}</p>')
+            shown.append(f'<p>{words} (<a href="{name}">open</a>)</p>')
     return "\n".join(shown) or "<p>These events bind no evidence.</p>"
 
 
@@ -159,9 +169,3 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _items(texts: Iterable[str]) -> str:
     return "\n".join(f"<li>{text}</li>" for text in texts)
-
-
-def _utc(at: wire.Instant) -> str:
-    """A signed event may carry any number; a date has a range."""
-    us = min(max(at.utc_us, 0), 253_402_300_799_999_999)
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,5 +1,7 @@
 """Events in sentences, for the page of an evidence pack."""
 
+from datetime import UTC, datetime, timedelta
+
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _CLOCKS = {
@@ -31,6 +33,12 @@ _OUTCOMES = {
 def clock_in_words(at: wire.Instant) -> str:
     """Whether the booth's clock could be relied on at that moment."""
     return _CLOCKS.get(at.clock_state, "whether the clock followed a time source is not known")
+
+
+def utc_in_words(at: wire.Instant) -> str:
+    """A moment by the booth's clock. A signed event may carry any number; a date has a range."""
+    us = min(max(at.utc_us, 0), 253_402_300_799_999_999)
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def kind_in_words(kind: str) -> str:
@@ -69,7 +77,12 @@ def body_in_words(event: wire.Event) -> str:
 
 def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
     """The record of one vehicle, as names and values."""
-    rows = [("Lane", inspection.lane_id), ("Outcome", _outcome(inspection))]
+    rows = [
+        ("Lane", inspection.lane_id),
+        ("Arrived", f"{utc_in_words(inspection.opened)}; {clock_in_words(inspection.opened)}"),
+        ("Left", f"{utc_in_words(inspection.closed)}; {clock_in_words(inspection.closed)}"),
+        ("Outcome", _outcome(inspection)),
+    ]
     rows += [("Licence plate", _voted(inspection.plate) if inspection.HasField("plate") else "none was read")]
     for code in inspection.container_codes:
         check = "check digit right" if code.check_digit_ok else "check digit WRONG or not read"
@@ -118,7 +131,10 @@ def _voted(vote: wire.Voted) -> str:
 
 def _radiation(occupancy: wire.RadiationOccupancy) -> str:
     alarms = [name for name, on in (("GAMMA", occupancy.gamma_alarm), ("NEUTRON", occupancy.neutron_alarm)) if on]
-    text = f"{' and '.join(alarms)} ALARM" if alarms else "no alarm"
+    text = f"the portal's verdict: {' and '.join(alarms)} ALARM" if alarms else "the portal's verdict: no alarm"
     if occupancy.HasField("cross_check_sigma"):
-        text += f"; highest count {occupancy.cross_check_sigma:.1f} standard deviations above background"
+        text += (
+            f"; by the booth's own computation the highest gamma count was {occupancy.cross_check_sigma:.1f} standard "
+            "deviations above background"
+        )
     return text

@@ -7,6 +7,7 @@ import apsw
 import pytest
 
 from edge_agent.domain.errors import StoreCorrupt
+from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.export import LedgerChain
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.signer import SessionSigner
@@ -122,3 +123,22 @@ def test_no_key_signs_before_the_chain_vouches_for_it(booth: Booth) -> None:
     store.append([], acked_through=0)
     store.close()
     assert rows(booth, "SELECT * FROM checkpoint") == []
+
+
+async def test_check_looks_at_tree_and_checkpoints(booth: Booth) -> None:
+    await fill(booth, 600)
+    assert verify_ledger(booth.directory, booth.device_keys).seq == 600
+    [(note,)] = rows(booth, "SELECT note FROM checkpoint WHERE size = 256")
+    assert isinstance(note, bytes)
+    [(tile,)] = rows(booth, "SELECT sha256 FROM tile WHERE position = 1")
+    assert isinstance(tile, bytes)
+    rows(booth, "UPDATE tile SET sha256 = zeroblob(32) WHERE position = 1")
+    with pytest.raises(StoreCorrupt, match="level 8, position 1, of its tree is not of this chain"):
+        verify_ledger(booth.directory, booth.device_keys)
+    rows(booth, "UPDATE tile SET sha256 = ? WHERE position = 1", tile)
+    rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note)
+    with pytest.raises(StoreCorrupt, match="the checkpoint at 512 is not of this chain"):
+        verify_ledger(booth.directory, booth.device_keys)
+    rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note[:-9] + b"A" + note[-8:])
+    with pytest.raises(StoreCorrupt, match=r"the checkpoint at 512 \(the checkpoint's signature"):
+        verify_ledger(booth.directory, booth.device_keys)

@@ -55,7 +55,10 @@ def test_the_page(place: Place, tmp_path: Path) -> None:
         "Licence plate ABC120 (read 3 of 4 times, confidence 0.80; other readings: ABC12O)",
         "Container code CSQU3054383",
         "Seal ML-1234567 (scanned by scanner)",
-        "Radiation GAMMA ALARM",
+        "A vehicle with licence plate ABC120 passed lane 1 of the inspection booth spiffe://uslrd/booth/lane-1 "
+        "from 2026-01-01 00:00:01 UTC to 2026-01-01 00:00:09 UTC by the booth's clock.",
+        "Arrived 2026-01-01 00:00:01 UTC; the clock followed a time source",
+        "Radiation the portal's verdict: GAMMA ALARM; by the booth's own computation",
         "the clock followed a time source",
         "The booth's program started",
         f"Absent: Everything the devices sent, as it came (application/x-ndjson, {RAW.ref.size} bytes), bound by event",
