@@ -49,7 +49,7 @@ for key in $KEYS; do
 done
 
 cd -- "$PACK" || unable "there is no folder $PACK"
-for tool in openssl awk cmp comm cut dd find od sed sort tail tr uniq wc xargs; do
+for tool in openssl awk cmp cut dd find od sed sort tail tr uniq wc xargs; do
     command -v "$tool" > /dev/null || unable "$tool is not installed"
 done
 case $(openssl version) in
@@ -58,6 +58,7 @@ case $(openssl version) in
 esac
 
 T=${TMPDIR:-/tmp}/verify-pack.$$
+case $T in *[!A-Za-z0-9._/-]*) unable "TMPDIR ($TMPDIR) must have no blanks and no signs beyond . _ / and -" ;; esac
 mkdir "$T" || unable "$T cannot be made"
 trap 'rm -rf "$T"' EXIT
 trap 'exit 2' HUP INT TERM
@@ -82,6 +83,7 @@ base64_lines() {
     awk 'BEGIN {
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         for (i = 1; i <= 64; i++) value[substr(alphabet, i, 1)] = i - 1
+        power[0] = 1; power[2] = 4; power[4] = 16
     }
     {
         out = ""; bits = 0; many = 0; body = $0
@@ -91,7 +93,7 @@ base64_lines() {
             if (!(c in value)) { out = "bad"; break }
             bits = bits * 64 + value[c]; many += 6
             if (many >= 8) {
-                many -= 8; scale = 2 ^ many
+                many -= 8; scale = power[many]
                 out = out sprintf("\\%03o", int(bits / scale)); bits %= scale
             }
         }
@@ -176,7 +178,7 @@ $1 == "6.3" { clock = $5 }
 $1 ~ /^[0-9]+$/ && $1 + 0 >= 16 { bodies++; body = $1 }
 END {
     if (one["1"] == 1 && one["2"] == 1 && one["3"] == 1 && one["4"] == 1 && bodies == 1)
-        print seq, us + 0 == 0 ? 0 : us, clock + 0, body, booth, epoch, link
+        print seq, (us + 0 == 0 ? 0 : us), clock + 0, body, booth, epoch, link
 }
 AWK
 
@@ -229,9 +231,11 @@ awk '!/^[0-9a-f]+  [A-Za-z0-9][A-Za-z0-9._\/-]*$/ || length($1) != 64 || /\.\.|\
 odd=$(find . ! -type f ! -type d | sed -n 1p)
 [ -z "$odd" ] || fail "$odd: neither a file nor a folder"
 find . -type f | sed 's,^\./,,' | sort > "$T/found"
-missing=$(comm -23 "$T/expected" "$T/found" | sed -n 1p)
+# beyond LIST-1 LIST-2: the first line of the second that the first does not have
+beyond() { awk 'NR == FNR { have[$0] = 1; next } !($0 in have)' "$1" "$2" | sed -n 1p; }
+missing=$(beyond "$T/found" "$T/expected")
 [ -z "$missing" ] || fail "$missing: is missing; the manifest names it"
-extra=$(comm -13 "$T/expected" "$T/found" | sed -n 1p)
+extra=$(beyond "$T/expected" "$T/found")
 [ -z "$extra" ] || fail "$extra: does not belong to the pack; the manifest does not name it"
 cut -c67- "$T/list" | xargs openssl dgst -sha256 -r > "$T/digests" || fail 'a file of the pack cannot be read'
 changed=$(awk 'NR == FNR { digest[substr($0, 67)] = substr($0, 1, 64); next }
@@ -291,7 +295,7 @@ for file in events/*.envelope; do
     events=$((events + 1))
     fields "$file" 3 > "$T/envelope"
     set -- $(awk '{ order = order $1 " " $2 ";" } $1 == "1" { print $3, $4 } $1 == "3.1" { print $3, $4 } $1 == "2" || $1 == "3.2" { print $7 }
-        END { print order == "1 2;2 2;3 2;3.1 2;3.2 2;" ? "yes" : "no" }' "$T/envelope")
+        END { print (order == "1 2;2 2;3 2;3.1 2;3.2 2;" ? "yes" : "no") }' "$T/envelope")
     [ $# -eq 7 ] && [ "$7" = yes ] || fail "$file: no envelope with one signature"
     [ "$3" = "$TYPE" ] || fail "$file: its payload type is not that of an event"
     keyid=$6 payload=$T/payload

@@ -177,10 +177,14 @@ class Place:
         (pack / "MANIFEST.sig").write_bytes(party.key.sign(manifest, ec.ECDSA(hashes.SHA256())))
 
 
-def verify(pack: Path, *options: str, shell: Sequence[str] = ("sh",), script: Path | None = None) -> tuple[int, str]:
+def verify(
+    pack: Path,
+    *options: str,
+    sh: Sequence[str] = ("sh",),
+    script: Path | None = None,
+    path: str = "/usr/bin:/bin",
+) -> tuple[int, str]:
     """Run the pack's script as a stranger would: no environment but a path. The status and what it said."""
-    command = [*shell, str(script or pack / "VERIFY.sh"), *options, *([str(pack)] if script else [])]
-    done = subprocess.run(
-        command, capture_output=True, env={"PATH": "/usr/bin:/bin"}, cwd="/", timeout=100, check=False
-    )
+    command = [*sh, str(script or pack / "VERIFY.sh"), *options, *([str(pack)] if script else [])]
+    done = subprocess.run(command, capture_output=True, env={"PATH": path}, cwd="/", timeout=100, check=False)
     return done.returncode, done.stdout.decode() + done.stderr.decode()
