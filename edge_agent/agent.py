@@ -19,6 +19,7 @@ from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
+from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import LinkState, Port
 from edge_agent.vision.faces import FaceFinder
@@ -79,6 +80,8 @@ def _start_uplink(
     group: asyncio.TaskGroup, setup: Setup, identity: BoothIdentity, ledger: Ledger, clock: Clock
 ) -> None:
     port = Port(setup.uplink, identity)
+    renewal = Renewal(port, identity, clock, setup.uplink.renewal_look_s)
+    group.create_task(renewal.run(), name="renewal")
     events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, _say_link)
     evidence = EvidenceUplink(setup.uplink, port, ledger.outbox, clock, _say_lost)
     for sender, name in ((events, "uplink"), (evidence, "evidence uplink")):

@@ -20,6 +20,7 @@ from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.keys_command.cli import add_commands as add_keys_commands
+from edge_agent.keys_command.cli import add_enroll_command
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
 
 # What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
@@ -96,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = "make or show this booth's identity"
     add_keys_commands(commands.add_parser("keys", help=summary, description=summary))
+
+    summary = "get this booth's first certificate from the port's own authority, for a one-time token"
+    add_enroll_command(commands.add_parser("enroll", help=summary, description=summary))
 
     ledger = commands.add_parser("ledger", help="look at this booth's ledger")
     ledger_commands = ledger.add_subparsers(required=True, metavar="COMMAND")

@@ -7,6 +7,12 @@ A whole settings file; paths are taken from the folder of the file:
       certificate: keys/gateway.crt
     listen: 0.0.0.0:7443              # host:port; port 0 takes a free one
     data: inbox                       # the folder of events, evidence and registered certificates
+    authorities: [keys/site-ca.pem]   # may be left out: a site's own certificate authority
+    enroll:                           # may be left out: the gateway's own (`port-gateway ca init`)
+      listen: 0.0.0.0:7444
+      key: keys/ca.key
+      certificate: keys/ca.crt
+      days: 90
     limits:                           # all of them may be left out
       database_bytes: 500_000_000_000
       window_records: 1024
@@ -24,6 +30,9 @@ from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 
 MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 256 * 1024
+
+
+_HOST_PORT = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
 
 
 class _Section(BaseModel):
@@ -52,12 +61,25 @@ class Limits(_Section):
     drain_s: Annotated[float, Field(gt=0, le=60)] = 5.0
 
 
+class Enroll(_Section):
+    """The gateway's own small authority (`ca init`), and where booths without a certificate ask it for one."""
+
+    listen: Annotated[str, Field(pattern=_HOST_PORT)]
+    key: Path
+    certificate: Path
+    # A booth renews when a third of it is left.
+    days: Annotated[int, Field(ge=1, le=825)] = 90
+
+
 class Settings(_Section):
     """The whole file."""
 
     identity: Identity
-    listen: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+    listen: Annotated[str, Field(pattern=_HOST_PORT)]
     data: Path
+    # Certificates of the site's own authority, if it has one: what it issues for a registered booth is taken.
+    authorities: list[Path] = []
+    enroll: Enroll | None = None
     limits: Limits = Limits()
 
     @field_validator("listen")
@@ -78,7 +100,12 @@ class Settings(_Section):
     def at(self, folder: Path) -> "Settings":
         """The same with every path taken from `folder`."""
         identity = Identity(key=folder / self.identity.key, certificate=folder / self.identity.certificate)
-        return self.model_copy(update={"identity": identity, "data": folder / self.data})
+        placed: dict[str, object] = {"identity": identity, "data": folder / self.data}
+        placed["authorities"] = [folder / path for path in self.authorities]
+        if self.enroll is not None:
+            pair = {"key": folder / self.enroll.key, "certificate": folder / self.enroll.certificate}
+            placed["enroll"] = self.enroll.model_copy(update=pair)
+        return self.model_copy(update=placed)
 
 
 def read_config(path: Path) -> Settings:

@@ -126,6 +126,7 @@ class Ingest(IngestServiceServicer):
         stream = await self._take_over(booth_id)
         stream.still = lambda: peer_of(context, self._trust, Role.BOOTH)
         try:
+            await asyncio.to_thread(self._trust.arrived, peer)
             keys = self._trust.current().device_keys(booth_id)
             chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys)
             try:
@@ -135,7 +136,6 @@ class Ingest(IngestServiceServicer):
                 raise
             tree, tiles = await asyncio.to_thread(self._inbox.tree, chain.head)
             log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
-            await asyncio.to_thread(self._trust.arrived, peer)
             await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
             async with asyncio.TaskGroup() as group:
                 taking = group.create_task(

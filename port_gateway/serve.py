@@ -6,10 +6,12 @@ import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock, SystemClock
@@ -28,10 +30,13 @@ from edge_agent.wire.identity import (
     identity_of,
     key_id,
     load_certificate,
+    load_certificates,
     load_private_key,
 )
 from edge_agent.wire.v1alpha1 import services_pb2_grpc as services
+from port_gateway.authority import Authority
 from port_gateway.config import Settings
+from port_gateway.enrollment import Enrollment
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
@@ -61,8 +66,11 @@ TRUST_LOOK_S = 0.25
 class Gateway:
     """Everything that `serve` runs, for a command or a test. `async with running(settings) as gateway`."""
 
-    def __init__(self, identity: SpiffeId, address: str, failed: "asyncio.Future[Fatal]") -> None:
+    def __init__(
+        self, identity: SpiffeId, address: str, failed: "asyncio.Future[Fatal]", enroll_address: str = ""
+    ) -> None:
         self.identity = identity
+        self.enroll_address = enroll_address  # '' where booths do not enrol
         self.address = address
         self.failed = failed
 
@@ -97,7 +105,9 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     with _alone(settings.data), contextlib.closing(Store(settings.database, settings.limits.database_bytes)) as store:
         store.on_commit = lambda: _on_loop(loop, bell.ring)
         store.on_failure = lambda error: _on_loop(loop, lambda: failed.set_result(error))  # at most once
-        inbox, trust, files = Inbox(store, clock), TrustStore(store, clock), EvidenceFiles(settings.evidence)
+        authority, authorities = authorities_of(settings)
+        inbox, files = Inbox(store, clock), EvidenceFiles(settings.evidence)
+        trust = TrustStore(store, clock, authorities)
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
@@ -106,19 +116,23 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         services.add_IngestServiceServicer_to_server(ingest, server)
         services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
         services.add_SubscribeServiceServicer_to_server(subscriptions, server)
-        host = settings.listen.rpartition(":")[0]
-        try:
-            port = server.add_secure_port(settings.listen, _credentials(pair, trust))
-        except RuntimeError:
-            raise PortUnreachable(f"cannot listen on {settings.listen}", "is another program using it?") from None
+        enrollment = Enrollment(store, trust, authority, clock)
+        services.add_EnrollmentServiceServicer_to_server(enrollment, server)
+        address = _listen(server, settings.listen, _credentials(pair, trust))
+        enrolling, enroll_address = grpc.aio.server(options=_OPTIONS), ""
+        services.add_EnrollmentServiceServicer_to_server(enrollment, enrolling)
+        if settings.enroll is not None:
+            enroll_address = _listen(enrolling, settings.enroll.listen, grpc.ssl_server_credentials([pair]))
         await server.start()
+        await enrolling.start()
         watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
         try:
-            yield Gateway(identity, f"{host}:{port}", failed)
+            yield Gateway(identity, address, failed, enroll_address)
         finally:
             watching.cancel()
             subscriptions.stop()
             await ingest.stop()
+            await enrolling.stop(None)
             await server.stop(STOP_GRACE_S)
 
 
@@ -133,6 +147,26 @@ async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
                 version = newest
                 doubt.ring()
                 ingest.doubt()
+
+
+def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:
+    """The gateway's own authority, and all whose certificates it takes. Raises IdentityInvalid."""
+    own, found = None, []
+    if settings.enroll is not None:
+        enroll = settings.enroll
+        own = Authority.load(enroll.key, enroll.certificate, timedelta(days=enroll.days))
+        found.append(own.certificate)
+    for path in settings.authorities:
+        found.extend(load_certificates(path))
+    return own, found
+
+
+def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> str:
+    try:
+        port = server.add_secure_port(address, credentials)
+    except RuntimeError:
+        raise PortUnreachable(f"cannot listen on {address}", "is another program using it?") from None
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _identity(settings: Settings) -> tuple[SpiffeId, tuple[bytes, bytes]]:
@@ -157,7 +191,7 @@ def _credentials(pair: tuple[bytes, bytes], trust: TrustStore) -> grpc.ServerCre
     def fetch() -> grpc.ServerCertificateConfiguration:
         try:
             # The gateway's own certificate keeps the list from being empty, and opens nothing (peers.py).
-            roots = pair[1] + trust.current().roots_pem()
+            roots = pair[1] + trust.roots_pem()
         except EdgeAgentError:
             if not last:
                 raise

@@ -76,6 +76,8 @@ class Subscriptions(SubscribeServiceServicer):
         self._bell = bell
         self._doubt = doubt  # rings when the registered certificates have changed
         self._stopping = asyncio.Event()
+        self._may: dict[str, tuple[frozenset[str], bool]] = {}  # what readers may read, at this version of the trust
+        self._may_version = -1
 
     def stop(self) -> None:
         """Every subscription ends."""
@@ -142,7 +144,12 @@ class Subscriptions(SubscribeServiceServicer):
 
     def _readable(self, reader: str, asked: Sequence[str]) -> Sequence[str] | None:
         """The booths to send of those that were asked for (none: all); None stands for every booth."""
-        may, everything = self._trust.current().readable(SpiffeId.parse(reader))
+        trust = self._trust.current()
+        if trust.version != self._may_version:
+            self._may, self._may_version = {}, trust.version
+        if reader not in self._may:
+            self._may[reader] = trust.readable(SpiffeId.parse(reader))
+        may, everything = self._may[reader]
         if everything:
             return list(asked) or None
         return sorted(may.intersection(asked) if asked else may)

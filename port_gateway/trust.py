@@ -18,6 +18,7 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.identity import PublicKey, Role, SpiffeId, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
+from port_gateway.authority import issued_by, roots_pem
 from port_gateway.chains import Ended
 from port_gateway.revocation import Revoked, chain_heads, end_key, read_ended, wanted_ends
 from port_gateway.store import Store
@@ -51,8 +52,9 @@ class Trust:
     ports: Mapping[str, frozenset[str]] = field(default_factory=dict)  # that a back-office reads beside its own
 
     def roots_pem(self) -> bytes:
-        """The active certificates as PEM: the only anchors of TLS."""
-        return b"".join(r.certificate.public_bytes(serialization.Encoding.PEM) for r in self.registered if r.active)
+        """The active self-signed certificates as PEM: anchors of TLS, beside the site's authorities."""
+        own = (r.certificate for r in self.registered if r.active and r.certificate.issuer == r.certificate.subject)
+        return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in own)
 
     def certificates(self) -> dict[str, list[bytes]]:
         """Every certificate (DER) that a booth ever had, newest first, by booth id."""
@@ -92,9 +94,11 @@ class Trust:
 class TrustStore:
     """The `trust` table. `trust add` may write it while a gateway is running: every look is at the newest state."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, authorities: Sequence[x509.Certificate] = ()) -> None:
+        """`authorities` are the site's: what they issue for a registered booth is its certificate."""
         self._store = store
         self._clock = clock
+        self._authorities = tuple(authorities)
         self._lock = threading.Lock()
         self._known: Trust | None = None
 
@@ -107,10 +111,15 @@ class TrustStore:
                     self._known = read_trust(db)
             return self._known
 
-    def peer(self, pem: bytes, role: Role) -> Registered:
-        """The registered certificate that a peer showed. Raises Refused(NOT_TRUSTED).
+    def roots_pem(self) -> bytes:
+        """What TLS trusts now, as PEM: the registered certificates and the site's authorities."""
+        return self.current().roots_pem() + roots_pem(self._authorities)
 
-        Refused is one that is not registered (or was replaced), has expired, or stands for another role.
+    def peer(self, pem: bytes, role: Role) -> Registered:
+        """The registered certificate that a peer showed, or one that an authority issued for a registered booth.
+
+        Raises Refused(NOT_TRUSTED) for any other, one that was replaced, has expired, or stands for another role, and
+        Refused(KEY_REVOKED).
         """
         try:
             certificate = x509.load_pem_x509_certificate(pem)
@@ -122,12 +131,32 @@ class TrustStore:
             known = next((r for r in trust.registered if r.der == der), None)
             if known is not None and trust.revoked(known):
                 raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {known.identity} was revoked")
+            found = self._issued(trust, certificate, der) if known is None else None
+        if found is None:
             raise Refused(RefusalCode.NOT_TRUSTED, "this certificate is not registered: `port-gateway trust add` it")
         if not _in_time(certificate, self._clock.now().utc):
             raise Refused(RefusalCode.NOT_TRUSTED, f"the certificate of {found.identity} is not valid at this time")
         if found.identity.role is not role:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{found.identity} is no {role}, and this is for a {role} only")
         return found
+
+    def _issued(self, trust: Trust, certificate: x509.Certificate, der: bytes) -> Registered | None:
+        """A certificate of a registered booth that one of the authorities issued. Raises Refused(KEY_REVOKED)."""
+        if not issued_by(certificate, self._authorities):
+            return None
+        try:
+            identity = identity_of(certificate)
+            found = Registered(identity, certificate, der, 0, active=True)
+            certificate_key(certificate)
+        except IdentityInvalid:
+            return None
+        if identity.role is not Role.BOOTH or not any(r.active and r.identity == identity for r in trust.registered):
+            return None
+        if trust.revoked(found):
+            raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {identity} was revoked")
+        of_this_key = [r for r in trust.registered if r.identity == identity and key_id(r.key) == key_id(found.key)]
+        replaced = bool(of_this_key) and not any(r.active for r in of_this_key)
+        return None if replaced or trust.handed_over(found) else found
 
     def let_read(self, identity: SpiffeId, ports: Sequence[str]) -> None:
         """The ports that a back-office reads beside its own, in place of those given before. Raises IdentityInvalid."""
@@ -147,7 +176,7 @@ class TrustStore:
         """Register certificates, all or none; each with whether it was new. Raises IdentityInvalid."""
         now = self._clock.now().utc
         for certificate in certificates:
-            _acceptable(certificate, now)
+            _acceptable(certificate, now, self._authorities)
 
         def write(db: apsw.Connection) -> list[tuple[SpiffeId, bool]]:
             added = [_add(db, certificate, replace, round(now.timestamp() * 1e6)) for certificate in certificates]
@@ -158,16 +187,23 @@ class TrustStore:
         return self._store.submit(write).result()
 
     def arrived(self, peer: Registered) -> None:
-        """A booth has opened a stream with this certificate: that of a key that it handed over opens nothing more."""
+        """A booth has opened a stream with this certificate: those before it open nothing more.
+
+        One that an authority issued is registered by it, so that readers are told of its key.
+        """
         trust = self.current()
         if trust.handed_over(peer):
             return
-        over = [r for r in trust.registered if r.active and r.identity == peer.identity and trust.handed_over(r)]
-        if not over:
+        place = next((n for n, r in enumerate(trust.registered) if r.der == peer.der), None)
+        before = trust.registered if place is None else trust.registered[place + 1 :]  # newest first
+        over = [r for r in before if r.active and r.identity == peer.identity]
+        if place is not None and not over:
             return
         now = round(self._clock.now().utc.timestamp() * 1e6)
 
         def write(db: apsw.Connection) -> None:
+            if place is None:
+                register(db, peer.certificate, now)
             for one in over:
                 db.execute("UPDATE trust SET replaced_utc_us = ? WHERE certificate = ?", (now, one.der))
             db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
@@ -226,7 +262,13 @@ def read_trust(db: apsw.Connection) -> Trust:
     return Trust(version, tuple(registered), read_ended(db), ports)
 
 
-def _acceptable(certificate: x509.Certificate, now: datetime) -> None:
+def register(db: apsw.Connection, certificate: x509.Certificate, now_us: int) -> None:
+    """A booth's certificate from an authority, in place of those before it. Raises IdentityInvalid."""
+    _add(db, certificate, True, now_us)
+    db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
+
+
+def _acceptable(certificate: x509.Certificate, now: datetime, authorities: Sequence[x509.Certificate]) -> None:
     identity = identity_of(certificate)
     if identity.role not in REGISTERED_ROLES:
         raise IdentityInvalid(f"{identity} is a {identity.role}", "register booths and back-offices only")
@@ -237,11 +279,14 @@ def _acceptable(certificate: x509.Certificate, now: datetime) -> None:
             f" to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, which is not now",
             "make a new one with `keys init`, or correct this machine's clock",
         )
+    if issued_by(certificate, authorities):
+        return
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature):
         raise IdentityInvalid(
-            f"the certificate of {identity} is not signed by its own key", "use the one that `keys init` made"
+            f"the certificate of {identity} is signed neither by its own key nor by an authority of the settings",
+            "use the one that `keys init` made, or name the site's authority in `authorities`",
         ) from None
 
 

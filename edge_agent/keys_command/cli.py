@@ -43,6 +43,17 @@ def add_commands(keys: argparse.ArgumentParser) -> None:
     shown.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def add_enroll_command(enroll: argparse.ArgumentParser) -> None:
+    """`edge-agent enroll`."""
+    enroll.set_defaults(command=_enroll)
+    enroll.add_argument("gateway", metavar="HOST:PORT", help="where the gateway enrols booths (its `enroll.listen`)")
+    token = enroll.add_mutually_exclusive_group(required=True)
+    token.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token, mode 0400 or 0600")
+    token.add_argument("--token", metavar="TOKEN", help="the token itself: other users of this machine may see it")
+    enroll.add_argument("--out", type=Path, default=Path("keys"), metavar="DIR", help="folder (default: %(default)s)")
+    enroll.add_argument("--signer", metavar="URI", help=f"another key than DIR/booth.key, e.g. in a token: {_SIGNER}")
+
+
 def _booth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("booth", metavar="BOOTH", help="the booth's identity, e.g. spiffe://uslrd/booth/lane-1")
 
@@ -66,6 +77,15 @@ def _init(options: argparse.Namespace) -> int:
 
 def _csr(options: argparse.Namespace) -> int:
     print(request(options.booth, options.signer), end="")
+    return 0
+
+
+def _enroll(options: argparse.Namespace) -> int:
+    from edge_agent.keys_command.enroll import enroll_booth, read_token
+
+    token = read_token(options.token, options.token_file)
+    now = SystemClock().now().utc
+    print(asyncio.run(enroll_booth(options.gateway, token, options.out, options.signer, now)))
     return 0
 
 

@@ -28,10 +28,12 @@ from edge_agent.wire.identity import (
     PublicKey,
     SpiffeId,
     certificate_key,
+    identity_of,
     key_id,
     load_certificate,
     load_private_key,
     self_signed,
+    signing_request,
     write_certificate,
     write_private_key,
 )
@@ -88,6 +90,32 @@ class BoothIdentity:
             held = following
         self._signs = held.key.key_id
         return held.key
+
+    def expires(self, now: datetime) -> datetime | None:
+        """When the certificate ends, if a third of its time or less is left and no other lies beside it; else None."""
+        certificate = load_certificate(self._certificate)
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return ends if now > ends - (ends - begins) / 3 and not self._next.exists() else None
+
+    def request(self) -> bytes:
+        """A PKCS#10 request in DER for the certificate's identity and key."""
+        identity = identity_of(load_certificate(self._certificate))
+        pem = signing_request(X509Key(self.current().key), identity)
+        return x509.load_pem_x509_csr(pem).public_bytes(serialization.Encoding.DER)
+
+    def accept(self, certificate: bytes) -> None:
+        """The certificate (DER) that follows the one in force: of the same identity and key, and later."""
+        try:
+            renewed = x509.load_der_x509_certificate(certificate)
+        except ValueError:
+            raise IdentityInvalid("the port issued what is no certificate", "ask the port's operator") from None
+        before = load_certificate(self._certificate)
+        same = renewed.public_key() == before.public_key() and identity_of(renewed) == identity_of(before)
+        if not same or renewed.not_valid_after_utc <= before.not_valid_after_utc:
+            raise IdentityInvalid(
+                "the port issued a certificate for another, or one that ends no later", "ask the port's operator"
+            )
+        self._replace(self._next, renewed)
 
     def prepare(self, identity: SpiffeId, now: datetime) -> Held:
         """A new key with a self-signed certificate, beside the pair in force. Goes on with what a kill left."""

@@ -59,6 +59,7 @@ class UplinkSettings(BaseModel):
         gt=0,
         description="when to look for a next certificate; doubles while the port does not take it",
     )
+    renewal_look_s: float = Field(default=3600.0, gt=0, description="how often the certificate's end is looked at")
     refused_retry_s: float = Field(default=60.0, gt=0, description="ask again so long after a refusal")
 
     @field_validator("gateway")
@@ -159,7 +160,11 @@ class Port:
     def check(self) -> str:
         """The gateway's name to expect, if key and certificates can be used. Raises IdentityInvalid."""
         self._identities.current()
-        return _expected_name(load_certificate(self._settings.gateway_certificate), self._settings)
+        return self._name()
+
+    def _name(self) -> str:
+        path = self._settings.gateway_certificate
+        return expected_name(load_certificate(path), self._settings.gateway, str(path))
 
     async def goes_over(self) -> bool:
         """Whether the booth's next certificate is in force now: there is one, and the port answered to it.
@@ -186,7 +191,7 @@ class Port:
 
     def _channel(self, identity: TlsIdentity) -> grpc.aio.Channel:
         settings = self._settings
-        name = _expected_name(load_certificate(settings.gateway_certificate), settings)
+        name = self._name()
         roots = settings.gateway_certificate.read_bytes()
         credentials = _credentials(identity.key, roots, identity.certificate.read_bytes())
         options = [
@@ -221,23 +226,22 @@ def _credentials(key: TlsKey, roots: bytes, chain: bytes) -> grpc.ChannelCredent
     return credentials
 
 
-def _expected_name(gateway: x509.Certificate, settings: UplinkSettings) -> str:
+def expected_name(gateway: x509.Certificate, address: str, where: str) -> str:
     """The name to check: the one dialled if the certificate has it, else the certificate's own first.
 
-    The booth trusts this certificate and no authority, so the name under which it is reached adds nothing.
+    `where` the certificate is from stands in messages. The booth trusts this certificate and no authority, so the
+    name under which it is reached adds nothing.
     """
     if identity_of(gateway).role is not Role.GATEWAY:
         raise IdentityInvalid(
-            f"{settings.gateway_certificate}: the certificate of {identity_of(gateway)}, which is no gateway",
+            f"{where}: the certificate of {identity_of(gateway)}, which is no gateway",
             "ask the port's operator for its gateway's certificate",
         )
     san = gateway.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]
-    host = settings.gateway.rpartition(":")[0].strip("[]")
+    host = address.rpartition(":")[0].strip("[]")
     if not names:
-        raise IdentityInvalid(
-            f"{settings.gateway_certificate}: names no host", "issue the gateway's certificate with its host name"
-        )
+        raise IdentityInvalid(f"{where}: names no host", "issue the gateway's certificate with its host name")
     return host if host in names else names[0]
 
 

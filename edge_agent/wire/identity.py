@@ -61,18 +61,22 @@ class SpiffeId:
 
 def identity_of(certificate: x509.Certificate) -> SpiffeId:
     """The one URI SAN of a certificate. Raises IdentityInvalid."""
-    try:
-        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        uris: list[str] = []
-    else:
-        uris = san.get_values_for_type(x509.UniformResourceIdentifier)
+    uris = uri_names(certificate.extensions)
     if len(uris) != 1:
         raise IdentityInvalid(
             f"the certificate has {len(uris)} URI names, and must have exactly one",
             "issue it with one URI subjectAltName, spiffe://<port>/<role>/<name>",
         )
     return SpiffeId.parse(uris[0])
+
+
+def uri_names(extensions: x509.Extensions) -> list[str]:
+    """The URI names of a certificate's or request's subjectAltName."""
+    try:
+        san = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return san.get_values_for_type(x509.UniformResourceIdentifier)
 
 
 def key_id(key: PublicKey) -> str:
@@ -110,6 +114,14 @@ def _accepted(key: object) -> PublicKey:
 def load_certificate(path: Path) -> x509.Certificate:
     """The first certificate of a PEM file. Raises IdentityInvalid."""
     return parse_certificate(_read(path, MAX_CERTIFICATE_BYTES), str(path))
+
+
+def load_certificates(path: Path) -> list[x509.Certificate]:
+    """All certificates of a PEM file, at least one. Raises IdentityInvalid."""
+    try:
+        return x509.load_pem_x509_certificates(_read(path, MAX_CERTIFICATE_BYTES))
+    except ValueError:
+        raise IdentityInvalid(f"{path}: no certificates in PEM form", "give the authority's certificates") from None
 
 
 def parse_certificate(pem: bytes, name: str) -> x509.Certificate:

@@ -383,3 +383,123 @@ class SubscribeService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class EnrollmentServiceStub:
+    """For booths: certificates from the port's own authority.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Enroll = channel.unary_unary(
+                '/edge_agent.wire.v1alpha1.EnrollmentService/Enroll',
+                request_serializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollRequest.SerializeToString,
+                response_deserializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollResponse.FromString,
+                _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/edge_agent.wire.v1alpha1.EnrollmentService/Renew',
+                request_serializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewRequest.SerializeToString,
+                response_deserializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewResponse.FromString,
+                _registered_method=True)
+
+
+class EnrollmentServiceServicer:
+    """For booths: certificates from the port's own authority.
+    """
+
+    def Enroll(self, request, context):
+        """A certificate for a one-time token, on a port of its own: the caller has none yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Renew(self, request, context):
+        """A new certificate for the key of the one shown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_EnrollmentServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Enroll': grpc.unary_unary_rpc_method_handler(
+                    servicer.Enroll,
+                    request_deserializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollRequest.FromString,
+                    response_serializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollResponse.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewRequest.FromString,
+                    response_serializer=edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'edge_agent.wire.v1alpha1.EnrollmentService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('edge_agent.wire.v1alpha1.EnrollmentService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class EnrollmentService:
+    """For booths: certificates from the port's own authority.
+    """
+
+    @staticmethod
+    def Enroll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edge_agent.wire.v1alpha1.EnrollmentService/Enroll',
+            edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollRequest.SerializeToString,
+            edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.EnrollResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edge_agent.wire.v1alpha1.EnrollmentService/Renew',
+            edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewRequest.SerializeToString,
+            edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

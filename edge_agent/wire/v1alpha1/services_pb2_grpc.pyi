@@ -154,3 +154,46 @@ class SubscribeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registered booths with their certificates: what is needed to verify the stream."""
 
 def add_SubscribeServiceServicer_to_server(servicer: SubscribeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class EnrollmentServiceStub:
+    """For booths: certificates from the port's own authority."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> EnrollmentServiceAsyncStub: ...
+    Enroll: _grpc.UnaryUnaryMultiCallable[_services_pb2.EnrollRequest, _services_pb2.EnrollResponse]
+    """A certificate for a one-time token, on a port of its own: the caller has none yet."""
+    Renew: _grpc.UnaryUnaryMultiCallable[_services_pb2.RenewRequest, _services_pb2.RenewResponse]
+    """A new certificate for the key of the one shown."""
+
+@_typing.type_check_only
+class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
+    """For booths: certificates from the port's own authority."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Enroll: _aio.UnaryUnaryMultiCallable[_services_pb2.EnrollRequest, _services_pb2.EnrollResponse]  # type: ignore[assignment]
+    """A certificate for a one-time token, on a port of its own: the caller has none yet."""
+    Renew: _aio.UnaryUnaryMultiCallable[_services_pb2.RenewRequest, _services_pb2.RenewResponse]  # type: ignore[assignment]
+    """A new certificate for the key of the one shown."""
+
+class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
+    """For booths: certificates from the port's own authority."""
+
+    @_abc_1.abstractmethod
+    def Enroll(
+        self,
+        request: _services_pb2.EnrollRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_services_pb2.EnrollResponse, _abc.Awaitable[_services_pb2.EnrollResponse]]:
+        """A certificate for a one-time token, on a port of its own: the caller has none yet."""
+
+    @_abc_1.abstractmethod
+    def Renew(
+        self,
+        request: _services_pb2.RenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_services_pb2.RenewResponse, _abc.Awaitable[_services_pb2.RenewResponse]]:
+        """A new certificate for the key of the one shown."""
+
+def add_EnrollmentServiceServicer_to_server(servicer: EnrollmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

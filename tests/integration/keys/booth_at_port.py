@@ -28,7 +28,7 @@ class Booth:
         self.config.write_text(
             f"identity: {{key: '{self.key}', certificate: booth.crt}}\nledger: {{directory: ledger}}\n"
             f"uplink: {{gateway: '{address}', gateway_certificate: gw/main.crt, back_off_s: 0.05, back_off_max_s: 0.1,"
-            " certificate_look_s: 0.05, refused_retry_s: 0.2}\nlanes: [{id: 1, expects: []}]\n"
+            " certificate_look_s: 0.05, refused_retry_s: 0.2, renewal_look_s: 0.05}\nlanes: [{id: 1, expects: []}]\n"
         )
 
     def setup(self) -> Setup:

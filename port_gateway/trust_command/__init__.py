@@ -1,0 +1,1 @@
+"""`port-gateway keys`, `trust`, `ca` and `enroll`."""
