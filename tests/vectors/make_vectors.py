@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, envelope_sha256, pae
 from edge_agent.wire.identity import key_id, spki
+from edge_agent.wire.rotation import possession_message
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope, Signature
 
@@ -27,6 +28,7 @@ FILE = Path(__file__).with_name("envelopes.json")
 BOOTH = "spiffe://uslrd/booth/lane-1"
 EPOCH = bytes(range(16))
 DEVICE_KEY = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
+NEW_DEVICE_KEY = ec.derive_private_key(0xFEDCBA0987654321, ec.SECP256R1())
 SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 NEXT_SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
 STRANGER_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
@@ -34,20 +36,20 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 GENESIS = bytes(32)
 
 
-def certificate() -> bytes:
-    """The booth's self-signed certificate in DER."""
+def certificate(key: ec.EllipticCurvePrivateKey = DEVICE_KEY) -> bytes:
+    """The booth's self-signed certificate for a key, in DER."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "booth lane-1")])
     built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(DEVICE_KEY.public_key())
+        .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
         .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
         .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(BOOTH)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(DEVICE_KEY, hashes.SHA256(), ecdsa_deterministic=True)
+        .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )
     return built.public_bytes(serialization.Encoding.DER)
 
@@ -100,6 +102,15 @@ def alarm(seq: int, previous: bytes) -> wire.Event:
     return raised
 
 
+def rotated(seq: int, previous: bytes, possessed_by: ec.EllipticCurvePrivateKey = NEW_DEVICE_KEY) -> wire.Event:
+    handed_over = event(seq, previous)
+    der = certificate(NEW_DEVICE_KEY)
+    message = possession_message(BOOTH, EPOCH, key_id(DEVICE_KEY.public_key()), der)
+    proof = possessed_by.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    handed_over.key_rotated.CopyFrom(wire.KeyRotated(certificate=der, possession=proof))
+    return handed_over
+
+
 def sealed(payload: bytes, key: PrivateKey, payload_type: str = PAYLOAD_TYPE) -> bytes:
     message = pae(payload_type, payload)
     if isinstance(key, ec.EllipticCurvePrivateKey):
@@ -127,6 +138,48 @@ def good_chain() -> list[bytes]:
     add(lambda seq, previous: session_opened(seq, previous, NEXT_SESSION_KEY), DEVICE_KEY)
     add(arrived, NEXT_SESSION_KEY)
     return chain
+
+
+def key_cases() -> list[dict[str, Any]]:
+    """A booth that hands over to a new key, and keys that were revoked (`ended_keys`, as ListBooths says it)."""
+    good = good_chain()
+    handed = sealed(bytes_of(rotated(4, envelope_sha256(good[2]))), SESSION_KEY)
+    head = envelope_sha256(handed)
+    opening = bytes_of(session_opened(5, head, NEXT_SESSION_KEY))
+    opened = sealed(opening, NEW_DEVICE_KEY)
+    after = sealed(bytes_of(arrived(6, envelope_sha256(opened))), NEXT_SESSION_KEY)
+    stolen = bytes_of(rotated(4, envelope_sha256(good[2]), possessed_by=DEVICE_KEY))
+    here, elsewhere = EPOCH.hex(), bytes(16).hex()
+    listed: list[tuple[str, str | None, list[bytes], dict[str, int] | None]] = [
+        ("handed over to a new key", None, [*good[:3], handed, opened, after], None),
+        (
+            "the old key's session after it handed over",
+            "KEY_RETIRED",
+            [*good[:3], handed, sealed(bytes_of(arrived(5, head)), SESSION_KEY)],
+            None,
+        ),
+        ("the old key after it handed over", "KEY_RETIRED", [*good[:3], handed, sealed(opening, DEVICE_KEY)], None),
+        ("a new key that has not signed", "NOT_POSSESSED", [*good[:3], sealed(stolen, SESSION_KEY)], None),
+        ("revoked after the last event", None, good, {here: 5}),
+        ("a session whose device key was revoked", "KEY_REVOKED", good[:3], {here: 2}),
+        ("a session opened by a revoked key", "KEY_REVOKED", good[:4], {here: 3}),
+        ("revoked, and another epoch named", "KEY_REVOKED", good[:1], {elsewhere: 5}),
+    ]
+    return [
+        {
+            "name": name,
+            "envelopes": [e.hex() for e in envelopes],
+            "accepted": len(envelopes) - (code is not None),
+            "code": code,
+            **({} if through is None else {"ended_keys": _ended(through)}),
+        }
+        for name, code, envelopes, through in listed
+    ]
+
+
+def _ended(through: dict[str, int]) -> list[dict[str, Any]]:
+    epochs = [{"epoch": epoch, "through_seq": seq} for epoch, seq in through.items()]
+    return [{"key_id": key_id(DEVICE_KEY.public_key()), "code": "KEY_REVOKED", "epochs": epochs}]
 
 
 def _reordered(envelope: bytes) -> bytes:
@@ -195,7 +248,7 @@ def cases() -> list[dict[str, Any]]:
             "code": "OVERSIZED",
         }
     )
-    return made
+    return made + key_cases()
 
 
 def document() -> dict[str, Any]:
@@ -203,7 +256,8 @@ def document() -> dict[str, Any]:
     envelope = Envelope.FromString(first)
     return {
         "about": "Verify each case from the beginning: `accepted` envelopes verify, the next is refused with `code`. "
-        "With `repeat_last`, the last envelope is that many times its bytes. See docs/wire.md.",
+        "With `repeat_last`, the last envelope is that many times its bytes; `ended_keys` is what ListBooths says. See "
+        "docs/wire.md.",
         "payload_type": PAYLOAD_TYPE,
         "booth_id": BOOTH,
         "epoch": EPOCH.hex(),

@@ -9,11 +9,11 @@ import pytest
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256
-from edge_agent.wire.refused import Refused
+from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, verify_next
-from port_gateway.chains import device_keys
+from port_gateway.chains import Ended, device_keys
 from tests.vectors.make_vectors import FILE, text
 
 VECTORS = json.loads(FILE.read_text())
@@ -24,10 +24,15 @@ def test_the_file_is_what_the_script_writes() -> None:
     assert FILE.read_text() == text()
 
 
-def verify(envelopes: list[bytes]) -> tuple[int, str | None]:
+def verify(envelopes: list[bytes], ended: list[dict[str, Any]]) -> tuple[int, str | None]:
     """How many verify, and the code of the first that does not; as docs/wire.md tells, with what is held."""
     keys = device_keys(VECTORS["booth_id"], [bytes.fromhex(VECTORS["certificate"])])
-    chain = Chain(Head(VECTORS["booth_id"], bytes.fromhex(VECTORS["epoch"])), keys)
+    epoch = bytes.fromhex(VECTORS["epoch"])
+    ends = {}
+    for key in ended:
+        through = {bytes.fromhex(each["epoch"]): each["through_seq"] for each in key["epochs"]}
+        ends[key["key_id"]] = Ended(RefusalCode[key["code"]], through).within(epoch)
+    chain = Chain(Head(VECTORS["booth_id"], epoch), keys, None, ends)
     held: list[bytes] = []
     for envelope in envelopes:
         try:
@@ -45,13 +50,14 @@ def verify(envelopes: list[bytes]) -> tuple[int, str | None]:
 def test_a_case_says_what_it_claims(case: dict[str, Any]) -> None:
     envelopes = [bytes.fromhex(envelope) for envelope in case["envelopes"]]
     envelopes[-1] *= case.get("repeat_last", 1)
-    assert verify(envelopes) == (case["accepted"], case["code"])
+    assert verify(envelopes, case.get("ended_keys", [])) == (case["accepted"], case["code"])
 
 
 def test_every_code_of_an_envelope_has_a_case() -> None:
     assert {case["code"] for case in VECTORS["cases"]} == {
         None, "OVERSIZED", "MALFORMED_ENVELOPE", "WRONG_PAYLOAD_TYPE", "UNKNOWN_KEY", "BAD_SIGNATURE",
         "MALFORMED_EVENT", "WRONG_BOOTH", "WRONG_EPOCH", "GAP", "REPLAYED", "FORK", "BROKEN_CHAIN", "WRONG_SIGNER",
+        "KEY_REVOKED", "KEY_RETIRED", "NOT_POSSESSED",
     }  # fmt: skip
 
 
