@@ -8,6 +8,7 @@ import apsw
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.refused import Refused
+from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Verified
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
@@ -58,6 +59,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
     chains = _chains(db)
+    trees: dict[tuple[str, bytes], Tree] = {}
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
     for cursor, booth_id, epoch, seq, sha256, envelope in rows:
@@ -67,6 +69,10 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         verified = _verify(chains, where, str(booth_id), envelope)
         if (verified.event.epoch, verified.event.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
             raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
+        place = (str(booth_id), verified.event.epoch)
+        trees[place], tiles = trees.get(place, Tree()).extended([verified.sha256])
+        for tile in tiles:
+            _check_tile(db, place, tile, where)
         counts.events += 1
         counts.sessions += verified.event.WhichOneof("body") == "session_opened"
         referenced.update((ref.sha256, where) for ref in verified.event.evidence)
@@ -103,6 +109,16 @@ def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes) -> Verif
         return chains.verify(booth_id, envelope)
     except Refused as refused:
         raise Fault(refused.code.name, where, refused.detail) from None
+
+
+def _check_tile(db: apsw.Connection, place: tuple[str, bytes], tile: Node, where: str) -> None:
+    """A chain that an older gateway left has none yet."""
+    kept = db.execute(
+        "SELECT sha256 FROM tile WHERE booth_id = ? AND epoch = ? AND level = ? AND position = ?",
+        (*place, tile.level, tile.position),
+    ).get
+    if kept not in (None, tile.sha256):
+        raise Fault("STORE_CORRUPT", where, "the hash of the chain's tree that ends here is not its own")
 
 
 def _check_chains(db: apsw.Connection, chains: Chains) -> None:

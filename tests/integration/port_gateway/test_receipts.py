@@ -9,6 +9,7 @@ import pytest
 from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.tree import Tree, inclusion_proof, verify_inclusion
+from port_gateway.cli import main
 from port_gateway.trees import ChainNodes
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.unit.port_gateway.signing import Ledger
@@ -81,3 +82,15 @@ async def test_an_inbox_that_has_no_tiles_yet(port: Port, left: int) -> None:
         nodes = ChainNodes(db, ledger.booth_id, ledger.epoch)
         proof = inclusion_proof(nodes, 300, 788)
     verify_inclusion(envelope_sha256(ledger.envelopes[300]), 300, 788, proof, root(ledger.envelopes[:788]))
+
+
+async def test_verify_looks_at_the_tree(port: Port, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = port.ledger()
+    ledger.grow(299)
+    async with port.serving():
+        await send(port, ledger, 200, 100)
+    assert main(["verify", str(port.write_config())]) == 0
+    with contextlib.closing(apsw.Connection(str(port.settings().database))) as db:
+        db.execute("UPDATE tile SET sha256 = zeroblob(32)")
+    assert main(["verify", str(port.write_config())]) == 1
+    assert "STORE_CORRUPT: cursor 256" in capsys.readouterr().err
