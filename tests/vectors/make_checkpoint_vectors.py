@@ -1,4 +1,4 @@
-"""Writes checkpoints.json: a tree with roots and proofs, and notes over it, good and named-bad (docs/wire.md, section 8).
+"""Writes checkpoints.json: a tree with roots and proofs, and notes over it, good and named-bad (docs/wire.md).
 
     python -m tests.vectors.make_checkpoint_vectors           write the file
     python -m tests.vectors.make_checkpoint_vectors --check   compare it with what would be written
