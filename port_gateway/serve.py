@@ -138,15 +138,15 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
 async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
     """`trust add` and `trust revoke` write beside the gateway, which looks for it."""
-    version = trust.current().version
+    version = -1
     while True:
-        await asyncio.sleep(TRUST_LOOK_S)
         with contextlib.suppress(EdgeAgentError):  # the store's own failure ends the gateway
             newest = (await asyncio.to_thread(trust.current)).version
             if newest != version:
                 version = newest
                 doubt.ring()
                 ingest.doubt()
+        await asyncio.sleep(TRUST_LOOK_S)
 
 
 def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:
