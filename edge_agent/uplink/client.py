@@ -92,7 +92,7 @@ class Uplink:
         self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, rng or random.SystemRandom())
         self._news = asyncio.Event()
         self._leaving = asyncio.Event()  # this stream ends when all in it is acknowledged, and the next one follows
-        self._state: LinkState | None = None
+        self._told: tuple[LinkState, type] | None = None
         self._receipt = b""
 
     def wake(self) -> None:
@@ -133,10 +133,10 @@ class Uplink:
         return self._settings.refused_retry_s
 
     def _tell(self, state: LinkState, why: EdgeAgentError | str) -> None:
-        """Once for each change, not once for each attempt."""
-        if state is self._state:
+        """Once for each change of the state or of what keeps it, not once for each attempt."""
+        if (state, type(why)) == self._told:
             return
-        self._state = state
+        self._told = state, type(why)
         match state:
             case LinkState.UP:
                 log.info("port gateway %s: %s", self._settings.gateway, why)

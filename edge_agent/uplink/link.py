@@ -15,7 +15,7 @@ from cryptography import x509
 from grpc import experimental
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable, Recoverable
 from edge_agent.wire.identity import Role, identity_of, load_certificate
 from edge_agent.wire.v1alpha1.services_pb2 import StatBlobsRequest
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
@@ -123,6 +123,10 @@ class TlsKey(Protocol):
         ...
 
 
+class KeyUnavailable(PortUnreachable):
+    """The port cannot be dialled, since the booth's own key is not at hand."""
+
+
 class TlsIdentity(Protocol):
     """A certificate (a PEM file, its chain behind it) with its key."""
 
@@ -186,8 +190,12 @@ class Port:
         return True
 
     async def dial(self) -> grpc.aio.Channel:
-        """A new channel, not connected yet. Raises IdentityInvalid. To be closed by the caller."""
-        return self._channel(await asyncio.to_thread(self._identities.current))
+        """A new channel, not connected yet. Raises IdentityInvalid, PortUnreachable. To be closed by the caller."""
+        try:
+            identity = await asyncio.to_thread(self._identities.current)
+        except Recoverable as error:  # the key's token is not there: the booth goes on, and tries again
+            raise KeyUnavailable(error.wrong, error.remedy) from None
+        return self._channel(identity)
 
     def _channel(self, identity: TlsIdentity) -> grpc.aio.Channel:
         settings = self._settings
