@@ -175,7 +175,7 @@ class Store:
             if receipt is not None:
                 keep_receipt(self._database, receipt)
             tree = self._tree.grow(sealed)
-        self._tree.grown(tree)
+        self._tree.grown(tree, sealed)
         if sealed:
             self._head = sealed[-1].head_after
 

@@ -86,20 +86,24 @@ class LedgerTree:
         """Write what these events add: tiles, and a checkpoint over all; the tree to be `grown` once it is durable."""
         tree, tiles = self._tree.extended(event.sha256 for event in sealed)
         self._keep(tiles)
-        self._vouched |= any(event.kind == "session_opened" for event in sealed)
-        if sealed and self._sign is not None and self._vouched:
+        if sealed and self._sign is not None and (self._vouched or _opens_session(sealed)):
             note = self._sign(Checkpoint(self._origin, tree.size, tree.root()))
             self._database.execute(
                 "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", ((tree.size - 1) // TILE, tree.size, note)
             )
         return tree
 
-    def grown(self, tree: Tree) -> None:
-        """What `grow` gave is durable."""
+    def grown(self, tree: Tree, sealed: Sequence[Sealed]) -> None:
+        """What `grow` gave for these events is durable."""
         self._tree = tree
+        self._vouched = self._vouched or _opens_session(sealed)
 
     def _keep(self, tiles: Sequence[Node]) -> None:
         self._database.executemany("INSERT OR IGNORE INTO tile VALUES (?, ?, ?)", tiles)
+
+
+def _opens_session(sealed: Sequence[Sealed]) -> bool:
+    return any(event.kind == "session_opened" for event in sealed)
 
 
 def keep_receipt(database: apsw.Connection, receipt: Receipt) -> None:

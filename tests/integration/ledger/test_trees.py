@@ -10,8 +10,10 @@ from edge_agent.domain.errors import StoreCorrupt
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.export import LedgerChain
 from edge_agent.ledger.outbox import LedgerReader
+from edge_agent.ledger.seal import Sealed
 from edge_agent.ledger.signer import SessionSigner
 from edge_agent.ledger.store import DATABASE, Store
+from edge_agent.ledger.trees import LedgerTree
 from edge_agent.wire.chain import Head
 from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of
 from edge_agent.wire.envelope import envelope_sha256
@@ -118,11 +120,24 @@ async def test_a_tree_with_holes_is_not_gone_on_with(booth: Booth) -> None:
 
 
 def test_no_key_signs_before_the_chain_vouches_for_it(booth: Booth) -> None:
-    store = Store.open(booth.directory, booth.booth_id)
-    store.sign_with(SessionSigner())
-    store.append([], acked_through=0)
-    store.close()
-    assert rows(booth, "SELECT * FROM checkpoint") == []
+    Store.open(booth.directory, booth.booth_id).close()
+    head = Head(booth.booth_id, bytes(16))
+    opening, other = (
+        Sealed(1, "", kind, "", b"", bytes(32), (), head.after(bytes(32)))
+        for kind in ("session_opened", "alarm_raised")
+    )
+    with contextlib.closing(apsw.Connection(str(booth.directory / DATABASE))) as database:
+        tree = LedgerTree(database, booth.directory / DATABASE, head)
+        tree.sign_with(SessionSigner())
+        for durable, signs in [(False, False), (True, True)]:
+            with contextlib.suppress(ZeroDivisionError), database:
+                grown = tree.grow([opening])
+                _ = 1 / durable  # a disk without room
+                tree.grown(grown, [opening])
+            with contextlib.suppress(ZeroDivisionError), database:
+                tree.grow([other])
+                assert (database.execute("SELECT count(*) FROM checkpoint").get == 1) == signs
+                _ = 1 / 0
 
 
 async def test_check_looks_at_tree_and_checkpoints(booth: Booth) -> None:
