@@ -19,13 +19,16 @@ KEYS=
 TYPE='application/vnd.edge-agent.event.v1alpha1+protobuf'
 DASH=$(printf '\342\200\224')
 
+# A pack of a stranger must not command a terminal: only printable signs are shown.
+shown() { printf '%s' "$*" | tr -c '[:print:]' '?'; }
+
 fail() {
-    printf 'FAILED: %s\n' "$*"
+    printf 'FAILED: %s\n' "$(shown "$*")"
     exit 1
 }
 
 unable() {
-    printf 'COULD NOT BE VERIFIED: %s\n' "$*"
+    printf 'COULD NOT BE VERIFIED: %s\n' "$(shown "$*")"
     exit 2
 }
 
@@ -427,6 +430,7 @@ checkpoint() {
 # receipt FILE NAME: the port's, by the gateway's key
 receipt() {
     held=$(sed -n '4s/^held //p' "$T/text")
+    case $held in *[!0-9TZ:-]*) held= ;; esac
     [ -n "$held" ] && [ "$(awk 'END { print NR }' "$T/text")" -eq 4 ] || fail "$1: its receipt does not say since when the port holds it"
     while read -r id identity key certificate kind; do
         [ "$identity" = "$2" ] || continue
@@ -477,7 +481,7 @@ if [ -f ABSENT ]; then
         awk -v digest="$digest" '$1 == digest "" { found = 1 } END { exit found }' "$T/present" ||
             fail "ABSENT: $digest is in the pack"
         printf '%s\n' "$digest" >> "$T/present"
-        printf 'absent: %s: %s\n' "$digest" "$why" >> "$T/report"
+        printf 'absent: %s: %s\n' "$digest" "$(shown "$why")" >> "$T/report"
         absent=$((absent + 1))
     done < ABSENT || exit 1
 fi

@@ -256,6 +256,15 @@ def test_changed_evidence_and_what_is_said_of_it(place: Small, pack: Path) -> No
     assert refused(pack) == f"ABSENT: no event in the pack binds {bytes(32).hex()}"
 
 
+def test_what_a_stranger_wrote_commands_no_terminal(place: Small, pack: Path) -> None:
+    proof = (pack / RECEIPT).read_bytes()
+    (pack / RECEIPT).write_bytes(proof.replace(b"/gateway/main ", b"/gateway/\x1b[31m\xe9 "))
+    place.sign_again(pack)
+    said = refused(pack)
+    assert "spiffe://uslrd/gateway/?[31m?" in said
+    assert said.isprintable()
+
+
 def test_a_proof_of_another_event(place: Small, pack: Path) -> None:
     shutil.copy(pack / "events/0000000001.tlog-proof", pack / PROOF)
     place.sign_again(pack)
