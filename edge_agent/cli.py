@@ -22,6 +22,7 @@ from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.keys_command.cli import add_commands as add_keys_commands
 from edge_agent.keys_command.cli import add_enroll_command
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
+from edge_agent.ledger_command.cli import add_commands as add_ledger_commands
 
 # What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
 EXIT_FAULT, EXIT_MISTAKE = 1, 2
@@ -119,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--seq", type=int, metavar="N", help="a single event, by its sequence, and no inspection")
     exported.add_argument("out", type=Path, metavar="OUT", help="folder to write, or a file that ends with .tar")
     exported.add_argument("--json", action="store_true", help="print one JSON object")
+
+    add_ledger_commands(ledger_commands)
 
     demo = _command(commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof")
     demo.add_argument(

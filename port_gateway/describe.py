@@ -78,7 +78,12 @@ def _sane(utc_us: int) -> int:
 def _body(event: wire.Event) -> str:
     kind = event.WhichOneof("body")
     if kind == "session_opened":
-        return f"session opened, agent {event.session_opened.agent_version}"
+        session = event.session_opened
+        text = f"session opened, agent {session.agent_version}"
+        if session.HasField("replaces"):
+            old = session.replaces
+            text += f", in place of the damaged ledger {old.epoch.hex()}, of which {old.found} events were found whole"
+        return text
     if kind == "key_rotated":
         return f"handed over to a new device key: {_key_of(event.key_rotated.certificate)}"
     if kind == "inspection_opened":

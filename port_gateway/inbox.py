@@ -93,6 +93,7 @@ class Inbox:
             for v in verified
             if v.event.WhichOneof("body") == "session_opened" and v.chain.session is not None
         ]
+        unannounced = before.seq == 0 and not verified[0].event.session_opened.HasField("replaces")
         rotations = [v for v in verified if v.event.WhichOneof("body") == "key_rotated"]
 
         def write(db: apsw.Connection) -> None:
@@ -106,6 +107,8 @@ class Inbox:
             db.executemany(
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
+            if unannounced:
+                _alarm_of_new_epoch(db, before, verified[0].envelope, now)
             keep_tiles(db, before, tiles)
             for rotated in rotations:
                 follow_rotation(db, before, rotated, now)
@@ -217,6 +220,18 @@ def _voucher(db: apsw.Connection, head: Head, session_key_id: str) -> str:
     if not isinstance(envelope, bytes):
         raise apsw.CorruptError(f"the opening of the session of {head.booth_id} is not there")
     return read_envelope(envelope)[1].keyid
+
+
+def _alarm_of_new_epoch(db: apsw.Connection, head: Head, envelope: bytes, now: int) -> None:
+    """A booth that had a ledger begins another one, and does not say why: somebody took the old one away."""
+    others = db.execute("SELECT count(*) FROM chain WHERE booth_id = ?", (head.booth_id,)).get
+    if others:
+        detail = f"the booth begins epoch {head.epoch.hex()}, and says of no earlier ledger that it was salvaged"
+        db.execute(
+            "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
+            " VALUES (?,?,1,'UNANNOUNCED_EPOCH',?,?,?)",
+            (head.booth_id, head.epoch, detail, envelope, now),
+        )
 
 
 def _chain_row(db: apsw.Connection, head: Head) -> tuple[int, bytes, bytes] | None:

@@ -13,14 +13,27 @@ from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """The damaged ledger in whose place this one was begun: what was found whole of it, and the gaps in that."""
+
+    epoch: bytes
+    last_seq: int
+    last_sha256: bytes
+    found: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOpened:
     """The agent started: the booth's device key vouches for the session key that signs what follows.
 
+    `replaces` stands in the first event of a ledger that was begun in place of a damaged one.
     `public_key` is the session key's SubjectPublicKeyInfo in DER.
     """
 
     public_key: bytes
     agent_version: str
+    replaces: Replaced | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,20 @@ def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) ->
     database.set_busy_timeout(BUSY_MS)
     if value_of(database, "PRAGMA application_id") == 0 and value_of(database, "SELECT count(*) FROM sqlite_schema"):
         raise StoreCorrupt(f"{path}: a database of another program", "give the ledger a directory of its own")
+    _set_up(database, path)
+    _migrate(database, path, booth_id, begun, os.urandom(EPOCH_BYTES))
+    return _checked(database, path, booth_id)
+
+
+def begin(path: Path, booth_id: str, epoch: bytes) -> apsw.Connection:
+    """A new database of this epoch, open. Raises what SQLite raises."""
+    database = apsw.Connection(str(path))
+    _set_up(database, path)
+    _migrate(database, path, booth_id, False, epoch)
+    return database
+
+
+def _set_up(database: apsw.Connection, path: Path) -> None:
     for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
         database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
         got = value_of(database, f"PRAGMA {pragma}")
@@ -40,11 +54,9 @@ def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) ->
                 f"{path}: SQLite keeps {pragma} at {got!r} instead of {wanted!r}",
                 "put the ledger on a local file system: network drives do not keep what they say",
             )
-    _migrate(database, path, booth_id, begun)
-    return _checked(database, path, booth_id)
 
 
-def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool) -> None:
+def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool, epoch: bytes) -> None:
     version = int(value_of(database, "PRAGMA user_version"))
     if version == 0 and begun:
         # Its log could not be read, say: anything written now would take the place of what is still in it.
@@ -62,7 +74,7 @@ def _migrate(database: apsw.Connection, path: Path, booth_id: str, begun: bool) 
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(
                     "INSERT INTO meta VALUES ('booth_id', ?), ('epoch', ?)",
-                    (booth_id.encode(), os.urandom(EPOCH_BYTES)),
+                    (booth_id.encode(), epoch),
                 )
 
 
@@ -110,7 +122,20 @@ def _checked(database: apsw.Connection, path: Path, booth_id: str) -> Head:
         wrong = f"begins at sequence {oldest} and ends at {newest}, and was trimmed through {kept.trimmed_seq}"
         raise StoreCorrupt(f"{path}: {wrong}", SALVAGE)
     head = Head(booth_id, meta["epoch"])
-    return head if not count else _head_at(database, path, head, newest)
+    if count:
+        head = _head_at(database, path, head, newest)
+        _check_unacknowledged(database, path)
+    return head
+
+
+def _check_unacknowledged(database: apsw.Connection, path: Path) -> None:
+    """What the port does not have is here alone: every byte of it is looked at."""
+    rows: Iterator[tuple[Any, ...]] = database.execute(
+        "SELECT seq, sha256, envelope FROM event WHERE seq > coalesce((SELECT max(acked_through) FROM cursor), 0)"
+    )
+    for seq, sha256, envelope in rows:
+        if envelope_sha256(envelope) != sha256:
+            raise StoreCorrupt(f"{path}: the event at sequence {seq} is not what was written", SALVAGE)
 
 
 def _head_at(database: apsw.Connection, path: Path, begin: Head, seq: int) -> Head:

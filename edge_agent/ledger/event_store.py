@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from edge_agent.domain.event import Replaced
 from edge_agent.ledger.seal import Sealed
 from edge_agent.ledger.store import BlobState, Unfinished
 from edge_agent.ledger.trees import CheckpointSigner, Receipt
@@ -30,6 +31,8 @@ class EventStore(Protocol):
 
     @property
     def retention(self) -> Retention: ...
+
+    def replaces(self) -> Replaced | None: ...
 
     def unfinished(self) -> tuple[Unfinished, ...]: ...
 

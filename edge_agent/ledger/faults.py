@@ -14,8 +14,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 MAKE_ROOM = "free space under the ledger: it goes on by itself"
 CHECK_DISK = "check the disk and the kernel's log; the agent restarts, re-opens and checks what is there"
 SALVAGE = (
-    "do not delete it: stop the agent, copy the whole directory away, run `edge-agent ledger check`, "
-    "and start on an empty directory only when that is decided"
+    "do not delete it: stop the agent, copy the whole directory away, look at the disk, then run "
+    "`edge-agent ledger salvage`: it takes over every event that is whole"
 )
 
 
@@ -31,6 +31,8 @@ def sqlite_faults(path: Path) -> Iterator[None]:
     except apsw.IOError as error:
         if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:  # the index beside the log could not grow
             raise StoreFull(f"{path}: no room for the log's index", MAKE_ROOM) from None
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ:
+            raise StoreCorrupt(f"{path}: a part of it is missing", SALVAGE) from error
         raise StoreFailed(f"{path}: the disk failed ({error}): the last write may be lost", CHECK_DISK) from error
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
         raise StoreFailed(

@@ -111,6 +111,15 @@ class LedgerReader:
         )
         return [PendingBlob(*row) for row in rows]
 
+    def evidence_bytes(self) -> int:
+        """What the evidence that is kept here takes."""
+        rows = self._rows("SELECT coalesce(sum(size), 0) FROM blob WHERE state IN ('kept', 'sent')")
+        return int(rows[0][0])
+
+    def epoch_held(self) -> bytes:
+        """The epoch of the events held."""
+        return bytes(self._rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+
     def blob_states(self) -> dict[str, int]:
         """How many blobs stand in each state."""
         return dict(self._rows("SELECT state, count(*) FROM blob GROUP BY state"))

@@ -19,7 +19,7 @@ from typing import Never
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
-from edge_agent.domain.event import Draft, EventBody, KeyRotated, SessionOpened
+from edge_agent.domain.event import Draft, EventBody, KeyRotated, Replaced, SessionOpened
 from edge_agent.ledger.event_store import EventStore
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import MAKE_ROOM
@@ -27,7 +27,7 @@ from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping, Record
 from edge_agent.ledger.marks import Marks
 from edge_agent.ledger.outbox import LedgerOutbox
 from edge_agent.ledger.seal import Sealed, seal
-from edge_agent.ledger.signer import SessionSigner, Signer
+from edge_agent.ledger.signer import DeviceKey, SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
 from edge_agent.ledger.trees import Receipt
 from edge_agent.wire.chain import Head
@@ -96,13 +96,15 @@ class Recorder:
         self._marks = Marks()
         self._marks_lock = threading.Lock()
         self._has_room = True
+        self._replaces: Replaced | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     async def start(self, agent_version: str) -> None:
         """Open the store and make this session's first event durable. Raises what `Store.open` raises."""
         self._thread.start()
         self._head, self._unfinished = await asyncio.shield(self._opened)
-        await self._record(Draft(SessionOpened(self._session.public_key, agent_version), self._clock.now()))
+        opening = SessionOpened(self._session.public_key, agent_version, self._replaces)
+        await self._record(Draft(opening, self._clock.now()))
 
     @property
     def head(self) -> Head:
@@ -217,6 +219,7 @@ class Recorder:
             store = self._open_with_room()
             try:
                 store.sign_with(self._session)
+                self._replaces = store.replaces() if store.head().seq == 0 else None
                 self._call(self._open_done, (store.head(), store.unfinished()))
                 while True:
                     ending = self._closing.is_set()
@@ -350,7 +353,7 @@ class Ledger:
 async def open_ledger(
     directory: Path,
     booth_id: str,
-    device: Signer,
+    device: DeviceKey,
     clock: Clock,
     agent_version: str,
     on_room: OnRoom,
@@ -367,7 +370,7 @@ async def open_ledger(
     Raises what `Store.open` raises.
     """
     recorder = Recorder(
-        lambda: Store.open(directory, booth_id, vfs, clock.monotonic),
+        lambda: Store.open(directory, booth_id, vfs, clock.monotonic, {device.key_id: device.public_key}),
         EvidenceFiles(directory / EVIDENCE),
         device,
         on_room,

@@ -7,27 +7,33 @@
 """
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import apsw
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
+from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
 from edge_agent.ledger.handover import note_handover
 from edge_agent.ledger.instants import instant_of
+from edge_agent.ledger.leftover import events_behind, keep_aside, leftover_log
+from edge_agent.ledger.replaced import replaced_of
 from edge_agent.ledger.seal import Sealed
 from edge_agent.ledger.trees import CheckpointSigner, LedgerTree, Receipt, keep_receipt
 from edge_agent.ledger.trimming import Retention
 from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import PublicKey
 
 DATABASE = "ledger.sqlite3"
 EPOCH_FILE = "epoch"
@@ -36,6 +42,8 @@ EVIDENCE = "evidence"
 # Automatic checkpoints ignore their own errors, an fsync that failed among them: the writer does them itself.
 CHECKPOINT_PAGES = 1_000
 PORT = "port"
+
+_log = logging.getLogger(__name__)
 
 
 class BlobState(StrEnum):
@@ -79,11 +87,17 @@ class Store:
 
     @classmethod
     def open(
-        cls, directory: Path, booth_id: str, vfs: str | None = None, monotonic: Callable[[], float] = time.monotonic
+        cls,
+        directory: Path,
+        booth_id: str,
+        vfs: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        device_keys: Mapping[str, PublicKey] = MappingProxyType({}),
     ) -> Self:
         """Open the ledger in `directory`, or begin one there; checks what is there before anything is added.
 
-        `monotonic` gives seconds and never runs back; retention is counted by it.
+        `monotonic` gives seconds and never runs back; retention is counted by it. With `device_keys`, by
+        key id, sessions are believed that SQLite dropped with the end of a damaged log.
 
         Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFailed (in use, not writable), StoreFull.
         """
@@ -91,17 +105,19 @@ class Store:
         with file_faults(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(directory.parent)
-            lock = _lock(directory)
+            lock = lock_ledger(directory)
         try:
             with file_faults(path):
                 _refuse_lost_database(directory)
+                log = leftover_log(path)
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its log the same mode
             with sqlite_faults(path):
                 database = apsw.Connection(str(path), vfs=vfs)
                 try:
                     head = opened(database, path, booth_id, (directory / EPOCH_FILE).exists())
                     with file_faults(directory):
-                        _note_epoch(directory, head.epoch)
+                        replaces = replaced_of(database)
+                        _note_epoch(directory, head.epoch, replaces.epoch if replaces is not None else b"")
                         sync_directory(directory)
                 except BaseException:
                     database.close(force=True)
@@ -110,7 +126,14 @@ class Store:
             os.close(lock)
             raise
         try:
-            return cls(directory, database, lock, head, monotonic)
+            store = cls(directory, database, lock, head, monotonic)
+            behind, others = events_behind(log, database, head, device_keys)
+            if behind or others:
+                place = keep_aside(directory, log)  # what is in it is about to be written over
+                why = "%s: the log was damaged; %d events behind the damage are taken up again, %d cannot be: see %s"
+                _log.error(why, path, len(behind), others, place)
+                store.append(behind)
+            return store
         except BaseException:
             database.close(force=True)
             os.close(lock)
@@ -119,6 +142,11 @@ class Store:
     def head(self) -> Head:
         """Where the chain ends on disk."""
         return self._head
+
+    def replaces(self) -> Replaced | None:
+        """The damaged ledger in whose place this one was begun."""
+        with sqlite_faults(self._path):
+            return replaced_of(self._database)
 
     def sign_with(self, session: CheckpointSigner) -> None:
         """The session key: with it every `append` signs a checkpoint, once the session is opened."""
@@ -232,7 +260,8 @@ class Store:
         return apsw.SQLITE_OK
 
 
-def _lock(directory: Path) -> int:
+def lock_ledger(directory: Path) -> int:
+    """An open descriptor that keeps every other writer away. Raises StoreFailed when there is one."""
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -252,15 +281,18 @@ def _refuse_lost_database(directory: Path) -> None:
         )
 
 
-def _note_epoch(directory: Path, epoch: bytes) -> None:
+def _note_epoch(directory: Path, epoch: bytes, replaced: bytes) -> None:
     path = directory / EPOCH_FILE
     if path.exists() and path.stat().st_size:
         noted = path.read_text(errors="replace").strip()
-        if noted != epoch.hex():
+        if noted == epoch.hex():
+            return
+        if noted != replaced.hex():
             raise StoreCorrupt(f"{directory}: the database is of epoch {epoch.hex()}, the rest of {noted}", SALVAGE)
-        return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    unfinished = path.with_suffix(".unfinished")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(f"{epoch.hex()}\n".encode())
         file.flush()
         os.fsync(file.fileno())
+    unfinished.rename(path)

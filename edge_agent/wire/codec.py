@@ -38,6 +38,7 @@ _STORAGE = {
 MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
 MAX_COUNTS = 256
+MAX_GAPS = 100
 # The envelope adds its signature, the signer's key id and the payload's type.
 MAX_PAYLOAD_BYTES = MAX_ENVELOPE_BYTES - 2048
 
@@ -59,6 +60,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             event.session_opened.CopyFrom(
                 wire.SessionOpened(public_key=body.public_key, agent_version=body.agent_version)
             )
+            if body.replaces is not None:
+                event.session_opened.replaces.CopyFrom(replaced(body.replaces))
         case domain.KeyRotated():
             event.key_rotated.CopyFrom(wire.KeyRotated(certificate=body.certificate, possession=body.possession))
         case domain.InspectionOpened():
@@ -92,6 +95,14 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
         case _:
             assert_never(body)
     return event.SerializeToString()
+
+
+def replaced(body: domain.Replaced) -> wire.Replaced:
+    """The ledger before this one."""
+    gaps = [wire.MissingEvents(first_seq=first, last_seq=last) for first, last in body.missing[:MAX_GAPS]]
+    return wire.Replaced(
+        epoch=body.epoch, last_seq=body.last_seq, last_sha256=body.last_sha256, found=body.found, missing=gaps
+    )
 
 
 def _alarm(alarm: domain.AlarmRaised) -> wire.AlarmRaised:

@@ -381,23 +381,95 @@ class SessionOpened(_message.Message):
 
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The session key's SubjectPublicKeyInfo in DER (Ed25519)."""
     agent_version: _builtins.str
     """The agent's version."""
+    @_builtins.property
+    def replaces(self) -> Global___Replaced:
+        """Only at sequence 1, and only if this ledger was begun in place of another one."""
+
     def __init__(
         self,
         *,
         public_key: _builtins.bytes = ...,
         agent_version: _builtins.str = ...,
+        replaces: Global___Replaced | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replaces", b"replaces"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "public_key", b"public_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "public_key", b"public_key", "replaces", b"replaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionOpened: _TypeAlias = SessionOpened  # noqa: Y015
+
+@_typing.final
+class Replaced(_message.Message):
+    """The ledger before this one was damaged: what was taken over from it lies beside this one, under its own epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SHA256_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.bytes
+    """Its epoch."""
+    last_seq: _builtins.int
+    """The highest sequence that was found whole, 0 if none."""
+    last_sha256: _builtins.bytes
+    """SHA-256 of the envelope there."""
+    found: _builtins.int
+    """How many events were found whole."""
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingEvents]:
+        """The gaps among them, at most 100: what is missing is missing at this booth, and the port may hold it."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.bytes = ...,
+        last_seq: _builtins.int = ...,
+        last_sha256: _builtins.bytes = ...,
+        found: _builtins.int = ...,
+        missing: _abc.Iterable[Global___MissingEvents] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "found", b"found", "last_seq", b"last_seq", "last_sha256", b"last_sha256", "missing", b"missing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Replaced: _TypeAlias = Replaced  # noqa: Y015
+
+@_typing.final
+class MissingEvents(_message.Message):
+    """Sequences that were not found whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    """The first."""
+    last_seq: _builtins.int
+    """The last."""
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingEvents: _TypeAlias = MissingEvents  # noqa: Y015
 
 @_typing.final
 class KeyRotated(_message.Message):

@@ -374,6 +374,6 @@ async def test_an_unreadable_event_of_an_open_inspection_is_a_corrupt_store(boot
         await ledger.recorder.record(opened("a"))
         await ledger.recorder.record(alarm(1))
     _execute(booth, "UPDATE event SET envelope = zeroblob(90) WHERE seq = 2")
-    with pytest.raises(StoreCorrupt, match="sequence 2 cannot be read"):
+    with pytest.raises(StoreCorrupt, match="sequence 2 is not what was written"):
         async with booth.open():
             pass

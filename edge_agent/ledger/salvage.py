@@ -1,0 +1,211 @@
+"""A damaged ledger is set aside, and a new one begun in its place that names it.
+
+    ledger.sqlite3, -wal  ─► every event that is whole and verifies ─► salvaged/<epoch>/ledger.sqlite3
+                          ─► as they are                            ─► damaged/<n>/
+    a new ledger.sqlite3, a new epoch; its first event says what it replaces
+
+Each step leaves something that `salvage` can be run on again. Evidence stays where it is, and is offered to the port by
+the new ledger. The lock keeps an agent away meanwhile.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
+from edge_agent.domain.event import Replaced
+from edge_agent.ledger.database import begin, transaction
+from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
+from edge_agent.ledger.faults import file_faults, sqlite_faults
+from edge_agent.ledger.leftover import DAMAGED, next_place
+from edge_agent.ledger.replaced import as_json
+from edge_agent.ledger.scan import find_envelopes
+from edge_agent.ledger.store import DATABASE, EPOCH_FILE, EVIDENCE, Store, lock_ledger
+from edge_agent.wire.chain import EPOCH_BYTES, GENESIS_SHA256, Head
+from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.identity import PublicKey, key_id, load_public_key
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.verify import Chain, Session, verify_event
+
+SALVAGED = "salvaged"
+_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was found, where it lies, and the evidence that the new ledger offers to the port."""
+
+    replaced: Replaced
+    kept_in: Path
+    damaged_in: Path
+    evidence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An event that verifies by its signature."""
+
+    event: Event
+    envelope: bytes
+    sha256: bytes
+
+
+def is_whole(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]) -> bool:
+    """Whether an agent would take this ledger as it is. Raises what `Store.open` raises, StoreCorrupt apart."""
+    try:
+        Store.open(directory, booth_id, device_keys=device_keys).close()
+    except StoreCorrupt:
+        return False
+    return True
+
+
+def salvage(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]) -> Salvaged:
+    """Take over what is whole, and begin anew. `device_keys`: every key that this booth has had, by key id.
+
+    Raises StoreFailed (in use, cannot be written), StoreFull, or StoreCorrupt if nothing says which epoch it was.
+    """
+    with file_faults(directory):
+        lock = lock_ledger(directory)
+        try:
+            sources = [directory, *sorted((directory / DAMAGED).glob("*"))]
+            epoch = _epoch(directory, sources)
+            found = whole_events(sources, booth_id, epoch, device_keys)
+            replaced = _replaced(epoch, found)
+            kept_in = directory / SALVAGED / epoch.hex()
+            with sqlite_faults(kept_in / DATABASE):
+                _write_old(kept_in, booth_id, epoch, found)
+                evidence = _begin_new(directory, booth_id, replaced, found)
+            damaged_in = _set_aside(directory)
+            (directory / _NEW).rename(directory / DATABASE)
+            sync_directory(directory)
+            return Salvaged(replaced, kept_in, damaged_in, evidence)
+        finally:
+            os.close(lock)
+
+
+def whole_events(
+    sources: Iterable[Path], booth_id: str, epoch: bytes, device_keys: Mapping[str, PublicKey]
+) -> list[Whole]:
+    """The verified events of this epoch by sequence; of two at one place (a torn write), the one that links."""
+    by_digest = {envelope_sha256(e): e for folder in sources for e in find_envelopes(folder / DATABASE)}
+    chain = Chain(Head(booth_id, epoch), device_keys)
+    sessions, rest = dict[str, Session](), list[tuple[bytes, bytes, str]]()
+    for sha256, envelope in by_digest.items():
+        try:
+            _, signature = read_envelope(envelope)
+            if signature.keyid in device_keys:
+                event, _ = verify_event(chain, envelope)
+                key = load_public_key(event.session_opened.public_key)
+                sessions[key_id(key)] = Session.of(key, signature.keyid)
+            rest.append((sha256, envelope, signature.keyid))
+        except (Refused, IdentityInvalid):
+            continue
+    found: dict[int, list[Whole]] = {}
+    for sha256, envelope, keyid in rest:
+        if keyid not in device_keys and keyid not in sessions:
+            continue
+        try:
+            event, _ = verify_event(Chain(chain.head, device_keys, sessions.get(keyid)), envelope)
+        except Refused:
+            continue
+        found.setdefault(event.seq, []).append(Whole(event, envelope, sha256))
+    return [_that_links(found, seq) for seq in sorted(found)]
+
+
+def _that_links(found: Mapping[int, list[Whole]], seq: int) -> Whole:
+    after = {whole.event.previous_sha256 for whole in found.get(seq + 1, ())}
+    before = {whole.sha256 for whole in found.get(seq - 1, ())}
+    return max(
+        found[seq], key=lambda whole: (whole.sha256 in after, whole.event.previous_sha256 in before, whole.sha256)
+    )
+
+
+def _epoch(directory: Path, sources: Iterable[Path]) -> bytes:
+    """As noted beside the database; if that is gone, the one that most of its events name."""
+    noted = directory / EPOCH_FILE
+    try:
+        epoch = bytes.fromhex(noted.read_text().strip())
+        if len(epoch) == EPOCH_BYTES:
+            return epoch
+    except (FileNotFoundError, ValueError, UnicodeDecodeError):
+        pass
+    counts: dict[bytes, int] = {}
+    for folder in sources:
+        for envelope in find_envelopes(folder / DATABASE):
+            try:
+                named = Event.FromString(read_envelope(envelope)[0]).epoch
+            except (Refused, DecodeError):
+                continue
+            counts[named] = counts.get(named, 0) + 1
+    if not counts:
+        raise StoreCorrupt(
+            f"{directory}: no event is left of this ledger", "keep the folder, and begin in an empty one"
+        )
+    return max(counts, key=lambda named: counts[named])
+
+
+def _replaced(epoch: bytes, found: list[Whole]) -> Replaced:
+    gaps, expected = list[tuple[int, int]](), 1
+    for whole in found:
+        if whole.event.seq > expected:
+            gaps.append((expected, whole.event.seq - 1))
+        expected = whole.event.seq + 1
+    last = (found[-1].event.seq, found[-1].sha256) if found else (0, GENESIS_SHA256)
+    return Replaced(epoch, *last, len(found), tuple(gaps))
+
+
+def _write_old(folder: Path, booth_id: str, epoch: bytes, found: list[Whole]) -> None:
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    for leftover in (unfinished, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    unfinished.mkdir(parents=True, mode=0o700)
+    database = begin(unfinished / DATABASE, booth_id, epoch)
+    with transaction(database):
+        database.executemany(
+            "INSERT INTO event (seq, id, kind, inspection_id, sha256, envelope) VALUES (?, ?, ?, '', ?, ?)",
+            [
+                (one.event.seq, one.event.id, one.event.WhichOneof("body") or "", one.sha256, one.envelope)
+                for one in found
+            ],
+        )
+    database.close()
+    sync_directory(unfinished)
+    unfinished.rename(folder)
+    sync_directory(folder.parent)
+    sync_directory(folder.parent.parent)
+
+
+_NEW = f"{DATABASE}.new"
+
+
+def _begin_new(directory: Path, booth_id: str, replaced: Replaced, found: list[Whole]) -> int:
+    """The new ledger in a file beside, with the old one's evidence as its own to send. How many pieces."""
+    for name in (_NEW, f"{_NEW}-wal", f"{_NEW}-shm"):
+        (directory / name).unlink(missing_ok=True)
+    files = EvidenceFiles(directory / EVIDENCE)
+    named = {ref.sha256: ref for one in found for ref in one.event.evidence if files.path(ref.sha256).exists()}
+    database = begin(directory / _NEW, booth_id, os.urandom(EPOCH_BYTES))
+    with transaction(database):
+        database.execute("INSERT INTO meta VALUES ('replaces', ?)", (as_json(replaced),))
+        database.executemany(
+            "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, 0)",
+            [(ref.sha256, ref.kind, ref.media_type, ref.size) for ref in named.values()],
+        )
+    database.close()
+    return len(named)
+
+
+def _set_aside(directory: Path) -> Path:
+    """The `epoch` file stays: without the new database it says that one is missing."""
+    place = next_place(directory)
+    for name in _FILES:
+        if (directory / name).exists():
+            (directory / name).rename(place / name)
+    sync_directory(place)
+    sync_directory(directory)
+    return place

@@ -1,0 +1,161 @@
+"""Events found in the bytes of a damaged ledger, page by page, without SQLite: whatever is whole is found.
+
+Source of the formats: sqlite.org/fileformat2.html (records, cells, overflow pages; 4.1 the log). Nothing found here is
+believed: the caller verifies every envelope.
+"""
+
+import hashlib
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE
+
+PAGE = 4096  # SQLite's own default, which the ledger never changes
+_LOG_HEADER, _FRAME_HEADER = 32, 24
+# A record of `event` begins: its header's size, NULL (seq is the row's number), a text of 36 (id), two texts of up to
+# 57 (kind, inspection_id), a blob of 32 (sha256), a blob whose type takes two bytes or three (envelope).
+_RECORD = re.compile(rb"(?=([\x08\x09]\x00\x55[\x0d-\x7f][\x0d-\x7f]\x4c[\x80-\xff]))")
+# The field of an envelope behind its payload.
+_TYPE = re.compile(re.escape(b"\x12" + bytes([len(PAYLOAD_TYPE)]) + PAYLOAD_TYPE.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Images of pages: those of the database by number, and all that the log holds, in order."""
+
+    database: list[bytes]
+    log: list[tuple[int, bytes]]
+
+    def latest(self, through: int) -> dict[int, bytes]:
+        """What the log's images through index `through` put in place of the database's."""
+        return dict(self.log[: through + 1])
+
+
+def find_envelopes(database: Path) -> Iterator[bytes]:
+    """Every envelope that is whole in the file or in its log, each at least once; and what only looks like one."""
+    pages = _Pages(_pages_of(_read(database)), _frames_of(_read(database.with_name(f"{database.name}-wal"))))
+    newest = pages.latest(len(pages.log))
+    for image in pages.database:
+        yield from _in_page(image, pages, newest, dict)
+    yield from _in_log(pages)
+
+
+def find_in_log(log: bytes) -> Iterator[bytes]:
+    """Likewise, in the bytes of a log alone."""
+    yield from _in_log(_Pages([], _frames_of(log)))
+
+
+def _in_log(pages: _Pages) -> Iterator[bytes]:
+    newest = pages.latest(len(pages.log))
+    for index, (_, image) in enumerate(pages.log):
+        yield from _in_page(image, pages, newest, partial(pages.latest, index + 64))
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _pages_of(data: bytes) -> list[bytes]:
+    return [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
+
+
+def _frames_of(data: bytes) -> list[tuple[int, bytes]]:
+    step = _FRAME_HEADER + PAGE
+    return [
+        (int.from_bytes(data[at : at + 4], "big"), data[at + _FRAME_HEADER : at + step])
+        for at in range(_LOG_HEADER, len(data), step)
+    ]
+
+
+def _in_page(
+    image: bytes, pages: _Pages, newest: dict[int, bytes], earlier: Callable[[], dict[int, bytes]]
+) -> Iterator[bytes]:
+    """Long records go on in other pages: the newest images of them, or those of that time."""
+    for match in _RECORD.finditer(image):
+        found = _record(image, match.start(), pages.database, newest)
+        if found is None:
+            found = _record(image, match.start(), pages.database, earlier())
+        if found is not None:
+            yield found
+    for match in _TYPE.finditer(image):
+        found = _contiguous(image, match.start(), match.end())
+        if found is not None:
+            yield found
+
+
+def _record(image: bytes, at: int, database: list[bytes], overlay: dict[int, bytes]) -> bytes | None:
+    """The envelope of the record at `at`, if the digest beside it is its own."""
+    header = image[at]
+    kind, inspection = ((image[at + n] - 13) // 2 for n in (3, 4))
+    size_type, _ = _varint(image, at + 6)
+    envelope_size = (size_type - 12) // 2
+    if size_type % 2 or not 0 < envelope_size <= MAX_ENVELOPE_BYTES:
+        return None
+    digest_at = header + 36 + kind + inspection
+    total = digest_at + 32 + envelope_size
+    record = _payload(image, at, total, database, overlay)
+    if record is None:
+        return None
+    envelope = record[digest_at + 32 :]
+    return envelope if hashlib.sha256(envelope).digest() == record[digest_at : digest_at + 32] else None
+
+
+def _payload(image: bytes, at: int, total: int, database: list[bytes], overlay: dict[int, bytes]) -> bytes | None:
+    if total <= PAGE - 35:
+        return image[at : at + total] if at + total <= len(image) else None
+    least = (PAGE - 12) * 32 // 255 - 23
+    local = least + (total - least) % (PAGE - 4)
+    local = local if local <= PAGE - 35 else least
+    if at + local + 4 > len(image):
+        return None
+    data = image[at : at + local]
+    (following,) = struct.unpack(">I", image[at + local : at + local + 4])
+    while len(data) < total:
+        page = overlay.get(following) or (database[following - 1] if 0 < following <= len(database) else b"")
+        if len(page) < PAGE:
+            return None
+        (following,) = struct.unpack(">I", page[:4])
+        data += page[4:]
+    return data[:total]
+
+
+def _contiguous(image: bytes, end: int, behind: int) -> bytes | None:
+    """The envelope around a payload type, if all of it stands in this page: its record may be damaged."""
+    begin = image.rfind(b"\x0a", 0, end - 1)
+    while begin >= 0:
+        size, length = _varint_protobuf(image, begin + 1)
+        if length and size > 40 and begin + 1 + length + size == end:
+            rest, width = _varint_protobuf(image, behind + 1)
+            last = behind + 1 + width + rest
+            whole = image[behind : behind + 1] == b"\x1a" and width and last <= len(image)
+            return image[begin:last] if whole else None
+        begin = image.rfind(b"\x0a", 0, begin)
+    return None
+
+
+def _varint_protobuf(data: bytes, at: int) -> tuple[int, int]:
+    """Protobuf's, of up to four bytes: the value and its length; length 0 if there is none."""
+    value = 0
+    for n in range(4):
+        if at + n >= len(data):
+            break
+        value |= (data[at + n] & 0x7F) << (7 * n)
+        if data[at + n] < 0x80:
+            return value, n + 1
+    return 0, 0
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """SQLite's, of up to four bytes: the value and its length; length 0 if there is none."""
+    value = 0
+    for n in range(4):
+        if at + n >= len(data):
+            break
+        value = value << 7 | data[at + n] & 0x7F
+        if data[at + n] < 0x80:
+            return value, n + 1
+    return 0, 0
