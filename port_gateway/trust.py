@@ -4,6 +4,7 @@ TLS alone is not enough: its library accepts any certificate that a registered k
 could issue itself another booth's name. A peer is therefore known by the very certificate it shows (`peer`).
 """
 
+import functools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -250,8 +251,8 @@ def read_trust(db: apsw.Connection) -> Trust:
         if not isinstance(der, bytes) or not isinstance(added, int):
             raise apsw.CorruptError("a registered certificate is not there")
         try:
-            certificate = x509.load_der_x509_certificate(der)
-            registered.append(Registered(identity_of(certificate), certificate, der, added, replaced is None))
+            certificate, identity = _parsed(der)
+            registered.append(Registered(identity, certificate, der, added, replaced is None))
         except ValueError as error:
             raise apsw.CorruptError(f"a registered certificate cannot be read: {error}") from None
     if not isinstance(version, int):
@@ -260,6 +261,13 @@ def read_trust(db: apsw.Connection) -> Trust:
     for identity, port in db.execute("SELECT identity, port FROM readable_port"):
         ports[str(identity)] = ports.get(str(identity), frozenset()) | {str(port)}
     return Trust(version, tuple(registered), read_ended(db), ports)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _parsed(der: bytes) -> tuple[x509.Certificate, SpiffeId]:
+    """All are read at every change, and renewals add up."""
+    certificate = x509.load_der_x509_certificate(der)
+    return certificate, identity_of(certificate)
 
 
 def register(db: apsw.Connection, certificate: x509.Certificate, now_us: int) -> None:
