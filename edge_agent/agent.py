@@ -12,7 +12,7 @@ from importlib.metadata import version
 from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
 from edge_agent.inspection.assemble import given_up
-from edge_agent.ledger.handover import handed_to
+from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import DAY_S, Keeping
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.recorder import Ledger, open_ledger
@@ -44,7 +44,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     watch_camera = cameras_through(_recogniser(setup), _faces(setup), clock)
     identity = setup.identity()
     identity.settle()
-    key = identity.signer(handed_to(setup.ledger / DATABASE))
+    key = identity.signer(handed_over(setup.ledger / DATABASE))
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk

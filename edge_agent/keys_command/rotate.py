@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.event import Draft
-from edge_agent.ledger.handover import handed_to, handover
+from edge_agent.ledger.handover import handed_over, handover
 from edge_agent.ledger.recorder import open_ledger
 from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.identity import key_id
@@ -33,11 +33,11 @@ async def rotate(setup: Setup, clock: Clock, agent_version: str) -> Rotation:
     """
     identity = setup.identity()
     identity.settle()
-    before = handed_to(setup.ledger / DATABASE)
+    before = handed_over(setup.ledger / DATABASE)
     old = identity.current().key.key_id
     waiting = identity.prepared()
-    if waiting is not None and before == waiting.key.key_id:
-        return Rotation(old, before, 0)
+    if waiting is not None and before is not None and before.key == waiting.key.key_id:
+        return Rotation(old, before.key, 0)
     signer = identity.signer(before)
     new = identity.prepare(setup.booth, clock.now().utc)
     async with open_ledger(setup.ledger, str(setup.booth), signer, clock, agent_version, _no_word) as ledger:

@@ -1,5 +1,6 @@
 """Which device key a ledger was handed over to: noted with the event that says so, since events are trimmed one day."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import apsw
@@ -7,25 +8,39 @@ from cryptography import x509
 
 from edge_agent.domain.event import KeyRotated
 from edge_agent.ledger.faults import sqlite_faults
-from edge_agent.ledger.identity import Held
+from edge_agent.ledger.identity import HandedOver, Held
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.rotation import possession_message
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 
-_KEY = "device_key"
+_KEY, _RETIRED = "device_key", "retired_keys"
 BUSY_MS = 5_000
 
 
 def note_handover(database: apsw.Connection, envelope: bytes) -> None:
     """In the transaction that adds the KeyRotated in `envelope`, made here and now."""
-    rotated = Event.FromString(read_envelope(envelope)[0]).key_rotated
-    key = key_id(certificate_key(x509.load_der_x509_certificate(rotated.certificate)))
-    database.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEY, key.encode()))
+    opening = database.execute("SELECT envelope FROM event WHERE kind = 'session_opened' ORDER BY seq DESC LIMIT 1").get
+    assert isinstance(opening, bytes)  # noqa: S101 - a chain begins with one
+    before = _noted(database) or HandedOver("", frozenset())
+    _note(database, envelope, before.retired | {read_envelope(opening)[1].keyid})
 
 
-def handed_to(database_file: Path) -> str | None:
-    """The id of the key that signs this ledger's sessions; None while it was never handed over, or is not there."""
+def note_handovers(database: apsw.Connection, envelopes: Iterable[bytes]) -> None:
+    """Those of a chain whose verified events are taken over into another ledger; in their order."""
+    signs, retired = "", frozenset[str]()
+    for envelope in envelopes:
+        payload, signature = read_envelope(envelope)
+        kind = Event.FromString(payload).WhichOneof("body")
+        if kind == "session_opened":
+            signs = signature.keyid
+        elif kind == "key_rotated":
+            retired |= {signs}
+            _note(database, envelope, retired)
+
+
+def handed_over(database_file: Path) -> HandedOver | None:
+    """Whose this ledger is now; None while it was never handed over, or is not there."""
     if not database_file.exists() or database_file.stat().st_size == 0:
         return None
     with sqlite_faults(database_file):
@@ -34,10 +49,25 @@ def handed_to(database_file: Path) -> str | None:
             database.set_busy_timeout(BUSY_MS)
             if not database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").get:
                 return None
-            value = database.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).get
+            return _noted(database)
         finally:
             database.close()
-    return value.decode() if isinstance(value, bytes) else None
+
+
+def _noted(database: apsw.Connection) -> HandedOver | None:
+    values = dict(database.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (_KEY, _RETIRED)))
+    key, retired = values.get(_KEY), values.get(_RETIRED, b"")
+    if not isinstance(key, bytes) or not isinstance(retired, bytes):
+        return None
+    return HandedOver(key.decode(), frozenset(retired.decode().split()))
+
+
+def _note(database: apsw.Connection, envelope: bytes, retired: frozenset[str]) -> None:
+    rotated = Event.FromString(read_envelope(envelope)[0]).key_rotated
+    key = key_id(certificate_key(x509.load_der_x509_certificate(rotated.certificate)))
+    noted = ((_KEY, key), (_RETIRED, " ".join(sorted(retired))))
+    for name, value in noted:
+        database.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (name, value.encode()))
 
 
 def handover(booth_id: str, epoch: bytes, old_key_id: str, new: Held) -> KeyRotated:

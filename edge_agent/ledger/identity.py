@@ -4,7 +4,7 @@
     booth.key.next  booth.crt.next  what `keys rotate` prepared, or a renewed certificate (then without a key)
     booth.crt.former                certificates of keys that were handed over: they verify this booth's own old events
 
-The ledger says which key signs (`handed_to`); the port says which certificate it takes, by taking it. Files are only
+The ledger says which key signs (`handed_over`); the port says which certificate it takes, by taking it. Files are only
 ever renamed whole, the certificate first: whatever a kill leaves, there is a key for each certificate. A key in a token
 keeps its name there, and its certificate chooses it.
 """
@@ -51,6 +51,14 @@ class Held:
         return load_certificate(self.certificate).public_bytes(serialization.Encoding.DER)
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The id of the key that a ledger was handed over to, and of those that ended by it."""
+
+    key: str
+    retired: frozenset[str]
+
+
 class BoothIdentity:
     """Reads the files whenever it is asked: who renews a certificate by hand just replaces it.
 
@@ -77,17 +85,18 @@ class BoothIdentity:
         """What `prepare` made and `promote` has not put in force."""
         return self._held(self._next) if self._next.exists() else None
 
-    def signer(self, handed_to: str | None) -> DeviceKey:
+    def signer(self, handed: HandedOver | None) -> DeviceKey:
         """The key that signs: that which the ledger was handed to, else that in force. `next` remembers it."""
         held = self.current()
         following = self.prepared()
-        if handed_to not in (None, held.key.key_id):
-            if following is None or following.key.key_id != handed_to:
+        if handed is not None and held.key.key_id != handed.key:
+            if following is not None and following.key.key_id == handed.key:
+                held = following
+            elif held.key.key_id in handed.retired:
                 raise IdentityInvalid(
-                    f"the ledger was handed over to the key {handed_to}, and the key here is {held.key.key_id}",
+                    f"the ledger was handed over to the key {handed.key}, and the key here is {held.key.key_id}",
                     "name that key and its certificate in `identity`; without it, begin a ledger in an empty folder",
                 )
-            held = following
         self._signs = held.key.key_id
         return held.key
 

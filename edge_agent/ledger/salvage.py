@@ -21,6 +21,7 @@ from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import begin, transaction
 from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
 from edge_agent.ledger.faults import file_faults, sqlite_faults
+from edge_agent.ledger.handover import note_handovers
 from edge_agent.ledger.leftover import DAMAGED, next_place
 from edge_agent.ledger.replaced import as_json
 from edge_agent.ledger.scan import find_envelopes
@@ -192,6 +193,7 @@ def _begin_new(directory: Path, booth_id: str, replaced: Replaced, found: list[W
     database = begin(directory / _NEW, booth_id, os.urandom(EPOCH_BYTES))
     with transaction(database):
         database.execute("INSERT INTO meta VALUES ('replaces', ?)", (as_json(replaced),))
+        note_handovers(database, (one.envelope for one in found))
         database.executemany(
             "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, 0)",
             [(ref.sha256, ref.kind, ref.media_type, ref.size) for ref in named.values()],

@@ -16,8 +16,9 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.keys_command.rotate import rotate
 from edge_agent.ledger.check import verify_ledger
-from edge_agent.ledger.handover import handed_to
+from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.recorder import open_ledger
+from edge_agent.ledger.salvage import salvage
 from edge_agent.wire.identity import SpiffeId, certificate_key, create_identity, key_id, load_certificate
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
@@ -101,12 +102,41 @@ async def test_the_old_key_alone_opens_no_session_any_more(booth: Booth) -> None
         opened(booth)
 
 
+async def test_a_key_that_was_registered_after_a_rotation_goes_on(tmp_path: Path) -> None:
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    await rotate(booth.setup(), SystemClock(), "1.0")
+    booth.setup().identity().promote()
+    for name in ("booth.key", "booth.crt"):
+        (tmp_path / name).rename(tmp_path / f"lost-{name}")
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    async with opened(booth):
+        pass
+    keys = booth.setup().identity().device_keys()
+    lost = certificate_key(load_certificate(tmp_path / "lost-booth.crt"))
+    assert verify_ledger(tmp_path / "ledger", {**keys, key_id(lost): lost}).seq == 3
+
+
+async def test_a_salvaged_ledger_stays_handed_over(tmp_path: Path) -> None:
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    done = await rotate(booth.setup(), SystemClock(), "1.0")
+    salvage(tmp_path / "ledger", BOOTH, booth.setup().identity().device_keys())
+    handed = handed_over(tmp_path / "ledger" / "ledger.sqlite3")
+    assert handed is not None
+    assert handed.key == done.new
+    assert set(handed.retired) == {done.old}
+    async with opened(booth) as ledger:
+        assert ledger.recorder.head.seq == 1
+    assert verify_ledger(tmp_path / "ledger", booth.setup().identity().device_keys()).seq == 1
+
+
 def opened(booth: Booth) -> Any:
     """The ledger as the agent opens it."""
     setup = booth.setup()
     identity = setup.identity()
     identity.settle()
-    signer = identity.signer(handed_to(setup.ledger / "ledger.sqlite3"))
+    signer = identity.signer(handed_over(setup.ledger / "ledger.sqlite3"))
     return open_ledger(setup.ledger, str(setup.booth), signer, SystemClock(), "1.0", lambda *_: None)
 
 
@@ -164,13 +194,14 @@ async def test_killed_at_any_step_the_booth_starts_and_the_rotation_goes_on(
         async with opened(booth):
             pass
         await rotate(booth.setup(), SystemClock(), "1.0")
-        new = handed_to(folder / "ledger" / "ledger.sqlite3")
+        handed = handed_over(folder / "ledger" / "ledger.sqlite3")
+        assert handed is not None
         promoted = await kill_at(steps, monkeypatch, lambda b=booth: b.setup().identity().promote())  # type: ignore[misc]
         async with opened(booth):
             pass
         booth.setup().identity().promote()
         identity = booth.setup().identity()
-        assert identity.current().key.key_id == new == certificate_id(folder / "booth.crt")
+        assert identity.current().key.key_id == handed.key == certificate_id(folder / "booth.crt")
         assert not list(folder.glob("*.next"))
         assert verify_ledger(folder / "ledger", identity.device_keys()).seq >= 4
         steps += 1
