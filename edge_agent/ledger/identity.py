@@ -95,7 +95,7 @@ class BoothIdentity:
             elif held.key.key_id in handed.retired:
                 raise IdentityInvalid(
                     f"the ledger was handed over to the key {handed.key}, and the key here is {held.key.key_id}",
-                    "name that key and its certificate in `identity`; without it, begin a ledger in an empty folder",
+                    "name that key and its certificate in `identity`; without it, register a new one by `keys init`",
                 )
         self._signs = held.key.key_id
         return held.key
