@@ -5,8 +5,10 @@ BIN    := $(VENV)/bin
 TRAIN  := .venv-train
 DATA   ?= ../shared/data
 FUZZ_SECONDS ?= 60
+SEED ?= 1
+CUTS ?= 100000
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check bench fuzz proofs train-check requirements system-packages clean
+.PHONY: help demo test check format proto proto-check bench chaos fuzz proofs train-check requirements system-packages clean
 
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
@@ -64,6 +66,9 @@ train-check: $(TRAIN)/train.stamp    ## the short form of every model's training
 
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m proof
+
+chaos: $(VENV)/dev.stamp    ## the longest proofs, by seed: SEED=1 CUTS=100000
+	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED)
 
 fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for each
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)

@@ -22,6 +22,7 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
 MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")  # the n-th brings a database from user_version n - 1 to n
 BUSY_MS = 5_000
+SYNCHRONOUS = 2  # FULL: a commit is on the disk when it returns
 
 
 def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) -> Head:
@@ -46,7 +47,7 @@ def begin(path: Path, booth_id: str, epoch: bytes) -> apsw.Connection:
 
 
 def _set_up(database: apsw.Connection, path: Path) -> None:
-    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", SYNCHRONOUS), ("foreign_keys", 1)):
         database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
         got = value_of(database, f"PRAGMA {pragma}")
         if got != wanted:

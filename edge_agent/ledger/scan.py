@@ -16,9 +16,9 @@ from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE
 
 PAGE = 4096  # SQLite's own default, which the ledger never changes
 _LOG_HEADER, _FRAME_HEADER = 32, 24
-# A record of `event` begins: its header's size, NULL (seq is the row's number), a text of 36 (id), two texts of up to
-# 57 (kind, inspection_id), a blob of 32 (sha256), a blob whose type takes two bytes or three (envelope).
-_RECORD = re.compile(rb"(?=([\x08\x09]\x00\x55[\x0d-\x7f][\x0d-\x7f]\x4c[\x80-\xff]))")
+# A record of `event` begins: its header's size (8 or 9), NULL (seq is the row's number), a text of 36 (id), two
+# texts of up to 57 (kind, inspection_id), a blob of 32 (sha256), a blob whose type takes two bytes or three (envelope).
+_NULL_AND_ID, _SHORT_TEXTS, _DIGEST = b"\x00\x55", range(13, 128, 2), 0x4C
 # The field of an envelope behind its payload.
 _TYPE = re.compile(re.escape(b"\x12" + bytes([len(PAYLOAD_TYPE)]) + PAYLOAD_TYPE.encode()))
 
@@ -75,16 +75,25 @@ def _in_page(
     image: bytes, pages: _Pages, newest: dict[int, bytes], earlier: Callable[[], dict[int, bytes]]
 ) -> Iterator[bytes]:
     """Long records go on in other pages: the newest images of them, or those of that time."""
-    for match in _RECORD.finditer(image):
-        found = _record(image, match.start(), pages.database, newest)
+    for at in _records(image):
+        found = _record(image, at, pages.database, newest)
         if found is None:
-            found = _record(image, match.start(), pages.database, earlier())
+            found = _record(image, at, pages.database, earlier())
         if found is not None:
             yield found
     for match in _TYPE.finditer(image):
         found = _contiguous(image, match.start(), match.end())
         if found is not None:
             yield found
+
+
+def _records(image: bytes) -> Iterator[int]:
+    at = image.find(_NULL_AND_ID, 1)
+    while 0 < at < len(image) - 8:
+        texts = image[at + 2] in _SHORT_TEXTS and image[at + 3] in _SHORT_TEXTS
+        if image[at - 1] in (8, 9) and texts and image[at + 4] == _DIGEST and image[at + 5] >= 0x80:
+            yield at - 1
+        at = image.find(_NULL_AND_ID, at + 1)
 
 
 def _record(image: bytes, at: int, database: list[bytes], overlay: dict[int, bytes]) -> bytes | None:
