@@ -19,6 +19,18 @@ SALVAGE = (
 )
 
 
+# A damaged file also shows as text that is no UTF-8, as a value of another type, and as a table that is not there.
+_NOT_WHAT_WAS_WRITTEN = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.SQLError,
+    UnicodeDecodeError,
+    TypeError,
+)
+
+
 @contextmanager
 def sqlite_faults(path: Path) -> Iterator[None]:
     """Raises StoreFull, StoreCorrupt or StoreFailed in place of apsw's errors."""
@@ -26,7 +38,7 @@ def sqlite_faults(path: Path) -> Iterator[None]:
         yield
     except apsw.FullError:
         raise StoreFull(f"{path}: no room for the event", MAKE_ROOM) from None
-    except (apsw.CorruptError, apsw.NotADBError) as error:
+    except _NOT_WHAT_WAS_WRITTEN as error:
         raise StoreCorrupt(f"{path}: {error}", SALVAGE) from error
     except apsw.IOError as error:
         if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:  # the index beside the log could not grow

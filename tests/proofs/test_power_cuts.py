@@ -23,4 +23,4 @@ def test_the_same_cuts_find_what_a_commit_that_is_not_synced_loses() -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(600)
 def test_thousands_of_power_cuts_lose_nothing() -> None:
-    assert _losses(FULL, 10_000, 2) == []
+    assert _losses(FULL, 5_000, 2) == []

@@ -19,6 +19,7 @@ from edge_agent.ledger.store import DATABASE, EPOCH_FILE
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.integration.ledger.conftest import AT, Booth, alarm, picture
+from tests.proofs.power_cuts import in_memory
 
 LONG = Draft(AlarmRaised("", "lane-1", "portal", RadiationKind.GAMMA, tuple(range(250)), b"x" * 4_000), AT)
 EVIDENCE = [picture(500, b"%d" % n) for n in range(3)]
@@ -138,14 +139,16 @@ def _damaged_anywhere(origin: Origin, tmp_path: Path, cases: int, seed: int) -> 
     return refused
 
 
-def test_sixty_ledgers_damaged_anywhere(origin: Origin, tmp_path: Path) -> None:
-    assert _damaged_anywhere(origin, tmp_path, 60, 20260301) > 10
+def test_sixty_ledgers_damaged_anywhere(origin: Origin) -> None:
+    with in_memory() as folder:
+        assert _damaged_anywhere(origin, folder, 60, 20260301) > 10
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(400)
-def test_a_thousand_ledgers_damaged_anywhere(origin: Origin, tmp_path: Path) -> None:
-    assert _damaged_anywhere(origin, tmp_path, 1_000, 7) > 200
+def test_a_thousand_ledgers_damaged_anywhere(origin: Origin) -> None:
+    with in_memory() as folder:
+        assert _damaged_anywhere(origin, folder, 1_000, 7) > 200
 
 
 async def test_the_new_ledger_says_what_it_replaces_and_sends_the_evidence(origin: Origin, tmp_path: Path) -> None:
@@ -226,6 +229,16 @@ async def test_what_lies_behind_a_damaged_frame_of_the_log_is_taken_up_again(ori
         assert ledger.outbox.after(0, 10_000, 10**9)[: len(origin.envelopes)] == origin.envelopes
     assert (booth.directory / "damaged" / "0001" / f"{DATABASE}-wal").read_bytes() == bytes(data)
     verify_ledger(booth.directory, booth.device_keys)
+
+
+@pytest.mark.parametrize(("word", "other"), [(b"announced_seq ", b"announced_sep "), (b"length(", b"lenguh(")])
+def test_a_damaged_schema_is_a_damaged_ledger(origin: Origin, tmp_path: Path, word: bytes, other: bytes) -> None:
+    booth = _copy(origin, origin.stopped, tmp_path / "case")
+    data = (booth.directory / DATABASE).read_bytes()
+    assert word in data[:8192]
+    (booth.directory / DATABASE).write_bytes(data.replace(word, other, 1))
+    assert not is_whole(booth.directory, booth.booth_id, booth.device_keys)
+    assert _salvaged(booth).replaced.found == len(origin.envelopes)
 
 
 async def test_another_booths_events_are_not_taken_over(origin: Origin, tmp_path: Path) -> None:
