@@ -1,6 +1,6 @@
 """Plates on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--no-peer] [--json] [--limit N]
+    python -m benchmarks.plates PATH [--reader own|ppocr|mixed] [--boxes | --causes] [--no-peer] [--json] [--limit N]
 
 PATH holds a folder for each region, with the photos and `labels.csv` (image, x, y, w, h, plate), or is one such folder.
 A photo may have several labelled boxes, and texts may be missing. *Any*: a labelled text is among the reported plates.
@@ -47,7 +47,7 @@ from edge_agent.vision.frame import Frame
 from edge_agent.vision.pictures import read_picture
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recogniser import PlateSighting, Recogniser
-from edge_agent.vision.recognisers import DEFAULT, MODELS, open_recogniser
+from edge_agent.vision.recognisers import MODELS, open_recogniser
 
 _PLATE_LIKE = re.compile(r"(?=.*\d)[A-Z0-9]{4,9}")
 MEETS = 0.2  # of the smaller box that two must share: PP-OCR reports the characters, labels the whole plate
@@ -229,7 +229,7 @@ def boxes_table(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plates", description=__doc__.splitlines()[0])
     parser.add_argument("path", help="folder with a folder for each region, each with photos and labels.csv")
-    parser.add_argument("--reader", choices=MODELS, default=DEFAULT, help="the agent's models (default: %(default)s)")
+    parser.add_argument("--reader", choices=MODELS, default="own", help="the agent's models (default: %(default)s)")
     parser.add_argument("--models", type=Path, help="folder with other descriptions of the agent's own models")
     parser.add_argument("--boxes", action="store_true", help="read the labelled boxes, without the finder")
     parser.add_argument("--causes", action="store_true", help="count why the best plate is wrong, for each photo")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.vision.plate_code import PlateCodeRecogniser
-from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.recogniser import Recogniser
 
 THREADS = 2
 Image = npt.NDArray[np.uint8]
@@ -117,7 +117,7 @@ def folder_or_exit(given: str, wanted: str) -> Path:
     return path
 
 
-def own_or_exit(recogniser: PlateCodeRecogniser | PpOcrRecogniser) -> PlateCodeRecogniser:
+def own_or_exit(recogniser: Recogniser) -> PlateCodeRecogniser:
     """The project's own recogniser: PP-OCR's cannot read a plate without finding its lines first."""
     if not isinstance(recogniser, PlateCodeRecogniser):
         raise SystemExit("only the project's own models can be measured so: pass --reader own")

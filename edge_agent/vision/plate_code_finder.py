@@ -19,7 +19,7 @@ from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input, o
 MODEL = "text_finder"
 PLATES, CODE_LINES = 0, 1  # the model's channels
 PIXEL_MIN = 0.3  # probability from which a pixel may belong to an area
-HALF = 0.5  # of an area's highest probability: from there on a pixel does belong to it
+HALF = 0.4  # of an area's highest probability: from there on a pixel does belong to it
 SCORE_MIN = 0.5  # mean probability from which an area is kept
 INSET = 0.2  # of the shorter side: how far inside each side of the taught areas lies (models/text_finder/train)
 AREA_SIDE_MIN = 2.0  # pixels at the size looked at; smaller areas are specks

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.observation import PlateRead
@@ -52,10 +52,17 @@ class PpOcrRecogniser:
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
+        return self._guarded(frame, self._look)
+
+    def codes(self, frame: Frame) -> Sequence[Sighting]:
+        """Container codes alone, as `look` does; a photo is looked at again for the rest of a code, not for a plate."""
+        return self._guarded(frame, self._look_for_codes)
+
+    def _guarded(self, frame: Frame, look: Callable[[Image], list[Sighting]]) -> Sequence[Sighting]:
         image = picture_of(frame)
         try:
             with self._one_at_a_time:
-                return self._look(image)
+                return look(image)
         except Exception as error:
             # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.
             raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
@@ -77,8 +84,17 @@ class PpOcrRecogniser:
         found = self._sightings(image, lines)
         if not self._look_again or not _left_open(found, lines):
             return found
-        enlarge = 1.0 if max(image.shape[:2]) > LONG_SIDE else ENLARGE_AGAIN
-        return self._sightings(image, self.lines(image, LONG_SIDE_AGAIN, enlarge)) or found
+        return self._sightings(image, self._lines_again(image)) or found
+
+    def _look_for_codes(self, image: Image) -> list[Sighting]:
+        lines = self.lines(image, self._long_side)
+        found = _codes(self._sightings(image, lines))
+        if not self._look_again or not _code_left_open(found, lines):
+            return found
+        return _codes(self._sightings(image, self._lines_again(image))) or found
+
+    def _lines_again(self, image: Image) -> list[TextLine]:
+        return self.lines(image, LONG_SIDE_AGAIN, 1.0 if max(image.shape[:2]) > LONG_SIDE else ENLARGE_AGAIN)
 
     def _sightings(self, image: Image, lines: Sequence[TextLine]) -> list[Sighting]:
         height, width = image.shape[:2]
@@ -94,11 +110,21 @@ class PpOcrRecogniser:
 
 def _left_open(found: Sequence[Sighting], lines: Sequence[TextLine]) -> bool:
     """Nothing convincing was seen, or parts of a container code without the whole."""
-    if any(isinstance(s, ContainerCodeSighting) and s.read.check_digit_ok for s in found):
-        return False
-    if any(isinstance(s, ContainerCodeSighting) for s in found) or any(_HINT.fullmatch(li.text) for li in lines):
-        return True
+    codes = _codes(found)
+    if codes or _code_left_open(codes, lines):
+        return _code_left_open(codes, lines)
     return not any(isinstance(s, PlateSighting) and s.likeness >= CONVINCING for s in found)
+
+
+def _code_left_open(codes: Sequence[Sighting], lines: Sequence[TextLine]) -> bool:
+    """A code without its check digit, or something that may be part of one."""
+    if any(isinstance(s, ContainerCodeSighting) and s.read.check_digit_ok for s in codes):
+        return False
+    return bool(codes) or any(_HINT.fullmatch(line.text) for line in lines)
+
+
+def _codes(found: Sequence[Sighting]) -> list[Sighting]:
+    return [s for s in found if isinstance(s, ContainerCodeSighting)]
 
 
 def _worth_reading(region: TextRegion) -> bool:

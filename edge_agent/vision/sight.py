@@ -51,7 +51,7 @@ class Sight:
     def sightings(self, frame: Frame) -> list[Sighting]:
         """The plates and codes that the camera's role asks for, in pixels of the whole frame."""
         region = self._settings.region
-        seen = self._recogniser.look(replace(frame, image=region_of(frame.image, region)))
+        seen = self._recogniser.look(replace(frame, image=region_of(frame.image, region), role=self._settings.role))
         x, y = region_origin(frame.image, region)
         wanted = [s for s in seen if self._settings.role in ("both", _role_of(s))]
         return [_moved(s, x, y) for s in wanted]

@@ -1,14 +1,15 @@
 """The project's own models, with the weights that are shipped, on drawn plates and on the simulator's frames."""
 
+import importlib.util
 from math import inf
 
 import numpy as np
 import pytest
 
-from edge_agent.domain.errors import RecogniserBroken
+from edge_agent.domain.errors import ModelRefused, RecogniserBroken
 from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
-from edge_agent.vision.frame import Frame
+from edge_agent.vision.frame import Frame, Role
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recognisers import open_recogniser
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView
@@ -80,3 +81,23 @@ def test_noise_of_any_size_is_looked_at_and_holds_nothing(
 def test_a_picture_of_one_tone_is_not_an_empty_lane(own: PlateCodeRecogniser, tone: int) -> None:
     with pytest.raises(RecogniserBroken, match="all over: nothing can be seen"):
         own.look(Frame(np.full((480, 640, 3), tone, np.uint8)))
+
+
+@pytest.mark.parametrize("role", ["plate", "container", "both"])
+def test_what_looks_reads_what_a_cameras_role_asks_for(role: Role) -> None:
+    image = plate("7KLM 223")
+    code = picture([(120, 30, "TGHU 123456 7", 40)])
+    image[:200] = np.maximum(image[:200], code[:200])
+    seen = [s.read for s in open_recogniser().look(Frame(noisy(image, 1), role=role))]
+    plates = [read.text for read in seen if isinstance(read, PlateRead)]
+    codes = [read.code for read in seen if isinstance(read, ContainerCodeRead)]
+    assert plates == ([] if role == "container" else ["7KLM223"])
+    assert codes == ([] if role == "plate" else ["TGHU1234567"])
+
+
+def test_own_models_need_no_other_package_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "rapidocr" else found(name))
+    assert open_recogniser("own").look(Frame(noisy(plate("7KLM 223"), 1)))
+    with pytest.raises(ModelRefused, match="needs the package rapidocr, which is not installed"):
+        open_recogniser("ppocr")

@@ -139,3 +139,16 @@ def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: PpOcr
     (part,) = seen(region={"x": 0.2, "y": 0.5, "w": 0.8, "h": 0.5})
     assert abs(part.read.box.x - whole.read.box.x) <= 4
     assert abs(part.read.box.y - whole.read.box.y) <= 4
+
+
+@pytest.mark.parametrize("role", ["plate", "container", "both"])
+def test_a_recogniser_is_told_what_a_camera_is_for(role: str) -> None:
+    told: list[str] = []
+
+    class Listens:
+        def look(self, frame: Frame) -> list[Sighting]:
+            told.append(frame.role)
+            return []
+
+    assert Sight(settings(role=role, blur_faces=False), Listens(), None).look(Frame(plate("7KLM 223"))) == []
+    assert told == [role]
