@@ -5,6 +5,7 @@ that have read everything. Nobody waits for a slow one.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from port_gateway.inbox import Inbox
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.trust import TrustStore
 from port_gateway.upload import SHA256_BYTES
+
+log = logging.getLogger(__name__)
 
 DEFAULT_OUTSTANDING = 1_000
 MAX_OUTSTANDING = 10_000
@@ -96,6 +99,9 @@ class Subscriptions(SubscribeServiceServicer):
             if not start.HasField("after") and start.name:
                 after = await asyncio.to_thread(self._inbox.reader_cursor, identity, start.name)
             after = reader.last_sent = min(after, _LAST_CURSOR)
+            trust = self._trust.current()
+            may, _ = trust.readable(SpiffeId.parse(identity))
+            log.info("%s: subscribed after %d, reads %d of %d booths", identity, after, len(may), len(trust.booths()))
             try:
                 async with asyncio.TaskGroup() as group:
                     acks = group.create_task(self._acks(request_iterator, reader), name=f"acks of {identity}")

@@ -65,10 +65,14 @@ class Trust:
                 booths.setdefault(str(r.identity), []).append(r.der)
         return booths
 
+    def booths(self) -> dict[str, str]:
+        """Every booth that was ever registered, with its port."""
+        return {str(r.identity): r.identity.port for r in self.registered if r.identity.role is Role.BOOTH}
+
     def readable(self, reader: SpiffeId) -> tuple[frozenset[str], bool]:
         """The booths that a back-office may read, and whether these are all: those of its port and of ports given."""
         ports = self.ports.get(str(reader), frozenset()) | {reader.port}
-        booths = {str(r.identity): r.identity.port for r in self.registered if r.identity.role is Role.BOOTH}
+        booths = self.booths()
         may = frozenset(booth for booth, port in booths.items() if port in ports)
         return may, len(may) == len(booths)
 

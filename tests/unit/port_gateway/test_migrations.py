@@ -78,6 +78,22 @@ def test_an_inbox_of_the_first_schema_is_taken_over(old: Path, monkeypatch: pyte
         pass
 
 
+def test_a_back_office_of_an_older_inbox_goes_on_reading_every_port(old: Path) -> None:
+    offices = ("spiffe://usotm/back-office/customs", "spiffe://usotm/back-office/former")
+    with contextlib.closing(apsw.Connection(str(old))) as database:
+        for n, booth in enumerate(
+            ("spiffe://uslrd/booth/lane-1", "spiffe://uslrd/booth/lane-2", "spiffe://x-1/booth/a")
+        ):
+            database.execute("INSERT INTO trust VALUES (?,?,'booth',?,1,NULL)", (n, booth, bytes([n])))
+        for n, office in enumerate(offices, 10):
+            database.execute(
+                "INSERT INTO trust VALUES (?,?,'back-office',?,1,?)", (n, office, bytes([n]), [None, 2][n - 10])
+            )
+    with contextlib.closing(Store(old)) as store, store.reading() as db:
+        given = set(db.execute("SELECT identity, port FROM readable_port"))
+    assert given == {(offices[0], "uslrd"), (offices[0], "x-1")}
+
+
 def test_a_migration_that_fails_leaves_the_inbox_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.closing(Store(old)):
         pass
