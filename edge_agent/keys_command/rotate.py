@@ -6,10 +6,14 @@
 Whatever is interrupted goes on where it was: before the event the old key signs, after it the new one.
 """
 
+import os
+import pwd
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_agent.config import Setup
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.domain.event import Draft
 from edge_agent.ledger.handover import handed_over, handover
 from edge_agent.ledger.recorder import open_ledger
@@ -31,6 +35,7 @@ async def rotate(setup: Setup, clock: Clock, agent_version: str) -> Rotation:
 
     Raises IdentityInvalid, TokenUnavailable, and what `open_ledger` raises.
     """
+    _as_its_owner(setup.ledger)
     identity = setup.identity()
     identity.settle()
     before = handed_over(setup.ledger / DATABASE)
@@ -44,6 +49,20 @@ async def rotate(setup: Setup, clock: Clock, agent_version: str) -> Rotation:
         body = handover(str(setup.booth), ledger.recorder.head.epoch, key_id(signer.public_key), new)
         done = await ledger.recorder.record(Draft(body, clock.now()))
     return Rotation(old, new.key.key_id, done.seq)
+
+
+def _as_its_owner(ledger: Path) -> None:
+    """A key made by another user could not be read by the agent. Raises IdentityInvalid."""
+    if not ledger.exists() or (owner := ledger.stat().st_uid) == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    raise IdentityInvalid(
+        f"{ledger} belongs to user {name}, who could not read a key that another user makes",
+        f"run this as that user: runuser -u {name} -- edge-agent keys rotate …",
+    )
 
 
 def _no_word(has_room: bool, detail: str) -> None:

@@ -132,6 +132,12 @@ class BoothIdentity:
         found = self.prepared()
         if found is not None and found.key.key_id != self.current().key.key_id:
             return found
+        certificate = load_certificate(self._certificate)
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise IdentityInvalid(
+                f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, outside of the present certificate's time",
+                "set the clock; if the certificate has ended, register a new pair of `keys init` at the port",
+            )
         scheme, rest = split_uri(self._uri)
         if scheme == "pkcs11":
             key: ec.EllipticCurvePrivateKey = X509Key(make_token_key(parse_key_uri(rest, self._folder), True)[0])

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,30 @@ async def test_it_can_be_handed_over_again_and_again_without_a_port(booth: Booth
             pass
         booth.setup().identity().promote()
     assert verify_ledger(booth.setup().ledger, booth.setup().identity().device_keys()).seq == 6
+
+
+@pytest.mark.parametrize("year", [1970, 2200])
+async def test_a_wrong_clock_hands_nothing_over(tmp_path: Path, year: int) -> None:
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    identity = booth.setup().identity()
+    with pytest.raises(IdentityInvalid, match=f"clock says {year}-01-01 00:20 UTC, outside"):
+        identity.prepare(SpiffeId.parse(BOOTH), datetime(year, 1, 1, 0, 20, tzinfo=UTC))
+    assert not list(tmp_path.glob("*.next"))
+
+
+async def test_another_user_than_the_ledgers_hands_nothing_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    async with opened(booth):
+        pass
+    user = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(IdentityInvalid, match="run this as that user: runuser -u "):
+        await rotate(booth.setup(), SystemClock(), "1.0")
+    assert not list(tmp_path.glob("*.next"))
 
 
 async def test_the_old_key_alone_opens_no_session_any_more(booth: Booth) -> None:
