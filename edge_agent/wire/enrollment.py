@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain.errors import IdentityInvalid, Permanent
-from edge_agent.wire.identity import SpiffeId, uri_names
+from edge_agent.wire.identity import CERTIFICATE_FAULTS, SpiffeId, uri_names
 
 PREFIX = "ea1."
 MAX_TOKEN_CHARACTERS = 1024
@@ -82,8 +82,8 @@ class Token:
         return token
 
 
-def requested(der: bytes, identity: SpiffeId) -> ec.EllipticCurvePublicKey:
-    """The P-256 key for which a PKCS#10 request asks, signed by it and for `identity`. Raises NotEnrolled."""
+def read_request(der: bytes) -> tuple[ec.EllipticCurvePublicKey, list[str]]:
+    """The P-256 key for which a PKCS#10 request asks, signed by it, and its URI names. Raises NotEnrolled."""
     invalid = EnrollmentFault.REQUEST_INVALID
     try:
         if len(der) > MAX_REQUEST_BYTES:
@@ -92,12 +92,18 @@ def requested(der: bytes, identity: SpiffeId) -> ec.EllipticCurvePublicKey:
         names = uri_names(request.extensions)
         key = request.public_key()
         signed = request.is_signature_valid
-    except (ValueError, x509.UnsupportedGeneralNameType, x509.InvalidVersion, x509.DuplicateExtension):
+    except CERTIFICATE_FAULTS:
         raise NotEnrolled(invalid, "this is no PKCS#10 request in DER") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise NotEnrolled(invalid, "the key is not P-256", "make one with `edge-agent keys init`")
     if not signed:
         raise NotEnrolled(invalid, "it is not signed by its own key")
+    return key, names
+
+
+def requested(der: bytes, identity: SpiffeId) -> ec.EllipticCurvePublicKey:
+    """The key of `read_request`, asked for `identity` alone. Raises NotEnrolled."""
+    key, names = read_request(der)
     if names != [str(identity)]:
         shown = ", ".join(names)[:200] or "nobody"
         raise NotEnrolled(EnrollmentFault.REQUEST_OF_ANOTHER, f"it names {shown}, and this is {identity}")

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -22,6 +23,16 @@ from edge_agent.domain.errors import IdentityInvalid
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 MAX_CERTIFICATE_BYTES = 64 * 1024
 VALID_FOR = timedelta(days=825)
+# What the library raises of a certificate or request that somebody else has made: on loading, or by any property later.
+CERTIFICATE_FAULTS = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 # CBP port codes have four digits, UN/LOCODEs five letters or digits; ids are what a person can read on a label.
 _SPIFFE = re.compile(
     r"spiffe://(?P<port>[a-z0-9-]{2,32})/(?P<role>booth|gateway|back-office)/(?P<name>[a-z0-9-]{1,63})"

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.envelope import MAX_SIGNATURE_BYTES, pae, signed_by
-from edge_agent.wire.identity import PublicKey, SpiffeId, certificate_key, identity_of, key_id
+from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, SpiffeId, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.event_pb2 import KeyRotated
 
@@ -28,7 +28,9 @@ def new_key(rotated: KeyRotated, booth_id: str, epoch: bytes, old_key_id: str, s
             raise ValueError
         certificate = x509.load_der_x509_certificate(rotated.certificate)
         identity, key = identity_of(certificate), certificate_key(certificate)
-    except (ValueError, IdentityInvalid):
+        certificate.verify_directly_issued_by(certificate)
+        _ = certificate.subject, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (*CERTIFICATE_FAULTS, IdentityInvalid):
         raise Refused(RefusalCode.MALFORMED_EVENT, "a rotation without a usable certificate", seq) from None
     if identity != SpiffeId.parse(booth_id):
         raise Refused(RefusalCode.WRONG_BOOTH, f"the new key's certificate is that of {identity}", seq)

@@ -11,7 +11,7 @@
     7. A SessionOpened is signed by a device key and names a new session key; everything else is signed by the
        session key. The first event of an epoch is therefore a SessionOpened.
     8. The device key that signed, or that vouched for the session, has not ended before this sequence. A KeyRotated
-       ends it, and names another that has not ended and signed for itself (rotation.py).
+       ends it, and names another that has not ended before it, either, and signed for itself (rotation.py).
 
 Pure: no input or output, no clock. `verify_next` raises Refused or returns; there is no boolean to forget.
 """
@@ -154,8 +154,9 @@ def _handed_over(chain: Chain, event: Event, session: Session) -> tuple[Mapping[
     """The device keys and their ends after a KeyRotated of `session`."""
     old = session.device_key_id
     new_id, key = new_key(event.key_rotated, chain.head.booth_id, chain.head.epoch, old, event.seq)
-    if new_id in chain.ends:
-        raise Refused(chain.ends[new_id].code, "a booth does not hand over to a key that ended", event.seq)
+    end = chain.ends.get(new_id)
+    if end is not None and end.through_seq < event.seq:  # a reader is told of later ends, too, before it begins
+        raise Refused(end.code, "a booth does not hand over to a key that ended", event.seq)
     if new_id == session.key_id:
         raise Refused(RefusalCode.WRONG_SIGNER, "a session's key does not become a device key", event.seq)
     ends = {**chain.ends, old: chain.ends.get(old, KeyEnd(event.seq, RefusalCode.KEY_RETIRED))}

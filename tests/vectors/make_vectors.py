@@ -29,6 +29,7 @@ BOOTH = "spiffe://uslrd/booth/lane-1"
 EPOCH = bytes(range(16))
 DEVICE_KEY = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
 NEW_DEVICE_KEY = ec.derive_private_key(0xFEDCBA0987654321, ec.SECP256R1())
+THIRD_DEVICE_KEY = ec.derive_private_key(0x0F1E2D3C4B5A6978, ec.SECP256R1())
 SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 NEXT_SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
 STRANGER_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
@@ -102,11 +103,17 @@ def alarm(seq: int, previous: bytes) -> wire.Event:
     return raised
 
 
-def rotated(seq: int, previous: bytes, possessed_by: ec.EllipticCurvePrivateKey = NEW_DEVICE_KEY) -> wire.Event:
+def rotated(
+    seq: int,
+    previous: bytes,
+    old: ec.EllipticCurvePrivateKey = DEVICE_KEY,
+    new: ec.EllipticCurvePrivateKey = NEW_DEVICE_KEY,
+    possessed_by: ec.EllipticCurvePrivateKey | None = None,
+) -> wire.Event:
     handed_over = event(seq, previous)
-    der = certificate(NEW_DEVICE_KEY)
-    message = possession_message(BOOTH, EPOCH, key_id(DEVICE_KEY.public_key()), der)
-    proof = possessed_by.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    der = certificate(new)
+    message = possession_message(BOOTH, EPOCH, key_id(old.public_key()), der)
+    proof = (possessed_by or new).sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
     handed_over.key_rotated.CopyFrom(wire.KeyRotated(certificate=der, possession=proof))
     return handed_over
 
@@ -150,6 +157,8 @@ def key_cases() -> list[dict[str, Any]]:
     after = sealed(bytes_of(arrived(6, envelope_sha256(opened))), NEXT_SESSION_KEY)
     stolen = bytes_of(rotated(4, envelope_sha256(good[2]), possessed_by=DEVICE_KEY))
     here, elsewhere = EPOCH.hex(), bytes(16).hex()
+    again = sealed(bytes_of(rotated(7, envelope_sha256(after), NEW_DEVICE_KEY, THIRD_DEVICE_KEY)), NEXT_SESSION_KEY)
+    third = sealed(bytes_of(session_opened(8, envelope_sha256(again), SESSION_KEY)), THIRD_DEVICE_KEY)
     listed: list[tuple[str, str | None, list[bytes], dict[str, int] | None]] = [
         ("handed over to a new key", None, [*good[:3], handed, opened, after], None),
         (
@@ -165,21 +174,41 @@ def key_cases() -> list[dict[str, Any]]:
         ("a session opened by a revoked key", "KEY_REVOKED", good[:4], {here: 3}),
         ("revoked, and another epoch named", "KEY_REVOKED", good[:1], {elsewhere: 5}),
     ]
+    revoked = [
+        (name, code, envelopes, [] if through is None else [_ended(DEVICE_KEY, "KEY_REVOKED", through)])
+        for name, code, envelopes, through in listed
+    ]
+    both = [_ended(DEVICE_KEY, "KEY_RETIRED", {here: 4}), _ended(NEW_DEVICE_KEY, "KEY_RETIRED", {here: 7})]
+    revoked += [
+        ("handed over twice, and both ends listed", None, [*good[:3], handed, opened, after, again, third], both),
+        (
+            "handed over to a key that is revoked later",
+            None,
+            [*good[:3], handed, opened, after],
+            [_ended(NEW_DEVICE_KEY, "KEY_REVOKED", {here: 6})],
+        ),
+        (
+            "handed over to a key that was revoked before",
+            "KEY_REVOKED",
+            [*good[:3], handed],
+            [_ended(NEW_DEVICE_KEY, "KEY_REVOKED", {here: 3})],
+        ),
+    ]
     return [
         {
             "name": name,
             "envelopes": [e.hex() for e in envelopes],
             "accepted": len(envelopes) - (code is not None),
             "code": code,
-            **({} if through is None else {"ended_keys": _ended(through)}),
+            **({"ended_keys": ended} if ended else {}),
         }
-        for name, code, envelopes, through in listed
+        for name, code, envelopes, ended in revoked
     ]
 
 
-def _ended(through: dict[str, int]) -> list[dict[str, Any]]:
+def _ended(key: ec.EllipticCurvePrivateKey, code: str, through: dict[str, int]) -> dict[str, Any]:
     epochs = [{"epoch": epoch, "through_seq": seq} for epoch, seq in through.items()]
-    return [{"key_id": key_id(DEVICE_KEY.public_key()), "code": "KEY_REVOKED", "epochs": epochs}]
+    return {"key_id": key_id(key.public_key()), "code": code, "epochs": epochs}
 
 
 def _reordered(envelope: bytes) -> bytes:

@@ -110,6 +110,37 @@ def test_what_is_no_rotation(booth: Booth, case: str, expected: RefusalCode) -> 
     assert code(chain, booth.event(body)) is expected
 
 
+@pytest.mark.parametrize("case", ["subject", "signature", "issuer", "curve", "version"])
+def test_a_certificate_that_the_library_only_half_reads_is_malformed(booth: Booth, case: str) -> None:
+    chain = verified(booth.chain(), booth.opening())
+    new = new_device()
+    der = bytearray(certificate(new))
+    first = der.find(b"booth lane-1")
+    at, value = {
+        "subject": (der.rfind(b"booth lane-1"), 0xFF),  # no UTF-8
+        "signature": (len(der) - 1, der[-1] ^ 1),
+        "issuer": (first, ord("B")),
+        "curve": (der.find(bytes.fromhex("06082a8648ce3d030107")) + 9, 0x7F),
+        "version": (der.find(bytes.fromhex("a003020102")) + 4, 7),
+    }[case]
+    der[at] = value
+    message = possession_message(BOOTH, EPOCH, key_id(booth.device.public_key()), bytes(der))
+    body = KeyRotated(bytes(der), new.sign(message, ec.ECDSA(hashes.SHA256())))
+    assert code(chain, booth.event(body)) is RefusalCode.MALFORMED_EVENT
+
+
+def test_a_reader_that_knows_of_later_ends_follows_every_rotation(booth: Booth) -> None:
+    old, new, third = booth.device, new_device(), new_device()
+    envelopes = [booth.opening(), booth.event(rotated(old, new))]
+    booth.device = new
+    envelopes += [booth.opening(), booth.event(rotated(new, third))]
+    start = Booth(old).chain()
+    ends = {key_id(old.public_key()): KeyEnd(2, RefusalCode.KEY_RETIRED)}
+    for end in (KeyEnd(4, RefusalCode.KEY_RETIRED), KeyEnd(4, RefusalCode.KEY_REVOKED)):
+        known = Chain(start.head, start.device_keys, None, {**ends, key_id(new.public_key()): end})
+        assert verified(known, *envelopes).head.seq == 4
+
+
 def test_nobody_hands_over_to_a_key_that_ended(booth: Booth) -> None:
     old, new = booth.device, new_device()
     chain = verified(booth.chain(), booth.opening(), booth.event(rotated(old, new)))
