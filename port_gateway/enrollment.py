@@ -58,6 +58,8 @@ class Enrollment(EnrollmentServiceServicer):
         """See docs/wire.md."""
         try:
             authority = self._working()
+            if not await asyncio.to_thread(self._knows, request.token_id):  # strangers do not occupy the writer
+                raise _unknown()
             issued = await _result(self._store, lambda db: self._redeem(db, request, authority))
             return wire.EnrollResponse(certificate=issued, chain=[_der(authority.certificate)])
         except EdgeAgentError as error:
@@ -85,6 +87,10 @@ class Enrollment(EnrollmentServiceServicer):
             raise NotEnrolled(EnrollmentFault.NO_AUTHORITY, "this port's gateway issues no certificates")
         return self._authority
 
+    def _knows(self, token_id: str) -> bool:
+        with self._store.reading() as db:
+            return db.execute("SELECT 1 FROM enrollment WHERE token_id = ?", (token_id,)).fetchone() is not None
+
     def _redeem(self, db: apsw.Connection, request: wire.EnrollRequest, authority: Authority) -> bytes | NotEnrolled:
         """The certificate, or why not: returned, since a try that failed counts and must not be undone."""
         row = db.execute(
@@ -92,7 +98,7 @@ class Enrollment(EnrollmentServiceServicer):
             " WHERE token_id = ?",
             (request.token_id,),
         ).fetchone()
-        wrong = NotEnrolled(EnrollmentFault.TOKEN_WRONG, "the port knows no such token", "get a new one there")
+        wrong = _unknown()
         if row is None:
             return wrong
         booth_id, digest, expires, tries, used_by, certificate = row
@@ -127,6 +133,10 @@ class Enrollment(EnrollmentServiceServicer):
             (which, _der(issued), request.token_id),
         )
         return _der(issued)
+
+
+def _unknown() -> NotEnrolled:
+    return NotEnrolled(EnrollmentFault.TOKEN_WRONG, "the port knows no such token", "get a new one there")
 
 
 async def _result(store: Store, work: Callable[[apsw.Connection], bytes | NotEnrolled]) -> bytes:

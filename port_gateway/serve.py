@@ -58,6 +58,16 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
 )
+# Anybody may call where booths enrol: a token and a request are small, and nobody stays.
+_ENROLL_OPTIONS = (
+    ("grpc.max_receive_message_length", 16 * 1024),
+    ("grpc.max_concurrent_streams", 2),
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_connection_idle_ms", 30_000),
+    ("grpc.max_connection_age_ms", 60_000),
+    ("grpc.max_connection_age_grace_ms", 10_000),
+)
+_ENROLL_CALLS = 16
 STOP_GRACE_S = 2.0
 # How soon a revocation ends open streams; a look is one indexed row.
 TRUST_LOOK_S = 0.25
@@ -119,7 +129,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         enrollment = Enrollment(store, trust, authority, clock)
         services.add_EnrollmentServiceServicer_to_server(enrollment, server)
         address = _listen(server, settings.listen, _credentials(pair, trust))
-        enrolling, enroll_address = grpc.aio.server(options=_OPTIONS), ""
+        enrolling = grpc.aio.server(options=_ENROLL_OPTIONS, maximum_concurrent_rpcs=_ENROLL_CALLS)
+        enroll_address = ""
         services.add_EnrollmentServiceServicer_to_server(enrollment, enrolling)
         if settings.enroll is not None:
             enroll_address = _listen(enrolling, settings.enroll.listen, grpc.ssl_server_credentials([pair]))

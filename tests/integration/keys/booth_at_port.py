@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_agent import agent
 from edge_agent.config import Setup, read_config
 from edge_agent.domain.clock import SystemClock
-from edge_agent.domain.errors import StoreFailed
+from edge_agent.domain.errors import StoreCorrupt, StoreFailed
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.wire.identity import load_certificate
 from tests.integration.port_gateway.conftest import Port
@@ -60,5 +60,5 @@ class Booth:
         try:
             with contextlib.closing(LedgerReader(self.folder / "ledger")) as reader:
                 return reader.acked_through()
-        except StoreFailed:  # it is only just being made
+        except (StoreFailed, StoreCorrupt):  # it is only just being made
             return 0

@@ -29,12 +29,15 @@ from edge_agent.uplink.link import Port as UplinkPort
 from edge_agent.wire.enrollment import EnrollmentFault, NotEnrolled, Token, requested
 from edge_agent.wire.identity import SpiffeId, create_identity, key_id, load_certificate, signing_request
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
-from edge_agent.wire.v1alpha1.services_pb2_grpc import EnrollmentServiceStub
+from edge_agent.wire.v1alpha1.services_pb2_grpc import (
+    EnrollmentServiceStub,
+    add_EnrollmentServiceServicer_to_server,
+)
 from port_gateway.audit import audit
 from port_gateway.authority import Authority, create_authority
 from port_gateway.cli import main
 from port_gateway.config import Enroll, Settings
-from port_gateway.enrollment import MAX_TRIES, new_token
+from port_gateway.enrollment import MAX_TRIES, Enrollment, new_token
 from port_gateway.serve import running
 from tests.hardware_token import HardwareToken, needs_softhsm
 from tests.integration.keys.booth_at_port import BOOTH, Booth
@@ -164,6 +167,39 @@ async def test_a_secret_cannot_be_tried_out(port: EnrollingPort) -> None:
     for _ in range(MAX_TRIES):
         assert await fault(port, Token(LANE, token.id, bytes(32), token.gateway_sha256)) is EnrollmentFault.TOKEN_WRONG
     assert await fault(port, token) is EnrollmentFault.TOKEN_WRONG
+
+
+async def test_a_stranger_does_not_occupy_the_writer(tmp_path: Path) -> None:
+    port = EnrollingPort(tmp_path)
+    token, settings = port.token(), port.settings()
+    assert settings.enroll is not None
+    authority = Authority.load(settings.enroll.key, settings.enroll.certificate, timedelta(days=1))
+    commits: list[bool] = []
+    server = grpc.aio.server()
+    with contextlib.closing(port.store()) as store:
+        store.on_commit = lambda: commits.append(True)
+        service = Enrollment(store, port.trust_store(store), authority, SystemClock())
+        add_EnrollmentServiceServicer_to_server(service, server)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        async with grpc.aio.insecure_channel(address) as channel:
+            enrol = EnrollmentServiceStub(channel).Enroll
+            for _ in range(3):
+                with pytest.raises(grpc.aio.AioRpcError, match="TOKEN_WRONG"):
+                    await enrol(wire.EnrollRequest(token_id="ffffffff", secret=bytes(32)), timeout=10)
+            assert commits == []
+            await enrol(wire.EnrollRequest(token_id=token.id, secret=token.secret, request=request()), timeout=10)
+            assert commits == [True]
+        await server.stop(None)
+
+
+async def test_a_stranger_sends_little(port: EnrollingPort) -> None:
+    credentials = grpc.ssl_channel_credentials(port.gateway.pair[1])
+    async with grpc.aio.secure_channel(enrolling(port), credentials) as channel:
+        large = wire.EnrollRequest(token_id="ffffffff", request=bytes(17 * 1024))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await EnrollmentServiceStub(channel).Enroll(large, timeout=10)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_clock_at_1970_is_named_before_the_token_is_sent(port: EnrollingPort) -> None:
