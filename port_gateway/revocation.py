@@ -19,11 +19,15 @@ from port_gateway.chains import Ended
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """What a revocation did: the key counts through these sequences, by epoch, and `certificates` open nothing more."""
+    """What a revocation did: the key counts through these sequences, by epoch, and `certificates` open nothing more.
+
+    `in_force` are the ids of the identity's other keys, whose certificates still open connections.
+    """
 
     key_id: str
     through: Mapping[bytes, int]
     certificates: int
+    in_force: frozenset[str]
 
 
 def read_ended(db: apsw.Connection, booth_id: str | None = None) -> dict[str, dict[str, Ended]]:
@@ -99,6 +103,15 @@ def follow_rotation(db: apsw.Connection, before: Head, rotated: Verified, at_utc
     through = {**chain_heads(db, before.booth_id), before.epoch: rotated.event.seq}
     end_key(db, before.booth_id, old, RefusalCode.KEY_RETIRED, through, at_utc_us)
     der = rotated.event.key_rotated.certificate
+    # Whoever holds the old key can do this: a person must know of it.
+    db.execute(
+        "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
+        " VALUES (?,?,?,'KEY_ROTATED',?,?,?)",
+        (
+            *(before.booth_id, before.epoch, rotated.event.seq),
+            *(f"the key {old} handed over to a new one: ask the booth's operator", rotated.envelope, at_utc_us),
+        ),
+    )
     if db.execute("SELECT count(*) FROM trust WHERE certificate = ?", (der,)).get:
         return
     certificate = x509.load_der_x509_certificate(der)

@@ -241,7 +241,8 @@ class TrustStore:
                 )
             db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
             ends = read_ended(db, str(identity))[str(identity)][which]
-            return Revoked(which, ends.through, len(closed))
+            in_force = {key_id(r.key) for r in read_trust(db).registered if r.active and r.identity == identity}
+            return Revoked(which, ends.through, len(closed), frozenset(in_force))
 
         return self._store.submit(write).result()
 

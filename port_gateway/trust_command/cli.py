@@ -238,9 +238,11 @@ def _trust_revoke(options: argparse.Namespace) -> int:
     with contextlib.closing(Store(read_config(options.config).database)) as store:
         done = TrustStore(store, SystemClock()).revoke(identity, options.key, options.after_seq, options.epoch)
     through = {epoch.hex(): seq for epoch, seq in done.through.items()}
-    facts = {"identity": str(identity), "key_id": done.key_id, "counts_through": through}
+    in_force = sorted(done.in_force)
+    facts = {"identity": str(identity), "key_id": done.key_id, "counts_through": through, "still_in_force": in_force}
     lines = [f"{identity}  key {done.key_id}  revoked"]
     lines += [f"  epoch {epoch}: counts through sequence {seq}, and no further" for epoch, seq in through.items()]
+    lines += [f"STILL IN FORCE: key {key}: revoke it, too, unless you know it" for key in in_force]
     lines.append("give the booth a new key (`edge-agent keys init`), and register it with `trust add --replace`")
     show(facts, options.json, "\n".join(lines))
     return OK

@@ -24,6 +24,7 @@ from edge_agent.wire.identity import SpiffeId, certificate_key, create_identity,
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
 from port_gateway.audit import audit
+from port_gateway.cli import main as gateway_main
 from port_gateway.tail import Printer, Tail, tail
 from tests.hardware_token import HardwareToken, needs_softhsm
 from tests.integration.keys.booth_at_port import BOOTH, Booth
@@ -68,7 +69,10 @@ async def test_the_port_takes_the_new_key_and_closes_the_door_behind_the_old_one
             {"booth.crt", "booth.crt.former"} | ({"booth.key"} if booth.key == "booth.key" else set())
         )
         assert await command("ledger", "check", str(booth.config)) == 0
-        assert audit(booth.port.settings())[0].events == 5
+        counts, alarms = audit(booth.port.settings())
+        assert counts.events == 5
+        assert [text for text in alarms if "KEY_ROTATED" in text and f"the key {old} handed over" in text] == alarms
+        assert len(alarms) == 1
         office = booth.port.office
         files = (booth.port.gateway.certificate_path, office.key_path, office.certificate_path)
         assert await tail(Tail(gateway.address, *files, after=0, wait_s=0.2), Printer(False)) == 0
@@ -77,6 +81,9 @@ async def test_the_port_takes_the_new_key_and_closes_the_door_behind_the_old_one
             trust = booth.port.trust_store(store).current()
         states = {key_id(r.key): (r.active, trust.handed_over(r)) for r in trust.registered}
         assert (states[old], states[new]) == ((False, True), (True, False))
+        revoke = ["trust", "revoke", str(booth.port.write_config()), BOOTH, "--key", old, "--now"]
+        assert await asyncio.to_thread(gateway_main, revoke) == 0
+        assert f"STILL IN FORCE: key {new}" in capsys.readouterr().out
         if (pem := old_pair.key.pem()) is not None:
             chain = (booth.folder / "booth.crt.former").read_bytes()
             credentials = grpc.ssl_channel_credentials(booth.port.gateway.pair[1], pem, chain)
