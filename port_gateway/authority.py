@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -18,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.enrollment import EnrollmentFault, NotEnrolled
 from edge_agent.wire.identity import (
+    CERTIFICATE_FAULTS,
     SpiffeId,
     key_id,
     load_certificate,
@@ -106,13 +106,24 @@ def create_authority(folder: Path, port: str, now: datetime, valid_for: timedelt
     return key_path, certificate_path
 
 
+def may_name(authority: x509.Certificate, port: str) -> bool:
+    """Whether the authority's name constraints (RFC 5280, 4.2.1.10) let it issue for the booths of `port`."""
+    try:
+        permitted = authority.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees
+    except x509.ExtensionNotFound:
+        return True
+    hosts = [name.value for name in permitted or () if isinstance(name, x509.UniformResourceIdentifier)]
+    return not hosts or any(port == host or (host[:1] == "." and port.endswith(host)) for host in hosts)
+
+
 def issued_by(certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> bool:
     """Whether one of the authorities, as such, has issued the certificate."""
     for authority in authorities:
         try:
             constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
             certificate.verify_directly_issued_by(authority)
-        except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
+            _ = certificate.subject  # TLS is given what can be read whole
+        except (x509.ExtensionNotFound, *CERTIFICATE_FAULTS):
             continue
         if constraints.ca:
             return True

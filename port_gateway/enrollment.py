@@ -17,7 +17,7 @@ from edge_agent.wire.enrollment import SECRET_BYTES, EnrollmentFault, NotEnrolle
 from edge_agent.wire.identity import Role, SpiffeId, key_id
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EnrollmentServiceServicer
-from port_gateway.authority import Authority
+from port_gateway.authority import Authority, may_name
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.revocation import read_ended
 from port_gateway.store import Store
@@ -27,10 +27,22 @@ MAX_TRIES = 5
 LONGEST = timedelta(days=7)
 
 
-def new_token(store: Store, clock: Clock, booth: SpiffeId, valid: timedelta, gateway: x509.Certificate) -> Token:
+def new_token(
+    store: Store,
+    clock: Clock,
+    booth: SpiffeId,
+    valid: timedelta,
+    gateway: x509.Certificate,
+    authority: x509.Certificate,
+) -> Token:
     """A token for `booth`, which the store knows by its digest only. Raises IdentityInvalid."""
     if booth.role is not Role.BOOTH:
         raise IdentityInvalid(f"{booth} is a {booth.role}", "tokens are for booths: spiffe://<port>/booth/<name>")
+    if not may_name(authority, booth.port):
+        raise IdentityInvalid(
+            f"this gateway's authority issues nothing for booths of {booth.port}",
+            "enrol it at that port's gateway, or correct the name",
+        )
     if not timedelta(0) < valid <= LONGEST:
         raise IdentityInvalid(f"a token valid for {valid}", f"give --valid up to {LONGEST.days}d, e.g. 1h")
     der = gateway.public_bytes(serialization.Encoding.DER)

@@ -106,5 +106,5 @@ def requested(der: bytes, identity: SpiffeId) -> ec.EllipticCurvePublicKey:
     key, names = read_request(der)
     if names != [str(identity)]:
         shown = ", ".join(names)[:200] or "nobody"
-        raise NotEnrolled(EnrollmentFault.REQUEST_OF_ANOTHER, f"it names {shown}, and this is {identity}")
+        raise NotEnrolled(EnrollmentFault.REQUEST_OF_ANOTHER, f"it names {shown!r}, and this is {identity}")
     return key

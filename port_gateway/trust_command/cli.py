@@ -166,7 +166,8 @@ def _enroll_token(options: argparse.Namespace) -> int:
 
     with contextlib.closing(Store(settings.database)) as store:
         gateway = load_certificate(settings.identity.certificate)
-        print(new_token(store, SystemClock(), SpiffeId.parse(options.booth), options.valid, gateway))
+        authority = load_certificate(settings.enroll.certificate)
+        print(new_token(store, SystemClock(), SpiffeId.parse(options.booth), options.valid, gateway, authority))
     return OK
 
 
@@ -222,6 +223,8 @@ def _trust_add(options: argparse.Namespace) -> int:
     certificates = [load_certificate(path) for path in options.certificates]
     settings = read_config(options.config)
     authorities = [certificate for path in settings.authorities for certificate in load_certificates(path)]
+    if settings.enroll is not None:
+        authorities.append(load_certificate(settings.enroll.certificate))
     with contextlib.closing(Store(settings.database)) as store:
         trust = TrustStore(store, SystemClock(), authorities)
         added = trust.add(certificates, options.replace)

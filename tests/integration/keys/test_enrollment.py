@@ -59,10 +59,18 @@ class EnrollingPort(Port):
         enroll = Enroll(listen="127.0.0.1:0", days=90, **pair)
         return super().settings().model_copy(update={"enroll": enroll})
 
+    def write_config(self, listen: str = "127.0.0.1:0", limits: str = "{}") -> Path:
+        path = super().write_config(listen, limits)
+        enroll = "enroll: {listen: '127.0.0.1:0', key: ca/ca.key, certificate: ca/ca.crt}\n"
+        path.write_text(path.read_text() + enroll)
+        return path
+
     def token(self, booth: SpiffeId = LANE, valid: timedelta = timedelta(hours=1), clock: Clock | None = None) -> Token:
-        store = self.store()
+        settings, store = self.settings(), self.store()
+        assert settings.enroll is not None
+        authority = load_certificate(settings.enroll.certificate)
         try:
-            return new_token(store, clock or SystemClock(), booth, valid, self.gateway.certificate)
+            return new_token(store, clock or SystemClock(), booth, valid, self.gateway.certificate, authority)
         finally:
             store.close()
 
@@ -106,11 +114,7 @@ async def fault(port: Port, token: Token, der: bytes | None = None, now: datetim
 async def test_a_booth_enrols_and_sends(
     port: EnrollingPort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(
-        "identity: {key: gw/main.key, certificate: gw/main.crt}\nlisten: '127.0.0.1:0'\ndata: data\n"
-        "enroll: {listen: '127.0.0.1:0', key: ca/ca.key, certificate: ca/ca.crt}\n"
-    )
+    config = port.write_config()
     assert await asyncio.to_thread(main, ["enroll", "token", str(config), BOOTH, "--valid", "30m"]) == 0
     secret = tmp_path / "token"
     secret.write_text(capsys.readouterr().out)

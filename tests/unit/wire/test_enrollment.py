@@ -4,7 +4,7 @@ import random
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.wire.enrollment import EnrollmentFault, NotEnrolled, read_request, requested
@@ -33,3 +33,14 @@ def test_any_changed_byte_is_refused_in_words(der: bytes) -> None:
         for value in draw.sample([value for value in range(256) if value != der[at]], 2):
             with pytest.raises(NotEnrolled):
                 requested(der[:at] + bytes([value]) + der[at + 1 :], LANE)
+
+
+def test_a_strangers_name_stays_on_one_line() -> None:
+    names = x509.SubjectAlternativeName(
+        [x509.UniformResourceIdentifier("spiffe://x/booth/a\nERROR all is lost\x1b[2J")]
+    )
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    request = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    with pytest.raises(NotEnrolled, match="all is lost") as caught:
+        requested(request.public_bytes(serialization.Encoding.DER), LANE)
+    assert str(caught.value).splitlines()[0].isprintable()
