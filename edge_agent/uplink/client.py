@@ -21,6 +21,7 @@ from edge_agent.uplink.receipts import check_receipt
 from edge_agent.uplink.window import ChainForked, SendWindow
 from edge_agent.wire.checkpoint import origin_of
 from edge_agent.wire.identity import load_certificate
+from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.tree import Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Ack, StreamEventsRequest, StreamEventsResponse
 from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
@@ -176,21 +177,22 @@ class Uplink:
             ) from None
         if response is None:
             return
+        noted = await asyncio.to_thread(outbox.acked_through)
         match response.WhichOneof("message"):
             case "welcome":
                 through = response.welcome.durable_through
+                self._take_back(through, noted)
                 # A sequence beyond SQLite's integers cannot be held, and is refused by the window.
                 ours = await asyncio.to_thread(outbox.sha256_at, through) if through < 2**63 else None
                 window.welcomed(response.welcome, ours)
                 window.tree = await asyncio.to_thread(outbox.tree, through)
             case "nack":
+                if response.nack.code == RefusalCode.GAP.value:  # it names the event that the port needs next
+                    self._take_back(max(response.nack.seq - 1, 0), noted)
                 raise window.nacked(response.nack)
             case _:
                 raise PortRefused("the port's first answer is no welcome", "compare the versions of both ends")
-        if window.durable_through < (noted := await asyncio.to_thread(outbox.acked_through)):
-            log.warning("the port holds %d of %d acknowledged events: all is sent again", window.durable_through, noted)
-            outbox.offer_again()
-        self._note_durable(window)
+        outbox.acked(window.durable_through)
         self._tell(LinkState.UP, f"connected, goes on at sequence {window.next_seq}")
         room = asyncio.Event()
         try:
@@ -262,7 +264,7 @@ class Uplink:
                     rose = window.acked(response.ack)
                     self._check_receipt(window, response.ack)
                     if rose:
-                        self._note_durable(window)
+                        self._outbox.acked(window.durable_through)
                         self._back_off.reset()
                         progress = self._clock.monotonic()
                     elif not window.in_flight:  # a heartbeat, and nothing that it should have acknowledged
@@ -282,9 +284,12 @@ class Uplink:
             certificate = gateway.public_bytes(serialization.Encoding.DER)
             self._outbox.received(window.durable_through, ack.receipt, certificate)
 
-    def _note_durable(self, window: SendWindow) -> None:
-        if window.durable_through:
-            self._outbox.acked(window.durable_through)
+    def _take_back(self, through: int, noted: int) -> None:
+        """A port that holds less than `noted` is believed at once: what it lost must not be trimmed here as well."""
+        if through < noted:
+            log.warning("the port holds %d of %d acknowledged events, and may have lost evidence", through, noted)
+            self._outbox.acked(through)
+            self._outbox.offer_again()
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event) -> None:

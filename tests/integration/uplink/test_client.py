@@ -2,6 +2,7 @@ import asyncio
 import logging
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,28 @@ async def test_a_port_that_went_back_is_offered_all_evidence_again(site: Site) -
             await until(lambda: len(restored.held) == 2)
             await until(lambda: ledger.outbox.pending_blobs(0, 10) == [piece])
             await until(woken.is_set)
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        ({"silent": True}, 0),  # restored empty
+        ({"first": wire.StreamEventsResponse(nack=wire.Nack(seq=2, code=wire.REFUSAL_CODE_GAP))}, 1),
+        ({"first": wire.StreamEventsResponse(nack=wire.Nack(code=wire.REFUSAL_CODE_GAP))}, 0),
+        ({"first": wire.StreamEventsResponse(nack=wire.Nack(seq=2**64 - 1, code=wire.REFUSAL_CODE_GAP))}, 3),
+    ],
+    ids=["empty", "gap", "gap at nothing", "gap beyond the ledger"],
+)
+async def test_what_a_port_lost_is_no_longer_acknowledged(site: Site, answer: dict[str, Any], left: int) -> None:
+    async with site.booth.open() as ledger:
+        await record(ledger, 2)
+        async with site.serving(site.new_port(ledger)), site.sending(ledger):
+            await until(lambda: ledger.outbox.acked_through() == 3)
+        await record(ledger, 1)
+        restored = site.new_port(ledger, **answer)
+        async with site.serving(restored), site.sending(ledger):
+            await until(lambda: bool(site.states()[1:]))
+            await until(lambda: ledger.outbox.acked_through() == left)
 
 
 async def test_a_socket_that_never_speaks_is_given_up(site: Site) -> None:
