@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid
-from edge_agent.wire.enrollment import SECRET_BYTES, EnrollmentFault, NotEnrolled, Token, requested
+from edge_agent.wire.enrollment import SECRET_BYTES, EnrollmentFault, NotEnrolled, Token, read_request, requested
 from edge_agent.wire.identity import Role, SpiffeId, key_id
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EnrollmentServiceServicer
@@ -72,6 +72,7 @@ class Enrollment(EnrollmentServiceServicer):
             authority = self._working()
             if not await asyncio.to_thread(self._knows, request.token_id):  # strangers do not occupy the writer
                 raise _unknown()
+            read_request(request.request)  # what it cannot be read as is found here, not by the writer
             issued = await _result(self._store, lambda db: self._redeem(db, request, authority))
             return wire.EnrollResponse(certificate=issued, chain=[_der(authority.certificate)])
         except EdgeAgentError as error:
@@ -89,7 +90,15 @@ class Enrollment(EnrollmentServiceServicer):
                     "a renewal is for the key of the certificate shown",
                     "hand over to a new key with `edge-agent keys rotate`",
                 )
-            issued = authority.issue(peer.identity, key, self._clock.now().utc)
+            now = self._clock.now().utc
+            begins, ends = peer.certificate.not_valid_before_utc, peer.certificate.not_valid_after_utc
+            if ends - now > (ends - begins) / 2:  # every certificate is kept for ever
+                raise NotEnrolled(
+                    EnrollmentFault.NOT_DUE,
+                    f"more than half of the certificate's time is left at {now:%Y-%m-%d %H:%M} UTC",
+                    "ask later; is the booth's clock right?",
+                )
+            issued = authority.issue(peer.identity, key, now)
             return wire.RenewResponse(certificate=_der(issued), chain=[_der(authority.certificate)])
         except EdgeAgentError as error:
             await end(context, error)

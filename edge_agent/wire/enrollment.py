@@ -33,6 +33,7 @@ class EnrollmentFault(Enum):
     KEY_ENDED = auto()
     CLOCK_WRONG = auto()
     NO_AUTHORITY = auto()
+    NOT_DUE = auto()
 
 
 class NotEnrolled(Permanent):

@@ -251,8 +251,14 @@ async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) 
         for der in (request(own), request(SpiffeId.parse(port.other_booth.identity), port.booth.key)):
             with pytest.raises(grpc.aio.AioRpcError, match="REQUEST_OF_ANOTHER"):
                 await stub.Renew(wire.RenewRequest(request=der), timeout=10)
-        issued = await stub.Renew(wire.RenewRequest(request=request(own, port.booth.key)), timeout=10)
-        assert x509.load_der_x509_certificate(issued.certificate).public_key() == port.booth.key.public_key()
+        with pytest.raises(grpc.aio.AioRpcError, match="NOT_DUE: more than half"):
+            await stub.Renew(wire.RenewRequest(request=request(own, port.booth.key)), timeout=10)
+    aged = Party(port.folder / "aged", BOOTH, now=NOW - timedelta(days=420))  # of 825
+    port.trust(aged)
+    async with port.channel(aged) as channel:
+        renew = wire.RenewRequest(request=request(LANE, aged.key))
+        issued = await EnrollmentServiceStub(channel).Renew(renew, timeout=10)
+        assert x509.load_der_x509_certificate(issued.certificate).public_key() == aged.key.public_key()
     async with port.channel(port.office) as channel:
         with pytest.raises(grpc.aio.AioRpcError, match="NOT_TRUSTED"):
             await EnrollmentServiceStub(channel).Renew(wire.RenewRequest(request=b""), timeout=10)
