@@ -12,6 +12,7 @@
 
 LC_ALL=C
 export LC_ALL
+unset CDPATH
 umask 077
 
 PACK=$(dirname -- "$0")
@@ -233,6 +234,8 @@ awk '!/^[0-9a-f]+  [A-Za-z0-9][A-Za-z0-9._\/-]*$/ || length($1) != 64 || /\.\.|\
 [ -z "$(uniq -d "$T/expected")" ] || fail "MANIFEST: names $(uniq -d "$T/expected" | sed -n 1p) twice"
 odd=$(find . ! -type f ! -type d | sed -n 1p)
 [ -z "$odd" ] || fail "$odd: neither a file nor a folder"
+odd=$(find . -name '*[!A-Za-z0-9._-]*' | sed -n 1p)
+[ -z "$odd" ] || fail "$odd: does not belong to the pack; no file of a pack has such a name"
 find . -type f | sed 's,^\./,,' | sort > "$T/found"
 # beyond LIST-1 LIST-2: the first line of the second that the first does not have
 beyond() { awk 'NR == FNR { have[$0] = 1; next } !($0 in have)' "$1" "$2" | sed -n 1p; }
@@ -371,7 +374,7 @@ proof() {
     case $size in '' | 0* | *[!0-9]*) fail "$file: its checkpoint names no size" ;; esac
     [ ${#size} -le 18 ] && [ "$seq" -le "$size" ] || fail "$file: its checkpoint ends at $size, before event $seq"
     {
-        sed -n "3,$((hashes + 2))p" "$file"
+        awk -v n="$hashes" 'NR > 2 && NR <= n + 2' "$file"
         sed -n 3p "$T/text"
         tail -n 1 "$file" | cut -d' ' -f3
     } | base64_lines > "$T/decoded"

@@ -179,6 +179,30 @@ def test_missing_and_additional_files(pack: Path) -> None:
     assert refused(pack) == "./link: neither a file nor a folder"
 
 
+def test_a_name_with_a_newline_hides_no_file(pack: Path) -> None:
+    for name in ("MANIFEST\nMANIFEST.sig", "\nMANIFEST", "README.html "):
+        (pack / name).write_bytes(b"x")
+        assert "does not belong to the pack" in refused(pack)
+        (pack / name).unlink()
+
+
+def test_the_folder_is_the_one_that_was_named(written: tuple[Small, Path], pack: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(pack, tmp_path / "elsewhere" / "pack"))
+    flip(other / "README.html", 99)
+    command = ["sh", str(written[1] / "VERIFY.sh"), "pack"]
+    found = {"PATH": "/usr/bin:/bin", "CDPATH": str(other.parent)}
+    assert subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, check=False).returncode == 0
+
+
+def test_the_only_event_of_a_chain(tmp_path: Path) -> None:
+    """Its proof has no hash: the event is the root."""
+    place = Small(tmp_path)
+    ledger = Ledger(BOOTH, place.booth.key)
+    place.chain = Chain(ledger, tmp_path / "kept", place.gateway, checkpoint_size=1, receipt_size=1)
+    status, said = verify(place.pack(event=1))
+    assert (status, "VERIFIED: 1 events" in said, "2 proofs" in said) == (0, True, True), said
+
+
 @pytest.mark.proof
 def test_every_file_missing_and_of_another_pack(pack: Path, tmp_path: Path) -> None:
     theirs = Small(tmp_path / "other").pack()
