@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
-from edge_agent.wire.identity import PublicKey, certificate_key, identity_of, key_id
+from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.services_pb2 import KeyEnd as KeyEndMessage
@@ -25,7 +25,7 @@ def device_keys(booth_id: str, certificates: Iterable[bytes]) -> dict[str, Publi
             if str(identity_of(certificate)) != booth_id:
                 raise IdentityInvalid("it names another identity")
             key = certificate_key(certificate)
-        except (ValueError, IdentityInvalid) as error:
+        except (*CERTIFICATE_FAULTS, IdentityInvalid) as error:
             raise Refused(RefusalCode.NOT_TRUSTED, f"a certificate listed for {booth_id}: {error}") from None
         keys[key_id(key)] = key
     return keys

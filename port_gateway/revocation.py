@@ -11,7 +11,7 @@ from cryptography import x509
 
 from edge_agent.domain.errors import Permanent
 from edge_agent.wire.chain import Head
-from edge_agent.wire.identity import SpiffeId
+from edge_agent.wire.identity import SpiffeId, certificate_key, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Verified
 from port_gateway.chains import Ended
@@ -96,13 +96,17 @@ def follow_rotation(db: apsw.Connection, before: Head, rotated: Verified, at_utc
     """What a KeyRotated changes: the old key ends with it, and the new certificate is registered beside the old one.
 
     The old certificate goes on opening connections until the new one has opened its first. Raises
-    Refused(NOT_TRUSTED) when TLS could take the new certificate for another's.
+    Refused: NOT_TRUSTED when TLS could take the new certificate for another's, or with the code of the new key's end.
     """
     session = rotated.chain.session
     old = session.device_key_id if session is not None else ""
+    der = rotated.event.key_rotated.certificate
+    certificate = x509.load_der_x509_certificate(der)
+    end = read_ended(db, before.booth_id).get(before.booth_id, {}).get(key_id(certificate_key(certificate)))
+    if end is not None:
+        raise Refused(end.code, "a booth does not hand over to a key that ended", rotated.event.seq)
     through = {**chain_heads(db, before.booth_id), before.epoch: rotated.event.seq}
     end_key(db, before.booth_id, old, RefusalCode.KEY_RETIRED, through, at_utc_us)
-    der = rotated.event.key_rotated.certificate
     # Whoever holds the old key can do this: a person must know of it.
     db.execute(
         "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
@@ -114,7 +118,6 @@ def follow_rotation(db: apsw.Connection, before: Head, rotated: Verified, at_utc
     )
     if db.execute("SELECT count(*) FROM trust WHERE certificate = ?", (der,)).get:
         return
-    certificate = x509.load_der_x509_certificate(der)
     for (other,) in db.execute(
         "SELECT certificate FROM trust WHERE replaced_utc_us IS NULL AND identity <> ?", (before.booth_id,)
     ):

@@ -5,6 +5,7 @@ could issue itself another booth's name. A peer is therefore known by the very c
 """
 
 import functools
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,11 @@ from datetime import datetime
 
 import apsw
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid
-from edge_agent.wire.identity import PublicKey, Role, SpiffeId, certificate_key, identity_of, key_id
+from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, Role, SpiffeId, certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from port_gateway.authority import issued_by, roots_pem
 from port_gateway.chains import Ended
@@ -54,7 +54,7 @@ class Trust:
 
     def roots_pem(self) -> bytes:
         """The active self-signed certificates as PEM: anchors of TLS, beside the site's authorities."""
-        own = (r.certificate for r in self.registered if r.active and r.certificate.issuer == r.certificate.subject)
+        own = (r.certificate for r in self.registered if r.active and _names_itself(r.certificate))
         return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in own)
 
     def certificates(self) -> dict[str, list[bytes]]:
@@ -117,8 +117,11 @@ class TrustStore:
             return self._known
 
     def roots_pem(self) -> bytes:
-        """What TLS trusts now, as PEM: the registered certificates and the site's authorities."""
-        return self.current().roots_pem() + roots_pem(self._authorities)
+        """What TLS trusts now, as PEM: the site's authorities and the registered certificates.
+
+        TLS takes the first of a subject: no registered one can stand before an authority.
+        """
+        return roots_pem(self._authorities) + self.current().roots_pem()
 
     def peer(self, pem: bytes, role: Role) -> Registered:
         """The registered certificate that a peer showed, or one that an authority issued for a registered booth.
@@ -128,37 +131,40 @@ class TrustStore:
         """
         try:
             certificate = x509.load_pem_x509_certificate(pem)
-        except ValueError:
+        except CERTIFICATE_FAULTS:
             raise Refused(RefusalCode.NOT_TRUSTED, "no certificate was shown") from None
-        der, trust = certificate.public_bytes(serialization.Encoding.DER), self.current()
-        found = next((r for r in trust.registered if r.active and r.der == der), None)
-        if found is None:
-            known = next((r for r in trust.registered if r.der == der), None)
-            if known is not None and trust.revoked(known):
-                raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {known.identity} was revoked")
-            found = self._issued(trust, certificate, der) if known is None else None
-        if found is None:
-            raise Refused(RefusalCode.NOT_TRUSTED, "this certificate is not registered: `port-gateway trust add` it")
+        found = self._found(self.current(), certificate)
         if not _in_time(certificate, self._clock.now().utc):
             raise Refused(RefusalCode.NOT_TRUSTED, f"the certificate of {found.identity} is not valid at this time")
         if found.identity.role is not role:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{found.identity} is no {role}, and this is for a {role} only")
         return found
 
+    def _found(self, trust: Trust, certificate: x509.Certificate) -> Registered:
+        """What opens something now. Raises Refused(NOT_TRUSTED), Refused(KEY_REVOKED)."""
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        known = next((r for r in trust.registered if r.der == der), None)
+        found = known if known is not None else self._issued(trust, certificate, der)
+        if found is not None and trust.revoked(found):
+            raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {found.identity} was revoked")
+        if found is None or not found.active:
+            raise Refused(RefusalCode.NOT_TRUSTED, "this certificate is not registered: `port-gateway trust add` it")
+        return found
+
     def _issued(self, trust: Trust, certificate: x509.Certificate, der: bytes) -> Registered | None:
-        """A certificate of a registered booth that one of the authorities issued. Raises Refused(KEY_REVOKED)."""
+        """A certificate of a registered booth that one of the authorities issued; it may have been revoked."""
         if not issued_by(certificate, self._authorities):
             return None
         try:
             identity = identity_of(certificate)
             found = Registered(identity, certificate, der, 0, active=True)
             certificate_key(certificate)
-        except IdentityInvalid:
+        except (*CERTIFICATE_FAULTS, IdentityInvalid):
             return None
         if identity.role is not Role.BOOTH or not any(r.active and r.identity == identity for r in trust.registered):
             return None
         if trust.revoked(found):
-            raise Refused(RefusalCode.KEY_REVOKED, f"the key of this certificate of {identity} was revoked")
+            return found
         of_this_key = [r for r in trust.registered if r.identity == identity and key_id(r.key) == key_id(found.key)]
         replaced = bool(of_this_key) and not any(r.active for r in of_this_key)
         return None if replaced or trust.handed_over(found) else found
@@ -194,20 +200,17 @@ class TrustStore:
     def arrived(self, peer: Registered) -> None:
         """A booth has opened a stream with this certificate: those before it open nothing more.
 
-        One that an authority issued is registered by it, so that readers are told of its key.
+        One that an authority issued is registered by it, so that readers are told of its key. Raises Refused when it
+        was replaced or revoked since the peer was looked up.
         """
-        trust = self.current()
-        if trust.handed_over(peer):
-            return
-        place = next((n for n, r in enumerate(trust.registered) if r.der == peer.der), None)
-        before = trust.registered if place is None else trust.registered[place + 1 :]  # newest first
-        over = [r for r in before if r.active and r.identity == peer.identity]
-        if place is not None and not over:
+        known, over = self._arrival(self.current(), peer)
+        if known and not over:
             return
         now = round(self._clock.now().utc.timestamp() * 1e6)
 
         def write(db: apsw.Connection) -> None:
-            if place is None:
+            known, over = self._arrival(read_trust(db), peer)  # `trust add` may have come first
+            if not known:
                 register(db, peer.certificate, now)
             for one in over:
                 db.execute("UPDATE trust SET replaced_utc_us = ? WHERE certificate = ?", (now, one.der))
@@ -215,16 +218,28 @@ class TrustStore:
 
         self._store.submit(write).result()
 
+    def _arrival(self, trust: Trust, peer: Registered) -> tuple[bool, list[Registered]]:
+        """Whether the certificate needs no registration, and those that it takes the place of. Raises Refused."""
+        self._found(trust, peer.certificate)
+        if trust.handed_over(peer):
+            return True, []
+        place = next((n for n, r in enumerate(trust.registered) if r.der == peer.der), None)
+        before = trust.registered if place is None else trust.registered[place + 1 :]  # newest first
+        return place is not None, [r for r in before if r.active and r.identity == peer.identity]
+
     def revoke(self, identity: SpiffeId, key: str, after_seq: int | None = None, epoch: bytes | None = None) -> Revoked:
         """End the key of `identity` with the id that begins with `key`: at the port's present heads, or at `after_seq`.
 
+        A key that the port has not seen yet, which an authority may have issued a certificate for, is named in full.
         Raises IdentityInvalid (no such key, or several), Permanent (an index before what was accepted).
         """
         now = round(self._clock.now().utc.timestamp() * 1e6)
 
         def write(db: apsw.Connection) -> Revoked:
-            found = {key_id(r.key) for r in read_trust(db).registered if r.identity == identity}
-            found = {one for one in found if one.startswith(key.lower())} if len(key) >= MIN_KEY_PREFIX else set()
+            keys = {key_id(r.key) for r in read_trust(db).registered if r.identity == identity}
+            found = {one for one in keys if one.startswith(key.lower())} if len(key) >= MIN_KEY_PREFIX else set()
+            if keys and not found and re.fullmatch("[0-9a-f]{64}", key.lower()):
+                found = {key.lower()}
             if len(found) != 1:
                 raise IdentityInvalid(
                     f"{len(found)} keys of {identity} begin with {key[:64]!r}",
@@ -268,6 +283,13 @@ def read_trust(db: apsw.Connection) -> Trust:
     return Trust(version, tuple(registered), read_ended(db), ports)
 
 
+def _names_itself(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.issuer == certificate.subject
+    except CERTIFICATE_FAULTS:  # one that cannot be read whole is no anchor, and spoils none
+        return False
+
+
 @functools.lru_cache(maxsize=65_536)
 def _parsed(der: bytes) -> tuple[x509.Certificate, SpiffeId]:
     """All are read at every change, and renewals add up."""
@@ -296,7 +318,8 @@ def _acceptable(certificate: x509.Certificate, now: datetime, authorities: Seque
         return
     try:
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature):
+        _ = certificate.subject
+    except CERTIFICATE_FAULTS:
         raise IdentityInvalid(
             f"the certificate of {identity} is signed neither by its own key nor by an authority of the settings",
             "use the one that `keys init` made, or name the site's authority in `authorities`",

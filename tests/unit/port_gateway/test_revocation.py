@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain import event as domain
 from edge_agent.domain.clock import SystemClock
@@ -11,10 +13,12 @@ from edge_agent.domain.errors import IdentityInvalid, Permanent
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import SpiffeId, key_id, spki
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.rotation import possession_message
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.verify import Chain, KeyEnd, Verified, verify_next
 from port_gateway.chains import Chains, Ended, device_keys, ended_keys
 from port_gateway.inbox import Inbox
+from port_gateway.revocation import end_key
 from port_gateway.store import Store
 from port_gateway.trust import TrustStore
 from tests.unit.port_gateway.signing import Ledger, Party
@@ -155,11 +159,37 @@ def test_a_reader_that_learns_of_an_end_holds_its_chains_to_it(ledger: Ledger, b
     assert refused.value.code is RefusalCode.KEY_REVOKED
 
 
-@pytest.mark.parametrize("key", ["", "0", "abcdefg", "f" * 64])
+@pytest.mark.parametrize("key", ["", "0", "abcdefg", "f" * 63, "g" * 64])
 def test_a_key_must_be_named_beyond_doubt(trust: TrustStore, booth: Party, key: str) -> None:
     with pytest.raises(IdentityInvalid, match=r"0 keys of .* begin with"):
         trust.revoke(identity(booth), key)
     assert trust.current().ended == {}
+
+
+def test_a_key_that_was_never_seen_is_revoked_by_its_whole_id_and_nothing_is_handed_over_to_it(
+    tmp_path: Path, inbox: Inbox, trust: TrustStore, ledger: Ledger, booth: Party
+) -> None:
+    begin, new = Head(booth.identity, EPOCH), Party(tmp_path / "new", booth.identity)
+    stolen = key_id(new.key.public_key())
+    with pytest.raises(IdentityInvalid, match="0 keys of"):
+        trust.revoke(SpiffeId.parse("spiffe://uslrd/booth/lane-9"), stolen)  # nobody has that name
+    revoked = trust.revoke(identity(booth), stolen.upper(), after_seq=9, epoch=EPOCH)
+    assert (revoked.key_id, revoked.certificates) == (stolen, 0)
+    der = new.certificate.public_bytes(serialization.Encoding.DER)
+    message = possession_message(booth.identity, EPOCH, key_id(booth.key.public_key()), der)
+    ledger.add(domain.KeyRotated(der, new.key.sign(message, ec.ECDSA(hashes.SHA256()))))
+    found = verified(inbox.chain(begin, trust.current().device_keys(booth.identity)), ledger.envelopes)
+    with pytest.raises(Refused) as refused:
+        inbox.append(begin, found).result()
+    assert (refused.value.code, refused.value.seq) == (RefusalCode.KEY_REVOKED, 6)
+    inbox.append(begin, found[:5]).result()
+
+
+def test_a_registered_certificate_of_a_revoked_key_opens_nothing(store: Store, trust: TrustStore, booth: Party) -> None:
+    mine = key_id(booth.key.public_key())
+    store.submit(lambda db: end_key(db, booth.identity, mine, RefusalCode.KEY_REVOKED, {}, 0)).result()
+    with pytest.raises(Refused, match="KEY_REVOKED"):
+        trust.peer(booth.pair[1], identity(booth).role)
 
 
 def test_the_peer_hears_why(trust: TrustStore, booth: Party) -> None:

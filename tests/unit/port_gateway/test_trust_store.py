@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid
-from edge_agent.wire.identity import Role
+from edge_agent.wire.identity import Role, SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
+from port_gateway.authority import Authority, create_authority
 from port_gateway.store import Store
 from port_gateway.trust import TrustStore
 from tests.unit.port_gateway.signing import Party
@@ -89,3 +90,27 @@ def test_a_subject_belongs_to_one_identity(trust: TrustStore, booth: Party, tmp_
     same = built(other, booth.certificate.subject, other.identity, other.key)
     with pytest.raises(IdentityInvalid, match="subject"):
         trust.add([same])
+
+
+def test_a_key_that_was_replaced_while_its_stream_waited_does_not_come_back(store: Store, tmp_path: Path) -> None:
+    now = datetime.now(UTC)  # noqa: TID251 - the store's clock is the real one
+    authority = Authority.load(*create_authority(tmp_path, "uslrd", now, timedelta(days=30)), timedelta(days=9))
+    trust = TrustStore(store, SystemClock(), [authority.certificate])
+    old, new = (Party(tmp_path / name, "spiffe://uslrd/booth/lane-1") for name in ("old", "new"))
+    trust.add([old.certificate])
+    issued = authority.issue(SpiffeId.parse(old.identity), old.key.public_key(), now)
+    shown = issued.public_bytes(serialization.Encoding.PEM)
+    peer = trust.peer(shown, Role.BOOTH)
+    before = trust.current()
+    trust.add([new.certificate], replace=True)
+    with pytest.raises(Refused, match="NOT_TRUSTED"):
+        trust.arrived(peer)
+    # Nor when the other comes between the look and the write.
+    looks = iter((before,))
+    trust.current = lambda: next(looks)  # type: ignore[method-assign]
+    with pytest.raises(Refused, match="NOT_TRUSTED"):
+        trust.arrived(peer)
+    del trust.current
+    trust.peer(pem(new), Role.BOOTH)
+    with pytest.raises(Refused):
+        trust.peer(shown, Role.BOOTH)
