@@ -23,6 +23,7 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_next
 
 DAMAGED = "damaged"
+_LOG = "ledger.sqlite3-wal"
 
 
 def leftover_log(database: Path) -> bytes:
@@ -98,19 +99,28 @@ def next_place(directory: Path) -> Path:
     """A new folder for what is damaged."""
     folder = directory / DAMAGED
     folder.mkdir(mode=0o700, exist_ok=True)
-    place = folder / f"{len(list(folder.iterdir())) + 1:04}"
+    last = max((int(place.name) for place in folder.iterdir() if place.name.isdigit()), default=0)
+    place = folder / f"{last + 1:04}"
     place.mkdir(mode=0o700)
     sync_directory(folder)
     return place
 
 
 def keep_aside(directory: Path, log: bytes) -> Path:
-    """The log as it was found; where."""
+    """The log as it was found, once however often this is tried; where. Raises OSError, and leaves nothing then."""
+    for kept in (directory / DAMAGED).glob(f"*/{_LOG}"):
+        if kept.stat().st_size == len(log) and kept.read_bytes() == log:
+            return kept.parent
     place = next_place(directory)
-    descriptor = os.open(place / "ledger.sqlite3-wal", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(log)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(place)
+    try:
+        descriptor = os.open(place / _LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(log)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(place)
+    except OSError:
+        (place / _LOG).unlink(missing_ok=True)
+        place.rmdir()
+        raise
     return place

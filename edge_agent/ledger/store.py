@@ -113,6 +113,8 @@ class Store:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its log the same mode
             with sqlite_faults(path):
                 database = apsw.Connection(str(path), vfs=vfs)
+                # SQLite empties the log when it is closed: until all in it is taken up, it stays as it was found.
+                database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 try:
                     head = opened(database, path, booth_id, (directory / EPOCH_FILE).exists())
                     with file_faults(directory):
@@ -127,12 +129,15 @@ class Store:
             raise
         try:
             store = cls(directory, database, lock, head, monotonic)
-            behind, others = events_behind(log, database, head, device_keys)
+            with sqlite_faults(path), file_faults(directory):
+                behind, others = events_behind(log, database, head, device_keys)
+                if behind or others:
+                    place = keep_aside(directory, log)  # what is in it is about to be written over
             if behind or others:
-                place = keep_aside(directory, log)  # what is in it is about to be written over
                 why = "%s: the log was damaged; %d events behind the damage are taken up again, %d cannot be: see %s"
                 _log.error(why, path, len(behind), others, place)
                 store.append(behind)
+            database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
             return store
         except BaseException:
             database.close(force=True)
