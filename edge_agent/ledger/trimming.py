@@ -153,14 +153,19 @@ _GONE = "FROM blob WHERE state IN ('lost', 'shed') AND seq <= ? LIMIT ?"
 
 
 def _any_events(database: apsw.Connection, kept: Kept) -> bool:
-    return kept.announced_seq > kept.trimmed_seq and bool(
-        database.execute(f"SELECT seq {_EVENTS}", (kept.announced_seq, 1)).fetchall()
-    )
+    return bool(database.execute(f"SELECT seq {_EVENTS}", (_through(database, kept), 1)).fetchall())
+
+
+def _through(database: apsw.Connection, kept: Kept) -> int:
+    """The last that may go: announced, and still acknowledged; a port that went back needs the rest again."""
+    acked = database.execute("SELECT max(acked_through) FROM cursor").get
+    return min(kept.announced_seq, acked) if isinstance(acked, int) else 0
 
 
 def _trim_events(database: apsw.Connection, kept: Kept) -> None:
     rows = database.execute(
-        f"SELECT seq, sha256, iif(kind = 'session_opened', envelope, NULL) {_EVENTS}", (kept.announced_seq, STEP_EVENTS)
+        f"SELECT seq, sha256, iif(kind = 'session_opened', envelope, NULL) {_EVENTS}",
+        (_through(database, kept), STEP_EVENTS),
     ).fetchall()
     if not rows:
         return

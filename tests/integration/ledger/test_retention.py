@@ -1,6 +1,7 @@
 """What the port has acknowledged is kept for a time, then trimmed; what it has not, never."""
 
 import asyncio
+import contextlib
 import time
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -9,16 +10,17 @@ import apsw
 import pytest
 
 from edge_agent.domain.errors import StoreCorrupt
-from edge_agent.domain.event import StorageLevel, StorageState
+from edge_agent.domain.event import Draft, EventsTrimmed, StorageLevel, StorageState
 from edge_agent.domain.evidence import Evidence
 from edge_agent.ledger import housekeeping
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.housekeeping import ANNOUNCE_S, Keeping
+from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.recorder import Ledger
-from edge_agent.ledger.store import DATABASE, EVIDENCE
+from edge_agent.ledger.store import DATABASE, EVIDENCE, Store
 from edge_agent.ledger.trimming import STEP_EVENTS
 from edge_agent.wire.refused import Refused
-from tests.integration.ledger.conftest import Booth, HandClock, alarm, closed, opened, picture, until
+from tests.integration.ledger.conftest import AT, Booth, HandClock, alarm, closed, opened, picture, until
 
 DAY = 86_400.0
 KEPT = 10 * DAY
@@ -120,6 +122,28 @@ async def test_a_port_that_went_back_takes_its_acknowledgement_back(booth: Booth
         await after(ledger, clock, 120)
         await until(lambda: ledger.outbox.extent().oldest == 4)
         assert files(booth) == {one.sha256.hex()}  # not acknowledged a second time
+
+
+async def test_a_port_that_goes_back_stops_what_is_being_trimmed(booth: Booth, clock: HandClock) -> None:
+    async with opening(booth, clock) as ledger:
+        *_, last = await asyncio.gather(*(ledger.recorder.record(alarm(n)) for n in range(3 * STEP_EVENTS)))
+        said = EventsTrimmed(last.seq, last.sha256)
+        await ledger.recorder.record(Draft(said, AT))
+        await acknowledge(ledger, last.seq)
+    store = Store.open(booth.directory, booth.booth_id)
+    try:
+        store.retention.announced(said)
+        assert store.retention.trim(KEPT)  # one step
+        store.append((), acked_through=10)
+        assert not store.retention.trim(KEPT)
+        store.append((), acked_through=STEP_EVENTS + 9)
+        assert store.retention.trim(KEPT)
+        assert not store.retention.trim(KEPT)
+    finally:
+        store.close()
+    assert verify_ledger(booth.directory, booth.device_keys).seq == last.seq + 1
+    with contextlib.closing(LedgerReader(booth.directory)) as reader:
+        assert reader.extent().oldest == STEP_EVENTS + 10
 
 
 async def test_evidence_of_an_event_that_is_kept_is_kept(booth: Booth, clock: HandClock) -> None:
