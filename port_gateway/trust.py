@@ -58,12 +58,12 @@ class Trust:
         return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in own)
 
     def certificates(self) -> dict[str, list[bytes]]:
-        """Every certificate (DER) that a booth ever had, newest first, by booth id."""
-        booths: dict[str, list[bytes]] = {}
+        """The newest certificate (DER) of each key that a booth ever had, newest first, by booth id."""
+        booths: dict[str, dict[str, bytes]] = {}
         for r in self.registered:
             if r.identity.role is Role.BOOTH:
-                booths.setdefault(str(r.identity), []).append(r.der)
-        return booths
+                booths.setdefault(str(r.identity), {}).setdefault(key_id(r.key), r.der)
+        return {booth: list(of_key.values()) for booth, of_key in booths.items()}
 
     def booths(self) -> dict[str, str]:
         """Every booth that was ever registered, with its port."""

@@ -822,7 +822,7 @@ class Booth(_message.Message):
     """Its SPIFFE id."""
     @_builtins.property
     def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Every certificate ever registered for it (DER), newest first."""
+        """The newest certificate (DER) of each key ever registered for it, newest first."""
 
     @_builtins.property
     def ended_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyEnd]:

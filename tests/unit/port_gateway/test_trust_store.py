@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid
-from edge_agent.wire.identity import Role, SpiffeId
+from edge_agent.wire.identity import Role, SpiffeId, self_signed
 from edge_agent.wire.refused import RefusalCode, Refused
 from port_gateway.authority import Authority, create_authority
 from port_gateway.store import Store
@@ -114,3 +114,15 @@ def test_a_key_that_was_replaced_while_its_stream_waited_does_not_come_back(stor
     trust.peer(pem(new), Role.BOOTH)
     with pytest.raises(Refused):
         trust.peer(shown, Role.BOOTH)
+
+
+def test_of_each_key_the_newest_certificate_is_listed(trust: TrustStore, booth: Party, tmp_path: Path) -> None:
+    identity = SpiffeId.parse(booth.identity)
+    trust.add([booth.certificate])
+    renewed = self_signed(booth.key, identity, SystemClock().now().utc)
+    trust.add([renewed])
+    new = Party(tmp_path / "new", booth.identity)
+    trust.add([new.certificate], replace=True)
+    ders = [c.public_bytes(serialization.Encoding.DER) for c in (new.certificate, renewed)]
+    assert trust.current().certificates() == {booth.identity: ders}
+    assert len(trust.current().device_keys(booth.identity)) == 2
