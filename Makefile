@@ -90,6 +90,8 @@ requirements: $(VENV)/dev.stamp    ## recompile the pinned requirements from pyp
 # A camera that speaks RTSP, for the simulator: Debian's own server, run with Debian's own Python.
 SYSTEM_PACKAGES := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+# Other shells' and systems' utilities, with which an evidence pack is verified, too.
+SYSTEM_PACKAGES += busybox gawk original-awk
 # The free fonts that plates are drawn with for training.
 SYSTEM_PACKAGES += $(shell sed 1d models/rendering/fonts.csv | cut -d';' -f1 | sort -u)
 # A hardware token in software, for the tests of keys that never leave one.

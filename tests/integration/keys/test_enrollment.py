@@ -289,7 +289,7 @@ async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
 async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
     port: EnrollingPort, tmp_path: Path, renewals: int
 ) -> None:
-    create_identity(tmp_path, "booth", LANE, NOW, valid_for=timedelta(minutes=1))
+    create_identity(tmp_path, "booth", LANE, NOW, valid_for=timedelta(hours=12))
     booth = Booth(tmp_path, port, "booth.key")
     booth.trust()
     assert port.running is not None
