@@ -26,8 +26,8 @@ def note_handover(database: apsw.Connection, envelope: bytes) -> None:
     _note(database, envelope, before.retired | {read_envelope(opening)[1].keyid})
 
 
-def note_handovers(database: apsw.Connection, envelopes: Iterable[bytes]) -> None:
-    """Those of a chain whose verified events are taken over into another ledger; in their order."""
+def note_handovers(database: apsw.Connection, envelopes: Iterable[bytes], noted: HandedOver | None) -> None:
+    """Those of a chain whose verified events are taken over into another ledger, in their order, and what it noted."""
     signs, retired = "", frozenset[str]()
     for envelope in envelopes:
         payload, signature = read_envelope(envelope)
@@ -37,6 +37,9 @@ def note_handovers(database: apsw.Connection, envelopes: Iterable[bytes]) -> Non
         elif kind == "key_rotated":
             retired |= {signs}
             _note(database, envelope, retired)
+    if noted is not None:
+        said = _noted(database) or noted
+        _keep(database, said.key if noted.key in said.retired else noted.key, said.retired | noted.retired)
 
 
 def handed_over(database_file: Path) -> HandedOver | None:
@@ -64,7 +67,10 @@ def _noted(database: apsw.Connection) -> HandedOver | None:
 
 def _note(database: apsw.Connection, envelope: bytes, retired: frozenset[str]) -> None:
     rotated = Event.FromString(read_envelope(envelope)[0]).key_rotated
-    key = key_id(certificate_key(x509.load_der_x509_certificate(rotated.certificate)))
+    _keep(database, key_id(certificate_key(x509.load_der_x509_certificate(rotated.certificate))), retired)
+
+
+def _keep(database: apsw.Connection, key: str, retired: frozenset[str]) -> None:
     noted = ((_KEY, key), (_RETIRED, " ".join(sorted(retired))))
     for name, value in noted:
         database.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (name, value.encode()))

@@ -9,6 +9,7 @@ the new ledger. The lock keeps an agent away meanwhile.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
 from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import begin, transaction
 from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
 from edge_agent.ledger.faults import file_faults, sqlite_faults
-from edge_agent.ledger.handover import note_handovers
+from edge_agent.ledger.handover import handed_over, note_handovers
+from edge_agent.ledger.identity import HandedOver
 from edge_agent.ledger.leftover import DAMAGED, next_place
 from edge_agent.ledger.replaced import as_json
 from edge_agent.ledger.scan import find_envelopes
@@ -73,14 +75,17 @@ def salvage(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]
     with file_faults(directory):
         lock = lock_ledger(directory)
         try:
-            sources = [directory, *sorted((directory / DAMAGED).glob("*"))]
-            epoch = _epoch(directory, sources)
-            found = whole_events(sources, booth_id, epoch, device_keys)
+            damaged = sorted((directory / DAMAGED).glob("*"))
+            before = sorted((directory / SALVAGED).glob("*"))
+            epoch = _epoch(directory, [directory, *damaged])
+            found = whole_events([directory, *damaged, *before], booth_id, epoch, device_keys)
+            earlier = _of_earlier_epochs(before, booth_id, epoch, device_keys)
+            handed = _handed_over([directory, *reversed(damaged)], device_keys)
             replaced = _replaced(epoch, found)
             kept_in = directory / SALVAGED / epoch.hex()
             with sqlite_faults(kept_in / DATABASE):
                 _write_old(kept_in, booth_id, epoch, found)
-                evidence = _begin_new(directory, booth_id, replaced, found)
+                evidence = _begin_new(directory, booth_id, replaced, found, [*earlier, *found], handed)
             damaged_in = _set_aside(directory)
             (directory / _NEW).rename(directory / DATABASE)
             sync_directory(directory)
@@ -150,6 +155,29 @@ def _epoch(directory: Path, sources: Iterable[Path]) -> bytes:
     return max(counts, key=lambda named: counts[named])
 
 
+def _of_earlier_epochs(
+    before: Iterable[Path], booth_id: str, epoch: bytes, device_keys: Mapping[str, PublicKey]
+) -> list[Whole]:
+    """What earlier salvages took over: its evidence may not have reached the port yet."""
+    found: list[Whole] = []
+    for folder in before:
+        if re.fullmatch(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}", folder.name) and folder.name != epoch.hex():
+            found += whole_events([folder], booth_id, bytes.fromhex(folder.name), device_keys)
+    return found
+
+
+def _handed_over(places: Iterable[Path], device_keys: Mapping[str, PublicKey]) -> HandedOver | None:
+    """As the newest database that can be read notes it: the event that says so may have been trimmed."""
+    for folder in places:
+        try:
+            handed = handed_over(folder / DATABASE)
+        except (EdgeAgentError, UnicodeDecodeError):
+            continue
+        if handed is not None and handed.key in device_keys:
+            return handed
+    return None
+
+
 def _replaced(epoch: bytes, found: list[Whole]) -> Replaced:
     gaps, expected = list[tuple[int, int]](), 1
     for whole in found:
@@ -162,8 +190,7 @@ def _replaced(epoch: bytes, found: list[Whole]) -> Replaced:
 
 def _write_old(folder: Path, booth_id: str, epoch: bytes, found: list[Whole]) -> None:
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    for leftover in (unfinished, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True, mode=0o700)
     database = begin(unfinished / DATABASE, booth_id, epoch)
     with transaction(database):
@@ -176,6 +203,7 @@ def _write_old(folder: Path, booth_id: str, epoch: bytes, found: list[Whole]) ->
         )
     database.close()
     sync_directory(unfinished)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier try: all of it is in `unfinished`, too
     unfinished.rename(folder)
     sync_directory(folder.parent)
     sync_directory(folder.parent.parent)
@@ -184,16 +212,23 @@ def _write_old(folder: Path, booth_id: str, epoch: bytes, found: list[Whole]) ->
 _NEW = f"{DATABASE}.new"
 
 
-def _begin_new(directory: Path, booth_id: str, replaced: Replaced, found: list[Whole]) -> int:
-    """The new ledger in a file beside, with the old one's evidence as its own to send. How many pieces."""
+def _begin_new(
+    directory: Path,
+    booth_id: str,
+    replaced: Replaced,
+    found: list[Whole],
+    binding: list[Whole],
+    handed: HandedOver | None,
+) -> int:
+    """The new ledger in a file beside, with the evidence that `binding` names as its own to send. How many pieces."""
     for name in (_NEW, f"{_NEW}-wal", f"{_NEW}-shm"):
         (directory / name).unlink(missing_ok=True)
     files = EvidenceFiles(directory / EVIDENCE)
-    named = {ref.sha256: ref for one in found for ref in one.event.evidence if files.path(ref.sha256).exists()}
+    named = {ref.sha256: ref for one in binding for ref in one.event.evidence if files.path(ref.sha256).exists()}
     database = begin(directory / _NEW, booth_id, os.urandom(EPOCH_BYTES))
     with transaction(database):
         database.execute("INSERT INTO meta VALUES ('replaces', ?)", (as_json(replaced),))
-        note_handovers(database, (one.envelope for one in found))
+        note_handovers(database, (one.envelope for one in found), handed)
         database.executemany(
             "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, 0)",
             [(ref.sha256, ref.kind, ref.media_type, ref.size) for ref in named.values()],

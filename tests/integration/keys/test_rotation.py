@@ -163,6 +163,21 @@ async def test_a_salvaged_ledger_stays_handed_over(tmp_path: Path) -> None:
     assert verify_ledger(tmp_path / "ledger", booth.setup().identity().device_keys()).seq == 1
 
 
+async def test_a_handover_outlives_its_event(tmp_path: Path) -> None:
+    """The second salvage finds no KeyRotated: it is of the epoch before."""
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    done = await rotate(booth.setup(), SystemClock(), "1.0")
+    database = tmp_path / "ledger" / "ledger.sqlite3"
+    for _ in range(2):
+        salvage(database.parent, BOOTH, booth.setup().identity().device_keys())
+        handed = handed_over(database)
+        assert handed is not None
+        assert (handed.key, set(handed.retired)) == (done.new, {done.old})
+        async with opened(booth) as ledger:
+            assert ledger.recorder.head.seq == 1
+
+
 def opened(booth: Booth) -> Any:
     """The ledger as the agent opens it."""
     setup = booth.setup()

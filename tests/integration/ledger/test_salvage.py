@@ -180,6 +180,30 @@ async def test_the_new_ledger_says_what_it_replaces_and_sends_the_evidence(origi
     reader.close()
 
 
+async def test_a_second_salvage_forgets_nothing_of_the_first(origin: Origin, tmp_path: Path) -> None:
+    booth = _copy(origin, origin.stopped, tmp_path / "case")
+    first = _salvaged(booth)
+    later = picture(600)
+    async with booth.open() as ledger:
+        await ledger.recorder.record(alarm(1, later))
+    second = _salvaged(booth)
+    assert second.evidence == len(EVIDENCE) + 1
+    async with booth.open() as ledger:
+        pending = {blob.sha256 for blob in ledger.outbox.pending_blobs(0, 99)}
+    assert pending == {one.sha256 for one in (*EVIDENCE, later)}
+    assert _held(first.kept_in) == set(origin.envelopes)
+
+
+def test_events_that_only_an_earlier_salvage_holds_are_kept(origin: Origin, tmp_path: Path) -> None:
+    booth = _copy(origin, origin.stopped, tmp_path / "case")
+    first = _salvaged(booth)
+    shutil.rmtree(first.damaged_in)  # and the agent was never started in between
+    second = _salvaged(booth)
+    assert second.kept_in == first.kept_in
+    assert _held(second.kept_in) == set(origin.envelopes)
+    assert second.replaced == first.replaced
+
+
 def test_a_salvage_that_is_interrupted_is_done_again(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
