@@ -25,6 +25,7 @@ from edge_agent.ledger.pkcs11_uri import parse_key_uri
 from edge_agent.ledger.signer import DeviceKey, file_of, open_signer, split_uri
 from edge_agent.ledger.x509_key import X509Key
 from edge_agent.wire.identity import (
+    CERTIFICATE_FAULTS,
     PublicKey,
     SpiffeId,
     certificate_key,
@@ -116,10 +117,11 @@ class BoothIdentity:
         """The certificate (DER) that follows the one in force: of the same identity and key, and later."""
         try:
             renewed = x509.load_der_x509_certificate(certificate)
-        except ValueError:
+            whose = identity_of(renewed), renewed.public_key()
+        except CERTIFICATE_FAULTS:
             raise IdentityInvalid("the port issued what is no certificate", "ask the port's operator") from None
         before = load_certificate(self._certificate)
-        same = renewed.public_key() == before.public_key() and identity_of(renewed) == identity_of(before)
+        same = whose == (identity_of(before), before.public_key())
         if not same or renewed.not_valid_after_utc <= before.not_valid_after_utc:
             raise IdentityInvalid(
                 "the port issued a certificate for another, or one that ends no later", "ask the port's operator"
