@@ -43,7 +43,7 @@ class Ballast:
 
     def __init__(self, path: Path, size: int) -> None:
         self._path, self._size = path, size
-        self.released = False
+        self.released = size > 0  # a kill may have come while it was
 
     def hold(self) -> bool:
         """Whether all of it is there now; nothing is left of it if there is no room."""
@@ -60,10 +60,12 @@ class Ballast:
         self.released = False
         return True
 
-    def release(self) -> None:
-        """Its space is free on return."""
+    def release(self) -> bool:
+        """Its space is free on return; whether it was taken."""
+        was_there = self._path.exists()
         self._path.unlink(missing_ok=True)
         self.released = True
+        return was_there
 
     def _is_whole(self) -> bool:
         try:

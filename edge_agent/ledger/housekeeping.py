@@ -91,6 +91,10 @@ class Housekeeper:
         """Whether events may be accepted: not while the ballast is released."""
         return not self._ballast.released or self._ballast.hold()
 
+    def lend(self) -> bool:
+        """The ballast's space for the ledger's opening: nothing can be shed before it; whether there was any."""
+        return self._ballast.release()
+
     def make_room(self, store: KeptStore, record: Record) -> bool:
         """On a full disk: let go what may go. Whether it is worth trying again at once."""
         if not (self._removable(store.retention) or store.retention.to_shed(StorageState.CRITICAL)):
@@ -124,8 +128,7 @@ class Housekeeper:
             return True
         if self._drop(retention) or self._shed(retention.to_shed(self._state), record):
             return True
-        if self._state is not StorageState.CRITICAL:
-            self._ballast.hold()
+        self._ballast.hold()
         return False
 
     def _measure(self, retention: Retention) -> StorageLevel:

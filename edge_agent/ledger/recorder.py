@@ -20,6 +20,7 @@ from typing import Never
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
 from edge_agent.domain.event import Draft, EventBody, KeyRotated, Replaced, SessionOpened
+from edge_agent.ledger.drain import drained
 from edge_agent.ledger.event_store import EventStore
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import MAKE_ROOM
@@ -96,6 +97,7 @@ class Recorder:
         self._marks = Marks()
         self._marks_lock = threading.Lock()
         self._has_room = True
+        self._in_session = False  # the chain takes this session's events
         self._replaces: Replaced | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -223,7 +225,8 @@ class Recorder:
                 self._call(self._open_done, (store.head(), store.unfinished()))
                 while True:
                     ending = self._closing.is_set()
-                    self._commit(store, self._drain(wait=not ending))
+                    look_s = LOOK_S if self._housekeeper is not None else None
+                    self._commit(store, drained(self._queue, MAX_BATCH, not ending, look_s))
                     if ending and self._queue.empty():
                         break
                     store.checkpoint()
@@ -244,6 +247,8 @@ class Recorder:
                     raise
             except StoreFull as full:
                 self._say_room(False, full.wrong)
+                if self._housekeeper is not None and self._housekeeper.lend():
+                    continue
                 if self._closing.wait(self._full_retry_s):
                     raise
             else:
@@ -251,20 +256,6 @@ class Recorder:
 
     def _open_done(self, opened: tuple[Head, tuple[Unfinished, ...]]) -> None:
         self._opened.set_result(opened)
-
-    def _drain(self, wait: bool) -> list[_Waiting]:
-        waiting: list[_Waiting] = []
-        if wait:
-            with suppress(queue.Empty):
-                first = self._queue.get(timeout=LOOK_S if self._housekeeper is not None else None)
-                waiting += [first] if first is not None else []
-        while len(waiting) < MAX_BATCH:
-            try:
-                more = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            waiting += [more] if more is not None else []
-        return waiting
 
     def _keep_house(self, store: EventStore) -> None:
         """As many small steps as there is time for: none while somebody waits, but for one from time to time."""
@@ -276,6 +267,8 @@ class Recorder:
 
     def _own(self, store: EventStore) -> Record:
         def record(body: EventBody, blobs: Mapping[bytes, BlobState]) -> None:
+            if not self._in_session:
+                raise StoreFull("no session is open yet", MAKE_ROOM)
             sealed, _ = self._seal_all(store.head(), [_Waiting(Draft(body, self._clock.now()), None)])
             store.append(sealed, blobs=blobs)
             self._call(self._answered, [], store.head())
@@ -290,14 +283,18 @@ class Recorder:
             if not waiting and marks == Marks():
                 return
             try:
-                if house is not None and not house.ready():
+                if house is not None and self._in_session and not house.ready():
                     raise StoreFull("the space kept back for making room is in use", MAKE_ROOM)
                 sealed, answers = self._seal_all(store.head(), waiting)
                 store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again, marks.receipt)
+                kinds = {event.kind for event in sealed}
+                self._in_session = (self._in_session or "session_opened" in kinds) and "key_rotated" not in kinds
             except StoreFull as full:
                 with self._marks_lock:
                     self._marks = marks.under(self._marks)
                 self._say_room(False, full.wrong)
+                if house is not None and not self._in_session and house.lend():
+                    continue
                 if house is not None and house.make_room(store, self._own(store)):
                     continue
                 if self._closing.wait(self._full_retry_s):

@@ -158,6 +158,42 @@ async def test_a_full_disk_makes_room_in_the_ballasts_space_and_accepts_again(
     verify_ledger(small.directory, small.device_keys)
 
 
+@pytest.mark.parametrize("room", [0, 30_000, 60_000])
+async def test_a_start_on_a_full_disk_opens_the_session_in_the_ballasts_space_and_then_sheds(
+    small: Booth, disk: Disk, clock: HandClock, room: int
+) -> None:
+    frames = [evidence(EvidenceKind.FRAME, n, 200_000) for n in range(20)]
+    async with opening(small, clock) as ledger:
+        for frame in frames:
+            await ledger.recorder.record(alarm(1, frame))
+        await send(ledger, frames)
+    assert (small.directory / "ballast").exists()
+    disk.fill(but=room)
+    async with asyncio.timeout(20), opening(small, clock) as ledger:
+        await ledger.recorder.record(alarm(2))
+        assert said(ledger, "evidence_shed")
+        assert (small.directory / "ballast").stat().st_size == MB
+    verify_ledger(small.directory, small.device_keys)
+
+
+async def test_a_kill_while_room_was_made_leaves_no_ledger_without_ballast(
+    small: Booth, disk: Disk, clock: HandClock
+) -> None:
+    async with opening(small, clock) as ledger:
+        await ledger.recorder.record(alarm(1))
+    (small.directory / "ballast").unlink()
+    disk.fill(but=MB // 2)
+    async with opening(small, clock) as ledger:
+        call = asyncio.ensure_future(ledger.recorder.record(alarm(2)))
+        await small.until_no_room()
+        assert not call.done()
+        disk.make_room()
+        async with asyncio.timeout(10):
+            await call
+        assert (small.directory / "ballast").stat().st_size == MB
+    verify_ledger(small.directory, small.device_keys)
+
+
 async def test_with_nothing_to_let_go_it_is_closed_at_once_and_opens_by_itself(
     small: Booth, disk: Disk, clock: HandClock
 ) -> None:

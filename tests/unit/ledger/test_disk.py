@@ -49,9 +49,11 @@ def test_the_fuller_of_disk_and_budget_counts(tmp_path: Path) -> None:
 
 def test_ballast_takes_its_space_and_gives_it_back(tmp_path: Path) -> None:
     ballast = Ballast(tmp_path / "ballast", 1_000_000)
+    assert ballast.released  # until it was looked at
     assert ballast.hold()
     assert (tmp_path / "ballast").stat().st_size == 1_000_000
-    ballast.release()
+    assert ballast.release()
+    assert not ballast.release()
     assert ballast.released
     assert not (tmp_path / "ballast").exists()
     assert ballast.hold()
