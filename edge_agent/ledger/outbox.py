@@ -111,6 +111,15 @@ class LedgerReader:
         )
         return [PendingBlob(*row) for row in rows]
 
+    def sent_blobs(self, after: int, limit: int) -> Sequence[PendingBlob]:
+        """Evidence that is kept here and that the port has taken, behind position `after`, in order."""
+        rows = self._rows(
+            "SELECT position, sha256, size FROM blob WHERE state = 'sent' AND position > ? ORDER BY position LIMIT ?",
+            after,
+            limit,
+        )
+        return [PendingBlob(*row) for row in rows]
+
     def evidence_bytes(self) -> int:
         """What the evidence that is kept here takes."""
         rows = self._rows("SELECT coalesce(sum(size), 0) FROM blob WHERE state IN ('kept', 'sent')")

@@ -45,6 +45,14 @@ class EvidenceOutbox(Protocol):
         """(position, SHA-256, size) of evidence to be sent, behind position `after`, in order."""
         ...
 
+    def sent_blobs(self, after: int, limit: int) -> Sequence[tuple[int, bytes, int]]:
+        """Likewise, of evidence that is kept here and that the port has taken."""
+        ...
+
+    def offer_again(self) -> None:
+        """All evidence that was sent is to be sent once more, as far as the port lacks it. Returns at once."""
+        ...
+
     def read_blob(self, sha256: bytes) -> bytes | None:
         """The evidence, verified; None when this disk no longer has it."""
         ...
@@ -90,6 +98,7 @@ class EvidenceUplink:
         self._news = asyncio.Event()
         self._failing = False
         self._position = 0
+        self._asked_through: int | None = 0  # position of sent evidence; None when the port was asked for all of it
 
     def wake(self) -> None:
         """There may be something to send. From the event loop."""
@@ -102,6 +111,8 @@ class EvidenceUplink:
                 await self._connected(generation := self._port.generation)
             except (PortUnreachable, PortRefused, IdentityInvalid) as failure:
                 end_if_cancelled()
+                if self._asked_through is None and isinstance(failure, PortUnreachable):
+                    self._asked_through = 0
                 if generation != self._port.generation:
                     continue
                 await asyncio.sleep(self._delay_after(failure))
@@ -117,6 +128,7 @@ class EvidenceUplink:
         channel = await self._port.dial()
         try:
             stub: EvidenceServiceAsyncStub = EvidenceServiceStub(channel)
+            await self._ask_for_sent(stub)
             while generation == self._port.generation:
                 self._news.clear()
                 await self._pass(stub)
@@ -126,6 +138,28 @@ class EvidenceUplink:
         finally:
             await channel.close()
 
+    async def _ask_for_sent(self, stub: "EvidenceServiceAsyncStub") -> None:
+        """At the start and after an outage: a restored port may have all events, and lack evidence that it took."""
+        while self._asked_through is not None:
+            sent = await asyncio.to_thread(self._outbox.sent_blobs, self._asked_through, GROUP)
+            complete = all(state.complete for state in await self._states(stub, sent))
+            if not complete:
+                log.warning("the port lost evidence that it had taken: all that is kept here is offered again")
+                self._outbox.offer_again()
+            self._asked_through = sent[-1][0] if sent and complete else None
+
+    async def _states(
+        self, stub: "EvidenceServiceAsyncStub", blobs: Sequence[tuple[int, bytes, int]]
+    ) -> Sequence[BlobState]:
+        """What the port holds of these, in their order."""
+        if not blobs:
+            return []
+        asked = [sha256 for _, sha256, _ in blobs]
+        stats = await stub.StatBlobs(StatBlobsRequest(sha256=asked), timeout=STALLED_S)
+        if [state.sha256 for state in stats.blobs] != asked:
+            raise PortRefused("the port answered for other evidence than asked", "compare the versions of both ends")
+        return stats.blobs
+
     async def _pass(self, stub: "EvidenceServiceAsyncStub") -> None:
         """Every piece once; raises the first refusal when all others have had their turn.
 
@@ -134,14 +168,7 @@ class EvidenceUplink:
         refusal: PortRefused | None = None
         began = self._position
         while pending := await asyncio.to_thread(self._outbox.pending_blobs, self._position, GROUP):
-            stats = await stub.StatBlobs(
-                StatBlobsRequest(sha256=[sha256 for _, sha256, _ in pending]), timeout=STALLED_S
-            )
-            if [state.sha256 for state in stats.blobs] != [sha256 for _, sha256, _ in pending]:
-                raise PortRefused(
-                    "the port answered for other evidence than asked", "compare the versions of both ends"
-                )
-            for state, (position, _, _) in zip(stats.blobs, pending, strict=True):
+            for state, (position, _, _) in zip(await self._states(stub, pending), pending, strict=True):
                 self._position = position
                 try:
                     await self._settle(stub, state)

@@ -121,6 +121,37 @@ async def test_what_the_port_holds_is_not_sent_again(site: Site) -> None:
     assert port.received == 1000
 
 
+async def test_a_port_that_lost_evidence_and_no_events_gets_it_again(site: Site) -> None:
+    pieces = [piece(1000, n) for n in range(70)]  # more than are asked for at once
+    port = TestEvidencePort()
+    async with site.booth.open() as ledger:
+        await ledger.recorder.record(alarm(1, *pieces[:35]))
+        await ledger.recorder.record(alarm(2, *pieces[35:]))
+        async with serving(site, port), sending(site, ledger, []):
+            await until(lambda: ledger.outbox.blob_states() == {"sent": 70})
+        del port.held[pieces[69].sha256]
+        async with serving(site, port), sending(site, ledger, []):
+            await until(lambda: len(port.held) == 70)
+            await until(lambda: ledger.outbox.blob_states() == {"sent": 70})
+            assert port.received == 71_000
+
+
+async def test_a_port_that_lost_evidence_while_the_agent_ran_gets_it_again(site: Site) -> None:
+    old, new = piece(1000, 1), piece(1000, 2)
+    port = TestEvidencePort()
+    async with serving(site, port):
+        pass  # the address is known from now on
+    async with site.booth.open() as ledger, sending(site, ledger, []):
+        await ledger.recorder.record(alarm(1, old))
+        async with serving(site, port):
+            await until(lambda: ledger.outbox.blob_states() == {"sent": 1})
+        port.held.clear()
+        await ledger.recorder.record(alarm(2, new))
+        await asyncio.sleep(0.2)  # the outage is noticed
+        async with serving(site, port):
+            await until(lambda: len(port.held) == 2)
+
+
 async def test_an_upload_resumes_from_the_committed_size(site: Site) -> None:
     evidence = piece(2_000_000, 1)
     port = TestEvidencePort(drop_after=1_000_000)
