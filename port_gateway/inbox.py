@@ -1,5 +1,6 @@
 """What the port has accepted, by booth, epoch and sequence, and in commit order by cursor."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from port_gateway.chains import ends_within
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
+
+log = logging.getLogger(__name__)
 
 # A page of a subscriber: bounds its memory, whatever the size of the envelopes.
 PAGE_BYTES = 1024 * 1024
@@ -93,7 +96,6 @@ class Inbox:
             for v in verified
             if v.event.WhichOneof("body") == "session_opened" and v.chain.session is not None
         ]
-        unannounced = before.seq == 0 and not verified[0].event.session_opened.HasField("replaces")
         rotations = [v for v in verified if v.event.WhichOneof("body") == "key_rotated"]
 
         def write(db: apsw.Connection) -> None:
@@ -107,8 +109,8 @@ class Inbox:
             db.executemany(
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
-            if unannounced:
-                _alarm_of_new_epoch(db, before, verified[0].envelope, now)
+            if before.seq == 0:
+                _alarm_of_new_epoch(db, before, verified[0], now)
             keep_tiles(db, before, tiles)
             for rotated in rotations:
                 follow_rotation(db, before, rotated, now)
@@ -222,15 +224,16 @@ def _voucher(db: apsw.Connection, head: Head, session_key_id: str) -> str:
     return read_envelope(envelope)[1].keyid
 
 
-def _alarm_of_new_epoch(db: apsw.Connection, head: Head, envelope: bytes, now: int) -> None:
-    """A booth that had a ledger begins another one, and does not say why: somebody took the old one away."""
-    others = db.execute("SELECT count(*) FROM chain WHERE booth_id = ?", (head.booth_id,)).get
-    if others:
-        detail = f"the booth begins epoch {head.epoch.hex()}, and says of no earlier ledger that it was salvaged"
+def _alarm_of_new_epoch(db: apsw.Connection, head: Head, first: Verified, now: int) -> None:
+    """A booth that had a ledger begins another one, and does not say of which: somebody took the old one away."""
+    earlier = {row[0] for row in db.execute("SELECT epoch FROM chain WHERE booth_id = ?", (head.booth_id,))}
+    if earlier and first.event.session_opened.replaces.epoch not in earlier:
+        detail = f"the booth begins epoch {head.epoch.hex()}, and says of no ledger known here that it was salvaged"
+        log.error("%s: UNANNOUNCED_EPOCH: %s", head.booth_id, detail)
         db.execute(
             "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
             " VALUES (?,?,1,'UNANNOUNCED_EPOCH',?,?,?)",
-            (head.booth_id, head.epoch, detail, envelope, now),
+            (head.booth_id, head.epoch, detail, first.envelope, now),
         )
 
 

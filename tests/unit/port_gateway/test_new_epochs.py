@@ -41,6 +41,16 @@ class Replacing(Ledger):
         return self.add(SessionOpened(spki(self.session_key.public_key()), "0.1", replaced), self.device_key)
 
 
+def test_a_ledger_that_the_port_never_had_explains_nothing(
+    store: Store, inbox: Inbox, booth: Party, caplog: pytest.LogCaptureFixture
+) -> None:
+    take(inbox, booth, Ledger(booth.identity, booth.key, bytes(range(2, 18))))
+    epoch = bytes(range(1, 17))
+    take(inbox, booth, Replacing(booth.identity, booth.key, epoch))
+    assert alarms(store) == [("UNANNOUNCED_EPOCH", epoch, 1)]
+    assert "UNANNOUNCED_EPOCH: the booth begins epoch 0102" in caplog.text
+
+
 @pytest.mark.parametrize("announced", [False, True])
 def test_a_second_epoch(store: Store, inbox: Inbox, booth: Party, announced: bool) -> None:
     first = Ledger(booth.identity, booth.key)
