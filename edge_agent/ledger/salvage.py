@@ -8,6 +8,7 @@ Each step leaves something that `salvage` can be run on again. Evidence stays wh
 the new ledger. The lock keeps an agent away meanwhile.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -15,9 +16,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
 from google.protobuf.message import DecodeError
 
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt, StoreFailed
 from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import begin, transaction
 from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
@@ -59,12 +61,28 @@ class Whole:
 
 
 def is_whole(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]) -> bool:
-    """Whether an agent would take this ledger as it is. Raises what `Store.open` raises, StoreCorrupt apart."""
+    """Whether an agent would take this ledger as it is; not one that the disk cannot read.
+
+    Raises what else `Store.open` raises.
+    """
     try:
         Store.open(directory, booth_id, device_keys=device_keys).close()
     except StoreCorrupt:
         return False
+    except StoreFailed as failed:
+        if _is_unreadable(failed.__cause__):
+            return False
+        raise
     return True
+
+
+def _is_unreadable(cause: BaseException | None) -> bool:
+    if isinstance(cause, OSError):
+        return cause.errno == errno.EIO
+    return isinstance(cause, apsw.IOError) and getattr(cause, "extendedresult", 0) in (
+        apsw.SQLITE_IOERR_READ,
+        apsw.SQLITE_IOERR_CORRUPTFS,
+    )
 
 
 def salvage(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]) -> Salvaged:

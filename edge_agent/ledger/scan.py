@@ -4,7 +4,9 @@ Source of the formats: sqlite.org/fileformat2.html (records, cells, overflow pag
 believed: the caller verifies every envelope.
 """
 
+import errno
 import hashlib
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -56,7 +58,21 @@ def _in_log(pages: _Pages) -> Iterator[bytes]:
 
 
 def _read(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+    """Zeros where the disk cannot read it."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return b"".join(_read_page(file.fileno(), at, min(PAGE, size - at)) for at in range(0, size, PAGE))
+
+
+def _read_page(descriptor: int, at: int, size: int) -> bytes:
+    try:
+        return os.pread(descriptor, size, at).ljust(size, b"\0")
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return bytes(size)
 
 
 def _pages_of(data: bytes) -> list[bytes]:

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,31 @@ def test_a_database_that_is_damaged_too_is_salvaged(killed: Booth) -> None:
     assert not is_whole(killed.directory, killed.booth_id, killed.device_keys)
     done = salvage(killed.directory, killed.booth_id, killed.device_keys)
     assert done.replaced.found >= BEHIND
+
+
+def test_a_log_that_the_disk_cannot_read(killed: Booth) -> None:
+    log = _log(killed)
+    log.unlink()
+    log.symlink_to("/proc/self/mem")  # a read at its beginning is an EIO of the kernel's own
+    assert not is_whole(killed.directory, killed.booth_id, killed.device_keys)
+    assert salvage(killed.directory, killed.booth_id, killed.device_keys).replaced.found == 2
+
+
+def test_pages_that_the_disk_cannot_read(killed: Booth, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pread
+
+    def pread(descriptor: int, size: int, at: int) -> bytes:
+        if 40_960 <= at < 81_920:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(descriptor, size, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(Store, "open", partial(Store.open, vfs=disk.name))
+    disk.fail_at("read", 4)
+    assert not is_whole(killed.directory, killed.booth_id, killed.device_keys)
+    assert disk.failed
+    done = salvage(killed.directory, killed.booth_id, killed.device_keys)
+    assert 20 <= done.replaced.found < 2 + BEHIND
 
 
 def test_a_damaged_folder_that_was_removed_is_not_in_the_way(killed: Booth) -> None:
