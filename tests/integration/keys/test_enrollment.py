@@ -45,8 +45,12 @@ from tests.integration.ledger.conftest import alarm
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.unit.port_gateway.signing import Ledger, Party
 
-NOW = SystemClock().now().utc
 LANE = SpiffeId.parse(BOOTH)
+
+
+def present() -> datetime:
+    """Asked at each use: a module is loaded minutes before its tests run."""
+    return SystemClock().now().utc
 
 
 class EnrollingPort(Port):
@@ -54,7 +58,7 @@ class EnrollingPort(Port):
 
     def settings(self) -> Settings:
         if not (self.folder / "ca" / "ca.key").exists():
-            create_authority(self.folder / "ca", "uslrd", NOW - timedelta(days=100), timedelta(days=3650))
+            create_authority(self.folder / "ca", "uslrd", present() - timedelta(days=100), timedelta(days=3650))
         pair = {"key": self.folder / "ca" / "ca.key", "certificate": self.folder / "ca" / "ca.crt"}
         enroll = Enroll(listen="127.0.0.1:0", days=90, **pair)
         return super().settings().model_copy(update={"enroll": enroll})
@@ -104,9 +108,9 @@ def active(port: Port) -> list[x509.Certificate]:
     return [r.certificate for r in registered if r.active and str(r.identity) == BOOTH]
 
 
-async def fault(port: Port, token: Token, der: bytes | None = None, now: datetime = NOW) -> EnrollmentFault:
+async def fault(port: Port, token: Token, der: bytes | None = None, now: datetime | None = None) -> EnrollmentFault:
     with pytest.raises(NotEnrolled) as caught:
-        await enroll(enrolling(port), token, der or request(), now)
+        await enroll(enrolling(port), token, der or request(), now or present())
     assert token.secret.hex() not in str(caught.value)
     return caught.value.fault
 
@@ -137,7 +141,7 @@ async def test_a_booth_enrols_and_sends(
 
 @needs_softhsm
 async def test_a_key_in_a_hardware_token_enrols(port: EnrollingPort, tmp_path: Path, token: HardwareToken) -> None:
-    said = await enroll_booth(enrolling(port), port.token(), tmp_path, token.uri(), NOW)
+    said = await enroll_booth(enrolling(port), port.token(), tmp_path, token.uri(), present())
     assert str(LANE) in said
     booth = Booth(tmp_path, port, token.uri())
     await booth.run_until(lambda: booth.acked() >= 1)
@@ -145,8 +149,10 @@ async def test_a_key_in_a_hardware_token_enrols(port: EnrollingPort, tmp_path: P
 
 async def test_a_token_works_once_and_for_its_own_key_again(port: EnrollingPort) -> None:
     token, key = port.token(), ec.generate_private_key(ec.SECP256R1())
-    _, first = await enroll(enrolling(port), token, request(LANE, key), NOW)
-    _, again = await enroll(enrolling(port), token, request(LANE, key), NOW)  # the first answer may have been lost
+    _, first = await enroll(enrolling(port), token, request(LANE, key), present())
+    _, again = await enroll(
+        enrolling(port), token, request(LANE, key), present()
+    )  # the first answer may have been lost
     assert again.certificate == first.certificate
     assert await fault(port, token) is EnrollmentFault.TOKEN_USED
 
@@ -163,7 +169,7 @@ async def test_what_no_token_opens(port: EnrollingPort) -> None:
     assert await fault(port, unknown) is EnrollmentFault.TOKEN_WRONG
     elsewhere = Token(LANE, good.id, good.secret, hashlib.sha256(b"another gateway").digest())
     assert await fault(port, elsewhere) is EnrollmentFault.TOKEN_WRONG
-    await enroll(enrolling(port), good, request(), NOW)  # none of that has used it up
+    await enroll(enrolling(port), good, request(), present())  # none of that has used it up
 
 
 async def test_a_secret_cannot_be_tried_out(port: EnrollingPort) -> None:
@@ -209,7 +215,7 @@ async def test_a_stranger_sends_little(port: EnrollingPort) -> None:
 async def test_a_clock_at_1970_is_named_before_the_token_is_sent(port: EnrollingPort) -> None:
     token = port.token()
     assert await fault(port, token, now=datetime(1970, 1, 1, 0, 3, tzinfo=UTC)) is EnrollmentFault.CLOCK_WRONG
-    await enroll(enrolling(port), token, request(), NOW)
+    await enroll(enrolling(port), token, request(), present())
 
 
 async def test_a_gateways_clock_at_1970_issues_nothing(tmp_path: Path) -> None:
@@ -241,7 +247,7 @@ async def test_without_an_authority_nobody_is_enrolled(tmp_path: Path, capsys: p
     assert await asyncio.to_thread(main, ["enroll", "token", str(port.write_config()), BOOTH]) == 2
     assert "has no `enroll`" in capsys.readouterr().err
     with pytest.raises(PortUnreachable, match="nobody answers TLS"):
-        await enroll("127.0.0.1:1", Token(LANE, "", bytes(32), bytes(32)), b"", NOW)
+        await enroll("127.0.0.1:1", Token(LANE, "", bytes(32), bytes(32)), b"", present())
 
 
 async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) -> None:
@@ -253,7 +259,7 @@ async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) 
                 await stub.Renew(wire.RenewRequest(request=der), timeout=10)
         with pytest.raises(grpc.aio.AioRpcError, match="NOT_DUE: more than half"):
             await stub.Renew(wire.RenewRequest(request=request(own, port.booth.key)), timeout=10)
-    aged = Party(port.folder / "aged", BOOTH, now=NOW - timedelta(days=420))  # of 825
+    aged = Party(port.folder / "aged", BOOTH, now=present() - timedelta(days=420))  # of 825
     port.trust(aged)
     async with port.channel(aged) as channel:
         renew = wire.RenewRequest(request=request(LANE, aged.key))
@@ -271,7 +277,7 @@ async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) 
 async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
     port: EnrollingPort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    create_identity(tmp_path, "booth", LANE, NOW - timedelta(days=80), valid_for=timedelta(days=90))
+    create_identity(tmp_path, "booth", LANE, present() - timedelta(days=80), valid_for=timedelta(days=90))
     booth = Booth(tmp_path, port, "booth.key")
     booth.trust()
     before = load_certificate(tmp_path / "booth.crt")
@@ -279,7 +285,7 @@ async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
     await booth.run_until(lambda: booth.acked() >= 1 and active(port) not in ([], [before]))
     after = load_certificate(tmp_path / "booth.crt")
     assert after.issuer != after.subject
-    assert after.not_valid_after_utc > NOW + timedelta(days=80)
+    assert after.not_valid_after_utc > present() + timedelta(days=80)
     await booth.run_until(lambda: booth.acked() >= 2)
     troubles = [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
     assert not [text for text in troubles if "refused" in text or "no connection" in text], troubles
@@ -289,7 +295,7 @@ async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
 async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
     port: EnrollingPort, tmp_path: Path, renewals: int
 ) -> None:
-    create_identity(tmp_path, "booth", LANE, NOW, valid_for=timedelta(hours=12))
+    create_identity(tmp_path, "booth", LANE, present(), valid_for=timedelta(hours=12))
     booth = Booth(tmp_path, port, "booth.key")
     booth.trust()
     assert port.running is not None
@@ -306,7 +312,7 @@ async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
         async with asyncio.timeout(280), asyncio.TaskGroup() as group:
             running = group.create_task(uplink.run())
             for turn in range(1, renewals + 1):
-                now = NOW + timedelta(seconds=turn)  # each ends later than the one before
+                now = present() + timedelta(seconds=turn)  # each ends later than the one before
                 issued = authority.issue(LANE, signer.public_key, now)
                 identity.accept(issued.public_bytes(serialization.Encoding.DER))
                 while active(port) != [issued]:
@@ -322,15 +328,15 @@ async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
 
 async def test_a_sites_own_authority_is_taken_for_registered_booths_alone(tmp_path: Path) -> None:
     port = Port(tmp_path)
-    site, certificate = create_authority(tmp_path / "site", "uslrd", NOW, timedelta(days=30))
-    stranger, other = create_authority(tmp_path / "other", "uslrd", NOW, timedelta(days=30))
+    site, certificate = create_authority(tmp_path / "site", "uslrd", present(), timedelta(days=30))
+    stranger, other = create_authority(tmp_path / "other", "uslrd", present(), timedelta(days=30))
     settings = port.settings().model_copy(update={"authorities": [certificate]})
 
     def issued(key_file: Path, by: Path, identity: str) -> Party:
         party = Party(tmp_path / f"{key_file.parent.name}-{identity[-6:]}", identity)
         authority = Authority.load(key_file, by, timedelta(days=1))
         public = party.key.public_key()
-        party.certificate = authority.issue(SpiffeId.parse(identity), public, NOW)
+        party.certificate = authority.issue(SpiffeId.parse(identity), public, present())
         party.certificate_path.write_bytes(party.certificate.public_bytes(serialization.Encoding.PEM))
         return party
 
@@ -357,7 +363,7 @@ async def test_a_sites_own_authority_is_taken_for_registered_booths_alone(tmp_pa
         assert await code(port.other_booth) is grpc.StatusCode.UNAVAILABLE  # the one before opens nothing more
         # Nor does another certificate for a key that was replaced.
         authority = Authority.load(site, certificate, timedelta(days=2))
-        again = authority.issue(SpiffeId.parse(party.identity), port.other_booth.key.public_key(), NOW)
+        again = authority.issue(SpiffeId.parse(party.identity), port.other_booth.key.public_key(), present())
         port.other_booth.certificate_path.write_bytes(again.public_bytes(serialization.Encoding.PEM))
         assert await code(port.other_booth) is grpc.StatusCode.PERMISSION_DENIED
 
