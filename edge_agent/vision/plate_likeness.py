@@ -6,8 +6,8 @@ from edge_agent.domain.observation import Box
 from edge_agent.vision.ctc import LineRead
 from edge_agent.vision.text_finder import TextRegion
 
-# Below it nothing is reported. With a finder still in training, of 102 plates read rightly on US crops set into dashcam
-# photos none lies below; of 150 dashcam photos 2 show something above that is no labelled plate (at 0.3: 11).
+# Below it nothing is reported. Of 120 US crops set into dashcam photos 113 are read right as the best plate with it; 2
+# of those photos show something above that is no known plate, and none of 128 dashcam photos of validation.
 LIKENESS_MIN = 0.5
 LENGTH_MIN, LENGTH_MAX = 3, 9
 PROMINENT_HEIGHT = 0.5  # exponent of a plate's height by the picture's: twice as high counts 1.4 times
