@@ -1,10 +1,12 @@
 """A million mutated frames through every parser: what it raises (nothing), what it holds, how fast it is.
 
-    python -m benchmarks.mutations [--frames N] [--driver NAME ...] [--json]
+    python -m benchmarks.mutations [--frames N] [--skip N] [--driver NAME ...] [--json]
 
 Of what the sources read (registers, documents, files, messages: tests/fuzz/source_parsers.py) each input is one
-mutated seed. Where one costs milliseconds fewer are given: the column `frames` says how many. Nothing but the errors
-that the parser documents may be raised; `malformed` counts these.
+mutated seed. Nothing but the errors that the parser documents may be raised; `malformed` counts these.
+
+Each thousand has random numbers of its own: the run that ended after N goes on with `--skip N`, and has the frames that
+the whole run would have had.
 
 Frames are those of the drivers' contract cases, with bytes flipped, lost, doubled, swapped, cut off and run together
 (one frame in eight is left whole), one connection a thousand frames. Every byte must come back in some reading's raw.
@@ -39,8 +41,7 @@ POOL = 5000
 PIECE = 256
 LONGEST = 4096
 SOURCES = {parser.name: parser for parser in PARSERS}
-# Of these one input takes about a millisecond, or several: pictures are decoded, documents parsed, files written.
-FEWER = {"scan_reading": 20, "n42": 10, "capture_file": 50, "modem_lines": 2, "aspect_portal": 2}
+SEED = 20261122
 
 
 def mutated(frame: bytes, rng: random.Random) -> bytes:
@@ -71,10 +72,16 @@ def pool(case: Case, rng: random.Random) -> list[bytes]:
     return [mutated(rng.choice(whole), rng) for _ in range(POOL)]
 
 
-def connections(frames: list[bytes], count: int, rng: random.Random) -> Iterator[list[bytes]]:
+def thousands(first: int, end: int) -> Iterator[tuple[random.Random, int]]:
+    """The random numbers of each thousand from the one of number `first` on, and how many of it come before `end`."""
+    for begun in range(first // CONNECTION * CONNECTION, end, CONNECTION):
+        yield random.Random(SEED + begun // CONNECTION), min(CONNECTION, end - begun)
+
+
+def connections(frames: list[bytes], first: int, end: int) -> Iterator[list[bytes]]:
     """Each a list of pieces."""
-    for begun in range(0, count, CONNECTION):
-        stream = b"".join(rng.choices(frames, k=min(CONNECTION, count - begun)))
+    for rng, count in thousands(first, end):
+        stream = b"".join(rng.choices(frames, k=count))
         yield [stream[at : at + PIECE] for at in range(0, len(stream), PIECE)]
 
 
@@ -127,15 +134,17 @@ def through_the_peer(pieces: list[bytes]) -> int:
     return reader.lines
 
 
-def measure(name: str, frames: int) -> dict[str, Any]:
-    rng = random.Random(20261122)
+def measure(name: str, frames: int, skip: int = 0) -> dict[str, Any]:
+    """Of each of the driver's cases an equal share of `frames`, but for its share of those skipped."""
+    rng = random.Random(SEED)
     cases = [case for case in CASES if case.driver == name]
     found: dict[str, Any] = {"frames": 0, "bytes": 0, "readings": 0, "malformed": 0}
     ours = theirs = 0.0
     grown, before = 0, 0
     for case in cases:
         source = pool(case, rng)
-        for pieces in connections(source, -(-frames // len(cases)), rng):
+        first, end = skip // len(cases) // CONNECTION * CONNECTION, -(-frames // len(cases))
+        for pieces in connections(source, first, end):
             began = time.perf_counter()
             readings, malformed = through_the_driver(case, pieces)
             ours += time.perf_counter() - began
@@ -147,7 +156,7 @@ def measure(name: str, frames: int) -> dict[str, Any]:
             found["bytes"] += sum(map(len, pieces))
             before = before or rss()  # after the first connection everything is loaded
             grown = max(grown, rss() - before)
-        found["frames"] += -(-frames // len(cases))
+        found["frames"] += max(0, end - first)
     found["frames a second"] = found["frames"] / ours
     found["MB a second"] = found["bytes"] / ours / 1e6
     found["peer frames a second"] = found["frames"] / theirs
@@ -156,27 +165,26 @@ def measure(name: str, frames: int) -> dict[str, Any]:
     return found
 
 
-def measure_source(parser: Parser, frames: int) -> dict[str, Any]:
+def measure_source(parser: Parser, frames: int, skip: int = 0) -> dict[str, Any]:
     """Raises what the parser raised and does not document, with the input."""
-    rng = random.Random(20261122)
-    seeds, refused, size, took, grown, before = parser.seeds(), 0, 0, 0.0, 0, 0
-    often = max(1, min(CONNECTION, frames // 10))
-    for number in range(frames):
-        data = mutated(rng.choice(seeds), rng)[: parser.longest]
-        size += len(data)
-        began = time.perf_counter()
-        try:
-            parser.parse(data)
-        except parser.allowed:
-            refused += 1
-        except BaseException as error:
-            raise AssertionError(f"{parser.name} raised {type(error).__name__} on {data.hex()}") from error
-        took += time.perf_counter() - began
-        if number % often == often - 1:
-            before = before or rss()
-            grown = max(grown, rss() - before)
+    seeds, given, refused, size, took, grown, before = parser.seeds(), 0, 0, 0, 0.0, 0, 0
+    for rng, count in thousands(skip, frames):
+        for _ in range(count):
+            data = mutated(rng.choice(seeds), rng)[: parser.longest]
+            size += len(data)
+            began = time.perf_counter()
+            try:
+                parser.parse(data)
+            except parser.allowed:
+                refused += 1
+            except BaseException as error:
+                raise AssertionError(f"{parser.name} raised {type(error).__name__} on {data.hex()}") from error
+            took += time.perf_counter() - began
+        given += count
+        before = before or rss()  # after the first thousand everything is loaded
+        grown = max(grown, rss() - before)
     return {
-        "frames": frames,
+        "frames": given,
         "bytes": size,
         "malformed": refused,
         "frames a second": frames / took,
@@ -188,14 +196,17 @@ def measure_source(parser: Parser, frames: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1_000_000, help="for each parser (default: %(default)s)")
+    parser.add_argument("--skip", type=int, default=0, help="begin with the thousand of this number (default: 0)")
     parser.add_argument(
         "--driver", action="append", choices=sorted([*CATALOGUE, *SOURCES]), help="or a source's parser (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a parser")
     options = parser.parse_args()
+    if not 0 <= options.skip < options.frames:
+        parser.error("--skip must be less than --frames: nothing would be left")
     if options.driver and len(options.driver) == 1:
         name = options.driver[0]
-        found = {"driver": name, **(measure(name, options.frames) if name in CATALOGUE else _source(name, options))}
+        found = {"driver": name, **_driver_or_source(name, options.frames, options.skip)}
         print(json.dumps(found) if options.json else _row(found), flush=True)
         return
     if not options.json:
@@ -205,15 +216,16 @@ def main() -> None:
         )
     for name in options.driver or [*CATALOGUE, *SOURCES]:  # each in a process of its own, whose memory is its own
         more = ["--json"] if options.json else []
-        command = [sys.executable, "-m", "benchmarks.mutations", "--driver", name, "--frames", str(options.frames)]
+        command = [sys.executable, "-m", "benchmarks.mutations", "--driver", name]
+        more += ["--frames", str(options.frames), "--skip", str(options.skip)]
         # Decoders of pictures say on stderr what they think of each of them.
         done = subprocess.run([*command, *more], stderr=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit(done.stderr[-4000:])
 
 
-def _source(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    return measure_source(SOURCES[name], max(1, options.frames // FEWER.get(name, 1)))
+def _driver_or_source(name: str, frames: int, skip: int) -> dict[str, Any]:
+    return measure(name, frames, skip) if name in CATALOGUE else measure_source(SOURCES[name], frames, skip)
 
 
 def _row(found: dict[str, Any]) -> str:
