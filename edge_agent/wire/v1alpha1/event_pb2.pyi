@@ -276,6 +276,40 @@ class Event(_message.Message):
 Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
+class EventLink(_message.Message):
+    """How an event is linked into its chain: the first fields of Event, which every version of it has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOTH_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SHA256_FIELD_NUMBER: _builtins.int
+    booth_id: _builtins.str
+    """The booth's SPIFFE id."""
+    epoch: _builtins.bytes
+    """One life of a ledger: 16 bytes."""
+    seq: _builtins.int
+    """Counts from 1 within the epoch."""
+    previous_sha256: _builtins.bytes
+    """SHA-256 of the envelope before; 32 zero bytes at 1."""
+    def __init__(
+        self,
+        *,
+        booth_id: _builtins.str = ...,
+        epoch: _builtins.bytes = ...,
+        seq: _builtins.int = ...,
+        previous_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "epoch", b"epoch", "previous_sha256", b"previous_sha256", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventLink: _TypeAlias = EventLink  # noqa: Y015
+
+@_typing.final
 class Instant(_message.Message):
     """A moment on a booth's clock."""
 

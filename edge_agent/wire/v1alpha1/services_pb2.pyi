@@ -322,28 +322,54 @@ class StreamEventsResponse(_message.Message):
     WELCOME_FIELD_NUMBER: _builtins.int
     ACK_FIELD_NUMBER: _builtins.int
     NACK_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
     def ack(self) -> Global___Ack: ...
     @_builtins.property
     def nack(self) -> Global___Nack: ...
+    @_builtins.property
+    def drain(self) -> Global___Drain: ...
     def __init__(
         self,
         *,
         welcome: Global___Welcome | None = ...,
         ack: Global___Ack | None = ...,
         nack: Global___Nack | None = ...,
+        drain: Global___Drain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "message", b"message", "nack", b"nack", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "drain", b"drain", "message", b"message", "nack", b"nack", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "message", b"message", "nack", b"nack", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "drain", b"drain", "message", b"message", "nack", b"nack", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "ack", "nack"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "ack", "nack", "drain"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
 Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
+
+@_typing.final
+class Drain(_message.Message):
+    """The port is about to stop: send nothing more, take the last acknowledgements, half-close, and come back later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_S_FIELD_NUMBER: _builtins.int
+    after_s: _builtins.int
+    """No sooner than after so many seconds, and then spread over as many more."""
+    def __init__(
+        self,
+        *,
+        after_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_s", b"after_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drain: _TypeAlias = Drain  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -356,6 +382,7 @@ class Welcome(_message.Message):
     WINDOW_RECORDS_FIELD_NUMBER: _builtins.int
     WINDOW_BYTES_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     durable_through: _builtins.int
     """Highest sequence that the port holds durably of this epoch."""
     chain_head: _builtins.bytes
@@ -366,6 +393,10 @@ class Welcome(_message.Message):
     """Credit: bytes in flight."""
     max_batch_bytes: _builtins.int
     """Largest batch, in bytes of its envelopes."""
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quarantined]:
+        """Events of this epoch that are in quarantine now; the oldest 100."""
+
     def __init__(
         self,
         *,
@@ -374,14 +405,49 @@ class Welcome(_message.Message):
         window_records: _builtins.int = ...,
         window_bytes: _builtins.int = ...,
         max_batch_bytes: _builtins.int = ...,
+        quarantined: _abc.Iterable[Global___Quarantined] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "max_batch_bytes", b"max_batch_bytes", "window_bytes", b"window_bytes", "window_records", b"window_records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "max_batch_bytes", b"max_batch_bytes", "quarantined", b"quarantined", "window_bytes", b"window_bytes", "window_records", b"window_records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class Quarantined(_message.Message):
+    """An event that the port keeps, in its place of the chain, and that nobody is given to act on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Its sequence."""
+    sha256: _builtins.bytes
+    """SHA-256 of its envelope."""
+    code: Global___RefusalCode.ValueType
+    """Which check of its content failed: OVERSIZED or MALFORMED_EVENT."""
+    detail: _builtins.str
+    """In words."""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        code: Global___RefusalCode.ValueType = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "detail", b"detail", "seq", b"seq", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quarantined: _TypeAlias = Quarantined  # noqa: Y015
 
 @_typing.final
 class Ack(_message.Message):
@@ -392,22 +458,28 @@ class Ack(_message.Message):
     DURABLE_THROUGH_FIELD_NUMBER: _builtins.int
     CHAIN_HEAD_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     durable_through: _builtins.int
     """Highest sequence that the port holds durably."""
     chain_head: _builtins.bytes
     """SHA-256 of the envelope there."""
     receipt: _builtins.bytes
     """The gateway's signature over a checkpoint of the chain up to there, a signed note; empty at 0."""
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quarantined]:
+        """Those of the events acknowledged here for the first time that were put in quarantine."""
+
     def __init__(
         self,
         *,
         durable_through: _builtins.int = ...,
         chain_head: _builtins.bytes = ...,
         receipt: _builtins.bytes = ...,
+        quarantined: _abc.Iterable[Global___Quarantined] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "quarantined", b"quarantined", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -700,6 +772,8 @@ class SubscribeResponse(_message.Message):
     ENVELOPE_FIELD_NUMBER: _builtins.int
     BOOTH_ID_FIELD_NUMBER: _builtins.int
     RECEIVED_UTC_US_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    RELEASED_FROM_FIELD_NUMBER: _builtins.int
     cursor: _builtins.int
     """The port's commit order; strictly rising, may have holes."""
     envelope: _builtins.bytes
@@ -708,6 +782,10 @@ class SubscribeResponse(_message.Message):
     """The booth, as authenticated when the event was received."""
     received_utc_us: _builtins.int
     """Microseconds since 1970-01-01T00:00:00Z on the port's clock."""
+    quarantined: Global___RefusalCode.ValueType
+    """The event is in quarantine for this: verify its signature and its link, and do not act on it."""
+    released_from: _builtins.int
+    """The event was in quarantine at this cursor, and is let out now: its content is for use. 0 for every other event."""
     def __init__(
         self,
         *,
@@ -715,10 +793,12 @@ class SubscribeResponse(_message.Message):
         envelope: _builtins.bytes = ...,
         booth_id: _builtins.str = ...,
         received_utc_us: _builtins.int = ...,
+        quarantined: Global___RefusalCode.ValueType = ...,
+        released_from: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "envelope", b"envelope", "received_utc_us", b"received_utc_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "envelope", b"envelope", "quarantined", b"quarantined", "received_utc_us", b"received_utc_us", "released_from", b"released_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
