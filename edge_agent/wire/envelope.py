@@ -33,10 +33,10 @@ def write_envelope(payload: bytes, signature: bytes, keyid: str) -> bytes:
     ).SerializeToString()
 
 
-def read_envelope(data: bytes) -> tuple[bytes, Signature]:
+def read_envelope(data: bytes, max_bytes: int = MAX_ENVELOPE_BYTES) -> tuple[bytes, Signature]:
     """The unverified payload and its signature. Raises Refused: oversized, malformed, wrong payload type."""
-    if len(data) > MAX_ENVELOPE_BYTES:
-        raise Refused(RefusalCode.OVERSIZED, f"{len(data)} bytes, at most {MAX_ENVELOPE_BYTES}")
+    if len(data) > max_bytes:
+        raise Refused(RefusalCode.OVERSIZED, f"{len(data)} bytes, at most {max_bytes}")
     try:
         envelope = Envelope.FromString(data)
     except DecodeError:

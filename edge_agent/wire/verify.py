@@ -27,7 +27,7 @@ from edge_agent.wire.envelope import check_signature, envelope_sha256, read_enve
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.rotation import new_key
-from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.event_pb2 import Event, EventLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +82,40 @@ def verify_next(chain: Chain, envelope: bytes) -> Verified:
     """Verify `envelope` as the next link of `chain`. Raises Refused with the code of the first failed step."""
     event, device_key_id = verify_event(chain, envelope)
     head = chain.head
+    follows(head, event)
+    sha256 = envelope_sha256(envelope)
+    session = _session_after(chain, event, device_key_id)
+    counts_still(chain, session, event.seq)
+    device_keys, ends = chain.device_keys, chain.ends
+    if event.WhichOneof("body") == "key_rotated":
+        device_keys, ends = _handed_over(chain, event, session)
+    return Verified(event, envelope, sha256, Chain(head.after(sha256), device_keys, session, ends))
+
+
+def follows(head: Head, event: Event | EventLink) -> None:
+    """Steps 5 and 6: returns if `event` is the next link behind `head`. Raises Refused."""
     if event.seq <= head.seq:
         raise Refused(RefusalCode.REPLAYED, f"the chain stands at {head.seq} already", event.seq)
     if event.seq > head.seq + 1:
         raise Refused(RefusalCode.GAP, f"the chain stands at {head.seq}", event.seq)
     if event.previous_sha256 != head.sha256:
         raise Refused(RefusalCode.BROKEN_CHAIN, "previous_sha256 is not the hash of the envelope before", event.seq)
-    sha256 = envelope_sha256(envelope)
-    session = _session_after(chain, event, device_key_id)
+
+
+def of_chain(head: Head, event: Event | EventLink) -> None:
+    """The end of step 4: returns if `event` names this booth and this epoch. Raises Refused."""
+    if event.booth_id != head.booth_id:
+        raise Refused(RefusalCode.WRONG_BOOTH, f"the event names {event.booth_id[:200]!r}", event.seq)
+    if event.epoch != head.epoch:
+        raise Refused(RefusalCode.WRONG_EPOCH, f"the event names epoch {event.epoch[:16].hex()}", event.seq)
+
+
+def counts_still(chain: Chain, session: Session, seq: int) -> None:
+    """Step 8: returns if the device key behind `session` has not ended before `seq`. Raises Refused."""
     end = chain.ends.get(session.device_key_id)
-    if end is not None and event.seq > end.through_seq:
+    if end is not None and seq > end.through_seq:
         detail = f"the device key {session.device_key_id[:16]}… counts through sequence {end.through_seq} only"
-        raise Refused(end.code, detail, event.seq)
-    device_keys, ends = chain.device_keys, chain.ends
-    if event.WhichOneof("body") == "key_rotated":
-        device_keys, ends = _handed_over(chain, event, session)
-    return Verified(event, envelope, sha256, Chain(head.after(sha256), device_keys, session, ends))
+        raise Refused(end.code, detail, seq)
 
 
 def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, str | None]:
@@ -106,10 +124,7 @@ def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, str | None]:
     key, by_device = _key(chain, signature.keyid)
     check_signature(key, payload, signature.sig)
     event = _parse(payload)
-    if event.booth_id != chain.head.booth_id:
-        raise Refused(RefusalCode.WRONG_BOOTH, f"the event names {event.booth_id[:200]!r}", event.seq)
-    if event.epoch != chain.head.epoch:
-        raise Refused(RefusalCode.WRONG_EPOCH, f"the event names epoch {event.epoch[:16].hex()}", event.seq)
+    of_chain(chain.head, event)
     return event, signature.keyid if by_device else None
 
 
