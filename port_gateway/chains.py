@@ -7,11 +7,12 @@ from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from edge_agent.domain.errors import IdentityInvalid
-from edge_agent.wire.chain import Head
-from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.envelope import envelope_sha256, read_envelope
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, certificate_key, identity_of, key_id
+from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, Linked, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
-from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.event_pb2 import EventLink
 from edge_agent.wire.v1alpha1.services_pb2 import KeyEnd as KeyEndMessage
 from edge_agent.wire.verify import Chain, KeyEnd, Verified, verify_next
 
@@ -67,19 +68,37 @@ class Chains:
     keys: Mapping[str, Mapping[str, PublicKey]]
     ended: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)
     standing: dict[tuple[str, bytes], Chain] = field(default_factory=dict)
+    unread: dict[tuple[str, bytes], Chain] = field(default_factory=dict)  # in quarantine: by booth and digest
 
     def verify(self, booth_id: str, envelope: bytes) -> Verified:
         """Verify `envelope` as the next of its chain. Raises Refused."""
+        verified = verify_next(self._chain(booth_id, envelope), envelope)
+        self.standing[booth_id, verified.chain.head.epoch] = verified.chain
+        return verified
+
+    def pass_over(self, booth_id: str, envelope: bytes) -> Linked:
+        """Verify the signature and the link of an event in quarantine; the chain goes on over it. Raises Refused."""
+        chain = self._chain(booth_id, envelope)
+        linked = verify_link(chain, envelope)
+        self.unread[booth_id, linked.sha256] = chain
+        self.standing[booth_id, chain.head.epoch] = linked.chain
+        return linked
+
+    def let_out(self, booth_id: str, envelope: bytes) -> Verified:
+        """Verify an event that was passed over, at the place that it had. Raises Refused."""
+        chain = self.unread.get((booth_id, envelope_sha256(envelope)))
+        if chain is None:
+            raise Refused(RefusalCode.PROTOCOL, "let out of quarantine, and it was never seen there")
+        return verify_next(chain, envelope)
+
+    def _chain(self, booth_id: str, envelope: bytes) -> Chain:
         if booth_id not in self.keys:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{booth_id} is no registered booth")
         epoch = _claimed_epoch(envelope)
-        chain = self.standing.get((booth_id, epoch))
-        if chain is None:
-            ends = ends_within(self.ended.get(booth_id, {}), epoch)
-            chain = Chain(Head(booth_id, epoch), self.keys[booth_id], None, ends)
-        verified = verify_next(chain, envelope)
-        self.standing[booth_id, epoch] = verified.chain
-        return verified
+        if len(epoch) != EPOCH_BYTES:
+            raise Refused(RefusalCode.WRONG_EPOCH, f"an epoch has {EPOCH_BYTES} bytes, not {len(epoch)}")
+        ends = ends_within(self.ended.get(booth_id, {}), epoch)
+        return self.standing.get((booth_id, epoch)) or Chain(Head(booth_id, epoch), self.keys[booth_id], None, ends)
 
     def learn(self, keys: Mapping[str, Mapping[str, PublicKey]], ended: Mapping[str, Mapping[str, Ended]]) -> None:
         """What the port lists now; chains that stand already go on with it, and with what they learnt themselves."""
@@ -95,8 +114,8 @@ class Chains:
 
 def _claimed_epoch(envelope: bytes) -> bytes:
     """Which chain the envelope says it belongs to. Only chooses the chain against which all of it is verified."""
-    payload, _ = read_envelope(envelope)
+    payload, _ = read_envelope(envelope, MAX_QUARANTINED_BYTES)
     try:
-        return Event.FromString(payload).epoch
+        return EventLink.FromString(payload).epoch
     except DecodeError:
         raise Refused(RefusalCode.MALFORMED_EVENT, "the payload is no event") from None

@@ -17,11 +17,13 @@ EdgeAgentError
 │   ├── IdentityInvalid    a key or certificate that cannot be used
 │   ├── PortRefused        the port gateway says no, with a named code
 │   ├── Refused            an envelope or chain that does not verify, with a named code (wire/verify.py)
-│   └── ProofInvalid       a Merkle proof, checkpoint or receipt that does not verify
+│   └── ProofInvalid       a Merkle proof, checkpoint or receipt that does not verify, with a named fault
 └── Fatal              going on could lose what was accepted: exit, let the supervisor restart
     ├── StoreFailed        the disk said no in a way that may hide a lost write
     └── StoreCorrupt       the ledger or the inbox does not hold what was written
 """
+
+from enum import StrEnum
 
 
 class EdgeAgentError(Exception):
@@ -97,8 +99,25 @@ class PortRefused(Permanent):
     """The port gateway refused this booth or an event of it."""
 
 
+class ProofFault(StrEnum):
+    """Why a note or a proof does not verify; docs/wire.md gives each its check."""
+
+    NOTE_OVERSIZED = "NOTE_OVERSIZED"
+    NOTE_MALFORMED = "NOTE_MALFORMED"
+    NOTE_NOT_SIGNED = "NOTE_NOT_SIGNED"
+    NOTE_BAD_SIGNATURE = "NOTE_BAD_SIGNATURE"
+    WRONG_ORIGIN = "WRONG_ORIGIN"
+    PROOF_NO_LEAF = "PROOF_NO_LEAF"
+    PROOF_LENGTH = "PROOF_LENGTH"
+    PROOF_WRONG_ROOT = "PROOF_WRONG_ROOT"
+
+
 class ProofInvalid(Permanent):
-    """A Merkle proof, a checkpoint or a receipt that does not verify."""
+    """A Merkle proof, a checkpoint or a receipt that does not verify, with a named fault."""
+
+    def __init__(self, fault: ProofFault, detail: str, remedy: str = "") -> None:
+        super().__init__(f"{fault}: {detail}", remedy)
+        self.fault = fault
 
 
 class StoreFailed(Fatal):

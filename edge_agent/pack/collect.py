@@ -15,7 +15,7 @@ from typing import Protocol
 
 from cryptography import x509
 
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, Permanent, ProofInvalid
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, Permanent, ProofFault, ProofInvalid
 from edge_agent.wire.chain import Head
 from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of, read_checkpoint, write_proof
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
@@ -211,7 +211,9 @@ class _Collector:
     def _of_this_chain(self, note: bytes, name: str, key: PublicKey) -> Checkpoint:
         checkpoint = open_checkpoint(note, name, key)
         if checkpoint.origin != origin_of(self._source.booth_id, self._source.epoch):
-            raise ProofInvalid(f"a checkpoint of another chain, {checkpoint.origin}", "the store was mixed up: keep it")
+            raise ProofInvalid(
+                ProofFault.WRONG_ORIGIN, f"a checkpoint of {checkpoint.origin}", "the store was mixed up: keep it"
+            )
         return checkpoint
 
     def _proved(self, seq: int, envelope: bytes, said: dict[str, tuple[bytes | None, Checkpoint | None]]) -> Proved:

@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from edge_agent.domain.errors import ProofInvalid
+from edge_agent.domain.errors import ProofFault, ProofInvalid
 from edge_agent.wire.identity import PublicKey, spki
 
 # A note with sixteen signatures, which verifiers must accept, stays below this.
@@ -71,7 +71,7 @@ def open_checkpoint(note: bytes, name: str, key: PublicKey) -> Checkpoint:
         if signer == name and signature[:4] == note_key_id(name, key):
             _check(key, text, signature[4:])
             return _parse(text)
-    raise ProofInvalid(f"the checkpoint is not signed by {name}", _KEEP)
+    raise ProofInvalid(ProofFault.NOTE_NOT_SIGNED, f"the checkpoint is not signed by {name}", _KEEP)
 
 
 def read_checkpoint(note: bytes) -> Checkpoint:
@@ -95,7 +95,9 @@ def write_proof(index: int, proof: Sequence[bytes], note: bytes) -> bytes:
 def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The signed text, and the signatures with the names before them."""
     if len(note) > MAX_NOTE_BYTES:
-        raise ProofInvalid(f"a checkpoint of {len(note)} bytes, at most {MAX_NOTE_BYTES}", _KEEP)
+        raise ProofInvalid(
+            ProofFault.NOTE_OVERSIZED, f"a checkpoint of {len(note)} bytes, at most {MAX_NOTE_BYTES}", _KEEP
+        )
     text, blank, rest = note.rpartition(b"\n\n")
     if not blank or not rest.endswith(b"\n"):
         raise _malformed("no signatures after a blank line")
@@ -143,8 +145,10 @@ def _check(key: PublicKey, text: bytes, signature: bytes) -> None:
         else:
             key.verify(signature, text)
     except InvalidSignature:
-        raise ProofInvalid("the checkpoint's signature does not belong to its text and this key", _KEEP) from None
+        raise ProofInvalid(
+            ProofFault.NOTE_BAD_SIGNATURE, "the checkpoint's signature does not belong to its text and this key", _KEEP
+        ) from None
 
 
 def _malformed(what: str) -> ProofInvalid:
-    return ProofInvalid(f"not a checkpoint: {what}", _KEEP)
+    return ProofInvalid(ProofFault.NOTE_MALFORMED, f"not a checkpoint: {what}", _KEEP)

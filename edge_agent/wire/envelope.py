@@ -34,7 +34,11 @@ def write_envelope(payload: bytes, signature: bytes, keyid: str) -> bytes:
 
 
 def read_envelope(data: bytes, max_bytes: int = MAX_ENVELOPE_BYTES) -> tuple[bytes, Signature]:
-    """The unverified payload and its signature. Raises Refused: oversized, malformed, wrong payload type."""
+    """The unverified payload and its signature. Raises Refused: oversized, malformed, wrong payload type.
+
+    One form alone is accepted: what Protocol Buffers would let stand beside it, or written in another way, is signed
+    by nobody and would change the envelope's digest.
+    """
     if len(data) > max_bytes:
         raise Refused(RefusalCode.OVERSIZED, f"{len(data)} bytes, at most {max_bytes}")
     try:
@@ -48,7 +52,10 @@ def read_envelope(data: bytes, max_bytes: int = MAX_ENVELOPE_BYTES) -> tuple[byt
         )
     if envelope.payload_type != PAYLOAD_TYPE:
         raise Refused(RefusalCode.WRONG_PAYLOAD_TYPE, f"{envelope.payload_type[:100]!r} is not {PAYLOAD_TYPE}")
-    return envelope.payload, envelope.signatures[0]
+    signature = envelope.signatures[0]
+    if write_envelope(envelope.payload, signature.sig, signature.keyid) != data:
+        raise Refused(RefusalCode.MALFORMED_ENVELOPE, "written in another form than the one that is accepted")
+    return envelope.payload, signature
 
 
 def check_signature(key: PublicKey, payload: bytes, signature: bytes) -> None:

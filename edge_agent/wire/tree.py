@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from edge_agent.domain.errors import ProofInvalid
+from edge_agent.domain.errors import ProofFault, ProofInvalid
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 TILE = 256
@@ -124,11 +124,11 @@ def consistency_proof(nodes: Nodes, older: int, newer: int) -> list[bytes]:
 def verify_inclusion(envelope_sha256: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Returns if the leaf is in the tree (RFC 9162 §2.1.3.2). Raises ProofInvalid."""
     if not 0 <= index < size:
-        raise ProofInvalid(f"a tree of {size} leaves has none with index {index}", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_NO_LEAF, f"a tree of {size} leaves has none with index {index}", _ASK)
     node, position, last = leaf_sha256(envelope_sha256), index, size - 1
     for sibling in proof:
         if last == 0:
-            raise ProofInvalid("the inclusion proof is too long", _ASK)
+            raise ProofInvalid(ProofFault.PROOF_LENGTH, "the inclusion proof is too long", _ASK)
         if position & 1 or position == last:
             node = node_sha256(sibling, node)
             while not position & 1 and position:
@@ -137,29 +137,29 @@ def verify_inclusion(envelope_sha256: bytes, index: int, size: int, proof: Seque
             node = node_sha256(node, sibling)
         position, last = position >> 1, last >> 1
     if last:
-        raise ProofInvalid("the inclusion proof is too short", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_LENGTH, "the inclusion proof is too short", _ASK)
     if node != root:
-        raise ProofInvalid(f"the leaf with index {index} does not lead to this root", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_WRONG_ROOT, f"the leaf with index {index} does not lead to this root", _ASK)
 
 
 def verify_consistency(older: int, newer: int, older_root: bytes, newer_root: bytes, proof: Sequence[bytes]) -> None:
     """Returns if the newer tree begins with the older one (RFC 9162 §2.1.4.2). Raises ProofInvalid."""
     if not 0 < older <= newer:
-        raise ProofInvalid(f"no proof leads from {older} leaves to {newer}", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_NO_LEAF, f"no proof leads from {older} leaves to {newer}", _ASK)
     path = list(proof) if older & older - 1 else [older_root, *proof]
     if older == newer:
         if proof or older_root != newer_root:
-            raise ProofInvalid(f"two roots for {older} leaves", _ASK)
+            raise ProofInvalid(ProofFault.PROOF_WRONG_ROOT, f"two roots for {older} leaves", _ASK)
         return
     position, last = older - 1, newer - 1
     while position & 1:
         position, last = position >> 1, last >> 1
     if not path:
-        raise ProofInvalid("the consistency proof is too short", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_LENGTH, "the consistency proof is too short", _ASK)
     old = new = path[0]
     for sibling in path[1:]:
         if last == 0:
-            raise ProofInvalid("the consistency proof is too long", _ASK)
+            raise ProofInvalid(ProofFault.PROOF_LENGTH, "the consistency proof is too long", _ASK)
         if position & 1 or position == last:
             old, new = node_sha256(sibling, old), node_sha256(sibling, new)
             while not position & 1 and position:
@@ -168,9 +168,11 @@ def verify_consistency(older: int, newer: int, older_root: bytes, newer_root: by
             new = node_sha256(new, sibling)
         position, last = position >> 1, last >> 1
     if last:
-        raise ProofInvalid("the consistency proof is too short", _ASK)
+        raise ProofInvalid(ProofFault.PROOF_LENGTH, "the consistency proof is too short", _ASK)
     if (old, new) != (older_root, newer_root):
-        raise ProofInvalid(f"the tree of {newer} leaves does not begin with that of {older}", _ASK)
+        raise ProofInvalid(
+            ProofFault.PROOF_WRONG_ROOT, f"the tree of {newer} leaves does not begin with that of {older}", _ASK
+        )
 
 
 _ASK = "one side has shown different chains to different people: keep both, and ask the booth and the port"

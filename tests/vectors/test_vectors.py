@@ -1,40 +1,38 @@
 """The vectors are what the script writes, they say what they claim, and docs/wire.md shows the same bytes."""
 
-import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256
-from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, verify_next
-from port_gateway.chains import Ended, device_keys
-from tests.vectors.make_vectors import FILE, text
+from port_gateway.chains import device_keys
+from tests.vectors import make_forgery_vectors, make_vectors
+from tests.vectors.reading import CASES, VECTORS, ends_of, envelopes_of
 
-VECTORS = json.loads(FILE.read_text())
 WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
 
 
-def test_the_file_is_what_the_script_writes() -> None:
-    assert FILE.read_text() == text()
+@pytest.mark.parametrize("script", [make_vectors, make_forgery_vectors])
+def test_the_file_is_what_the_script_writes(script: ModuleType) -> None:
+    assert script.FILE.read_text() == script.text()
 
 
-def verify(envelopes: list[bytes], ended: list[dict[str, Any]]) -> tuple[int, str | None]:
+def verify(case: dict[str, Any]) -> tuple[int, str | None]:
     """How many verify, and the code of the first that does not; as docs/wire.md tells, with what is held."""
     keys = device_keys(VECTORS["booth_id"], [bytes.fromhex(VECTORS["certificate"])])
     epoch = bytes.fromhex(VECTORS["epoch"])
-    ends = {}
-    for key in ended:
-        through = {bytes.fromhex(each["epoch"]): each["through_seq"] for each in key["epochs"]}
-        ends[key["key_id"]] = Ended(RefusalCode[key["code"]], through).within(epoch)
+    ends = {key: end.within(epoch) for key, end in ends_of(case).items()}
     chain = Chain(Head(VECTORS["booth_id"], epoch), keys, None, ends)
     held: list[bytes] = []
-    for envelope in envelopes:
+    for envelope in envelopes_of(case):
         try:
             chain = verify_next(chain, envelope).chain
         except Refused as refused:
@@ -46,15 +44,13 @@ def verify(envelopes: list[bytes], ended: list[dict[str, Any]]) -> tuple[int, st
     return len(held), None
 
 
-@pytest.mark.parametrize("case", VECTORS["cases"], ids=[case["name"] for case in VECTORS["cases"]])
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_case_says_what_it_claims(case: dict[str, Any]) -> None:
-    envelopes = [bytes.fromhex(envelope) for envelope in case["envelopes"]]
-    envelopes[-1] *= case.get("repeat_last", 1)
-    assert verify(envelopes, case.get("ended_keys", [])) == (case["accepted"], case["code"])
+    assert verify(case) == (case["accepted"], case["code"])
 
 
 def test_every_code_of_an_envelope_has_a_case() -> None:
-    assert {case["code"] for case in VECTORS["cases"]} == {
+    assert {case["code"] for case in CASES} == {
         None, "OVERSIZED", "MALFORMED_ENVELOPE", "WRONG_PAYLOAD_TYPE", "UNKNOWN_KEY", "BAD_SIGNATURE",
         "MALFORMED_EVENT", "WRONG_BOOTH", "WRONG_EPOCH", "GAP", "REPLAYED", "FORK", "BROKEN_CHAIN", "WRONG_SIGNER",
         "KEY_REVOKED", "KEY_RETIRED", "NOT_POSSESSED",

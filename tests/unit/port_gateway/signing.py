@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from edge_agent.domain import event as domain
@@ -31,6 +31,10 @@ class Party:
         self.key_path, self.certificate_path = create_identity(folder, parsed.name, parsed, moment, hosts)
         self.key = load_private_key(self.key_path)
         self.certificate = load_certificate(self.certificate_path)
+
+    @property
+    def certificate_der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
 
     @property
     def pair(self) -> tuple[bytes, bytes]:
