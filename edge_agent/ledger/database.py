@@ -23,6 +23,8 @@ APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` a
 MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")  # the n-th brings a database from user_version n - 1 to n
 BUSY_MS = 5_000
 SYNCHRONOUS = 2  # FULL: a commit is on the disk when it returns
+# A log that grew while a reader was in the way is cut to this when it begins anew. Four times store.CHECKPOINT_PAGES.
+LOG_BYTES = 16 * 1024 * 1024
 
 
 def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) -> Head:
@@ -47,7 +49,13 @@ def begin(path: Path, booth_id: str, epoch: bytes) -> apsw.Connection:
 
 
 def _set_up(database: apsw.Connection, path: Path) -> None:
-    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", SYNCHRONOUS), ("foreign_keys", 1)):
+    settings = (
+        ("journal_mode", "wal"),
+        ("synchronous", SYNCHRONOUS),
+        ("foreign_keys", 1),
+        ("journal_size_limit", LOG_BYTES),
+    )
+    for pragma, wanted in settings:
         database.execute(f"PRAGMA {pragma} = {wanted}").fetchall()
         got = value_of(database, f"PRAGMA {pragma}")
         if got != wanted:

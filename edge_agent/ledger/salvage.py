@@ -19,7 +19,7 @@ from pathlib import Path
 import apsw
 from google.protobuf.message import DecodeError
 
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt, StoreFailed
+from edge_agent.domain.errors import EdgeAgentError, StoreCorrupt, StoreFailed
 from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import begin, transaction
 from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
@@ -28,14 +28,15 @@ from edge_agent.ledger.handover import handed_over, note_handovers
 from edge_agent.ledger.identity import HandedOver
 from edge_agent.ledger.leftover import DAMAGED, next_place
 from edge_agent.ledger.replaced import as_json
-from edge_agent.ledger.scan import find_envelopes
+from edge_agent.ledger.scan import find_envelopes, read_damaged
 from edge_agent.ledger.store import DATABASE, EPOCH_FILE, EVIDENCE, Store, lock_ledger
+from edge_agent.ledger.wal import surely_durable
+from edge_agent.ledger.whole import Whole, believed, checkpointed_through
 from edge_agent.wire.chain import EPOCH_BYTES, GENESIS_SHA256, Head
-from edge_agent.wire.envelope import envelope_sha256, read_envelope
-from edge_agent.wire.identity import PublicKey, key_id, load_public_key
+from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
-from edge_agent.wire.verify import Chain, Session, verify_event
 
 SALVAGED = "salvaged"
 _FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
@@ -49,15 +50,6 @@ class Salvaged:
     kept_in: Path
     damaged_in: Path
     evidence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An event that verifies by its signature."""
-
-    event: Event
-    envelope: bytes
-    sha256: bytes
 
 
 def is_whole(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]) -> bool:
@@ -99,7 +91,9 @@ def salvage(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]
             found = whole_events([directory, *damaged, *before], booth_id, epoch, device_keys)
             earlier = _of_earlier_epochs(before, booth_id, epoch, device_keys)
             handed = _handed_over([directory, *reversed(damaged)], device_keys)
-            replaced = _replaced(epoch, found)
+            replaced = _replaced(
+                epoch, found, _accepted_through([directory, *damaged], Head(booth_id, epoch), found, device_keys)
+            )
             kept_in = directory / SALVAGED / epoch.hex()
             with sqlite_faults(kept_in / DATABASE):
                 _write_old(kept_in, booth_id, epoch, found)
@@ -116,28 +110,10 @@ def whole_events(
     sources: Iterable[Path], booth_id: str, epoch: bytes, device_keys: Mapping[str, PublicKey]
 ) -> list[Whole]:
     """The verified events of this epoch by sequence; of two at one place (a torn write), the one that links."""
-    by_digest = {envelope_sha256(e): e for folder in sources for e in find_envelopes(folder / DATABASE)}
-    chain = Chain(Head(booth_id, epoch), device_keys)
-    sessions, rest = dict[str, Session](), list[tuple[bytes, bytes, str]]()
-    for sha256, envelope in by_digest.items():
-        try:
-            _, signature = read_envelope(envelope)
-            if signature.keyid in device_keys:
-                event, _ = verify_event(chain, envelope)
-                key = load_public_key(event.session_opened.public_key)
-                sessions[key_id(key)] = Session.of(key, signature.keyid)
-            rest.append((sha256, envelope, signature.keyid))
-        except (Refused, IdentityInvalid):
-            continue
+    envelopes = (envelope for folder in sources for envelope in find_envelopes(folder / DATABASE))
     found: dict[int, list[Whole]] = {}
-    for sha256, envelope, keyid in rest:
-        if keyid not in device_keys and keyid not in sessions:
-            continue
-        try:
-            event, _ = verify_event(Chain(chain.head, device_keys, sessions.get(keyid)), envelope)
-        except Refused:
-            continue
-        found.setdefault(event.seq, []).append(Whole(event, envelope, sha256))
+    for whole in believed(envelopes, Head(booth_id, epoch), device_keys)[0]:
+        found.setdefault(whole.event.seq, []).append(whole)
     return [_that_links(found, seq) for seq in sorted(found)]
 
 
@@ -196,12 +172,25 @@ def _handed_over(places: Iterable[Path], device_keys: Mapping[str, PublicKey]) -
     return None
 
 
-def _replaced(epoch: bytes, found: list[Whole]) -> Replaced:
+def _accepted_through(
+    places: Iterable[Path], head: Head, found: list[Whole], device_keys: Mapping[str, PublicKey]
+) -> int:
+    """As far as checkpoints in what is left say so: the last event itself may be damaged."""
+    _, sessions = believed((whole.envelope for whole in found), head, device_keys)
+    through = [0]
+    for folder in places:
+        through.append(checkpointed_through(read_damaged(folder / DATABASE), head, sessions))
+        log = surely_durable(read_damaged(folder / f"{DATABASE}-wal"))
+        through.append(checkpointed_through(log, head, sessions))
+    return max(through)
+
+
+def _replaced(epoch: bytes, found: list[Whole], accepted_through: int) -> Replaced:
     gaps, expected = list[tuple[int, int]](), 1
-    for whole in found:
-        if whole.event.seq > expected:
-            gaps.append((expected, whole.event.seq - 1))
-        expected = whole.event.seq + 1
+    for seq in (*(whole.event.seq for whole in found), accepted_through + 1):
+        if seq > expected:
+            gaps.append((expected, seq - 1))
+        expected = max(expected, seq + 1)
     last = (found[-1].event.seq, found[-1].sha256) if found else (0, GENESIS_SHA256)
     return Replaced(epoch, *last, len(found), tuple(gaps))
 

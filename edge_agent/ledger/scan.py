@@ -9,15 +9,13 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edge_agent.ledger.wal import FRAME, FRAME_HEADER, HEADER, PAGE
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE
 
-PAGE = 4096  # SQLite's own default, which the ledger never changes
-_LOG_HEADER, _FRAME_HEADER = 32, 24
 # A record of `event` begins: its header's size (8 or 9), NULL (seq is the row's number), a text of 36 (id), two
 # texts of up to 57 (kind, inspection_id), a blob of 32 (sha256), a blob whose type takes two bytes or three (envelope).
 _NULL_AND_ID, _SHORT_TEXTS, _DIGEST = b"\x00\x55", range(13, 128, 2), 0x4C
@@ -25,24 +23,31 @@ _NULL_AND_ID, _SHORT_TEXTS, _DIGEST = b"\x00\x55", range(13, 128, 2), 0x4C
 _TYPE = re.compile(re.escape(b"\x12" + bytes([len(PAYLOAD_TYPE)]) + PAYLOAD_TYPE.encode()))
 
 
-@dataclass(frozen=True, slots=True)
 class _Pages:
     """Images of pages: those of the database by number, and all that the log holds, in order."""
 
-    database: list[bytes]
-    log: list[tuple[int, bytes]]
+    def __init__(self, database: list[bytes], log: list[tuple[int, bytes]]) -> None:
+        self.database, self.log = database, log
+        self._places: dict[int, list[int]] = {}
+        for index, (number, _) in enumerate(log):
+            self._places.setdefault(number, []).append(index)
 
-    def latest(self, through: int) -> dict[int, bytes]:
-        """What the log's images through index `through` put in place of the database's."""
-        return dict(self.log[: through + 1])
+    def page(self, number: int, through: int) -> bytes:
+        """The newest image of a page that the log holds through index `through`, or else the database's; or empty."""
+        places = self._places.get(number, [])
+        place = bisect_right(places, through)
+        if place:
+            return self.log[places[place - 1]][1]
+        return self.database[number - 1] if 0 < number <= len(self.database) else b""
 
 
 def find_envelopes(database: Path) -> Iterator[bytes]:
     """Every envelope that is whole in the file or in its log, each at least once; and what only looks like one."""
-    pages = _Pages(_pages_of(_read(database)), _frames_of(_read(database.with_name(f"{database.name}-wal"))))
-    newest = pages.latest(len(pages.log))
+    pages = _Pages(
+        _pages_of(read_damaged(database)), _frames_of(read_damaged(database.with_name(f"{database.name}-wal")))
+    )
     for image in pages.database:
-        yield from _in_page(image, pages, newest, dict)
+        yield from _in_page(image, pages, (len(pages.log), -1))
     yield from _in_log(pages)
 
 
@@ -52,13 +57,12 @@ def find_in_log(log: bytes) -> Iterator[bytes]:
 
 
 def _in_log(pages: _Pages) -> Iterator[bytes]:
-    newest = pages.latest(len(pages.log))
     for index, (_, image) in enumerate(pages.log):
-        yield from _in_page(image, pages, newest, partial(pages.latest, index + 64))
+        yield from _in_page(image, pages, (len(pages.log), index + 64))
 
 
-def _read(path: Path) -> bytes:
-    """Zeros where the disk cannot read it."""
+def read_damaged(path: Path) -> bytes:
+    """The bytes of a file, zeros where the disk cannot read it; empty if it is not there."""
     if not path.exists():
         return b""
     with path.open("rb") as file:
@@ -80,23 +84,20 @@ def _pages_of(data: bytes) -> list[bytes]:
 
 
 def _frames_of(data: bytes) -> list[tuple[int, bytes]]:
-    step = _FRAME_HEADER + PAGE
     return [
-        (int.from_bytes(data[at : at + 4], "big"), data[at + _FRAME_HEADER : at + step])
-        for at in range(_LOG_HEADER, len(data), step)
+        (int.from_bytes(data[at : at + 4], "big"), data[at + FRAME_HEADER : at + FRAME])
+        for at in range(HEADER, len(data), FRAME)
     ]
 
 
-def _in_page(
-    image: bytes, pages: _Pages, newest: dict[int, bytes], earlier: Callable[[], dict[int, bytes]]
-) -> Iterator[bytes]:
+def _in_page(image: bytes, pages: _Pages, moments: Sequence[int]) -> Iterator[bytes]:
     """Long records go on in other pages: the newest images of them, or those of that time."""
     for at in _records(image):
-        found = _record(image, at, pages.database, newest)
-        if found is None:
-            found = _record(image, at, pages.database, earlier())
-        if found is not None:
-            yield found
+        for through in moments:
+            found = _record(image, at, pages, through)
+            if found is not None:
+                yield found
+                break
     for match in _TYPE.finditer(image):
         found = _contiguous(image, match.start(), match.end())
         if found is not None:
@@ -112,7 +113,7 @@ def _records(image: bytes) -> Iterator[int]:
         at = image.find(_NULL_AND_ID, at + 1)
 
 
-def _record(image: bytes, at: int, database: list[bytes], overlay: dict[int, bytes]) -> bytes | None:
+def _record(image: bytes, at: int, pages: _Pages, through: int) -> bytes | None:
     """The envelope of the record at `at`, if the digest beside it is its own."""
     header = image[at]
     kind, inspection = ((image[at + n] - 13) // 2 for n in (3, 4))
@@ -122,14 +123,14 @@ def _record(image: bytes, at: int, database: list[bytes], overlay: dict[int, byt
         return None
     digest_at = header + 36 + kind + inspection
     total = digest_at + 32 + envelope_size
-    record = _payload(image, at, total, database, overlay)
+    record = _payload(image, at, total, pages, through)
     if record is None:
         return None
     envelope = record[digest_at + 32 :]
     return envelope if hashlib.sha256(envelope).digest() == record[digest_at : digest_at + 32] else None
 
 
-def _payload(image: bytes, at: int, total: int, database: list[bytes], overlay: dict[int, bytes]) -> bytes | None:
+def _payload(image: bytes, at: int, total: int, pages: _Pages, through: int) -> bytes | None:
     if total <= PAGE - 35:
         return image[at : at + total] if at + total <= len(image) else None
     least = (PAGE - 12) * 32 // 255 - 23
@@ -140,7 +141,7 @@ def _payload(image: bytes, at: int, total: int, database: list[bytes], overlay: 
     data = image[at : at + local]
     (following,) = struct.unpack(">I", image[at + local : at + local + 4])
     while len(data) < total:
-        page = overlay.get(following) or (database[following - 1] if 0 < following <= len(database) else b"")
+        page = pages.page(following, through)
         if len(page) < PAGE:
             return None
         (following,) = struct.unpack(">I", page[:4])

@@ -130,13 +130,25 @@ class Store:
         try:
             store = cls(directory, database, lock, head, monotonic)
             with sqlite_faults(path), file_faults(directory):
-                behind, others = events_behind(log, database, head, device_keys)
-                if behind or others:
+                behind = events_behind(log, database, head, device_keys)
+                if behind.lost(head):
+                    wrong = f"its log was damaged: events through {behind.accepted_through} were accepted"
+                    whole = behind.events[-1].seq if behind.events else head.seq
+                    raise StoreCorrupt(f"{path}: {wrong}, and the chain can be followed through {whole} only", SALVAGE)
+                if behind.events or behind.others:
                     place = keep_aside(directory, log)  # what is in it is about to be written over
-            if behind or others:
-                why = "%s: the log was damaged; %d events behind the damage are taken up again, %d cannot be: see %s"
-                _log.error(why, path, len(behind), others, place)
-                store.append(behind)
+            if behind.events or behind.others:
+                damaged = behind.accepted_through > head.seq
+                why = (
+                    "is damaged, perhaps by the disk"
+                    if damaged
+                    else "ends in a torn transaction, as a power cut leaves it"
+                )
+                what = f"{len(behind.events)} events behind that are taken up, {behind.others} cannot be"
+                _log.log(
+                    logging.ERROR if damaged else logging.WARNING, f"%s: its log {why}; {what}: see %s", path, place
+                )
+                store.append(behind.events)
             database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
             return store
         except BaseException:

@@ -67,9 +67,14 @@ def ledger_status(directory: Path, budget_bytes: int | None, ballast_bytes: int)
             "agents_ran_s": kept.run_s,
             "salvaged": sorted(folder.name for folder in (directory / "salvaged").glob("*")),
             "damaged": sorted(str(folder) for folder in (directory / "damaged").glob("*")),
+            "set_aside_bytes": _bytes_below(directory / "salvaged") + _bytes_below(directory / "damaged"),
         }
     finally:
         reader.close()
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _text(value: object) -> str:
@@ -103,5 +108,6 @@ def _salvage(options: argparse.Namespace) -> int:
     for first, last in old.missing:
         print(f"  missing: {first} to {last}")
     print(f"they lie in {done.kept_in}\nthe damaged files lie in {done.damaged_in}")
+    print(f"  {_bytes_below(done.damaged_in):,} bytes: look at them, keep a copy elsewhere, then they may be removed")
     print(f"a new ledger is begun, which says so to the port and offers it {done.evidence} pieces of evidence")
     return 0

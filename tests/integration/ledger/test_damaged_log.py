@@ -4,19 +4,28 @@ import asyncio
 import errno
 import os
 import shutil
+import struct
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFull
 from edge_agent.domain.event import AlarmRaised, Draft
 from edge_agent.domain.observation import RadiationKind
 from edge_agent.ledger.check import verify_ledger
+from edge_agent.ledger.leftover import KEPT_LOGS, keep_aside, next_place, places
 from edge_agent.ledger.salvage import is_whole, salvage
+from edge_agent.ledger.scan import find_in_log
 from edge_agent.ledger.store import DATABASE, Store
-from tests.integration.ledger.conftest import AT, Booth, alarm
+from edge_agent.ledger.wal import FRAME, surely_durable
+from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
+from edge_agent.wire.envelope import write_envelope
+from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from tests.integration.ledger.conftest import AT, Booth, alarm, until
 from tests.integration.ledger.failing_disk import FailingDisk
 
 BEHIND = 31
@@ -151,3 +160,123 @@ def test_a_damaged_folder_that_was_removed_is_not_in_the_way(killed: Booth) -> N
         (killed.directory / "damaged" / f"{number:04}").mkdir(parents=True)
     _all_are_there(killed)
     assert (killed.directory / "damaged" / "0008").is_dir()
+
+
+@pytest.fixture
+def origin(booth: Booth, tmp_path: Path) -> Booth:
+    """As a kill leaves it, undamaged: events of some pages each, then commits without an event, then a batch."""
+
+    async def write() -> None:
+        async with booth.open() as ledger:
+            for n in range(1, 11):
+                await ledger.recorder.record(_long(n))
+            shutil.copytree(booth.directory, tmp_path / "events")
+            ledger.outbox.acked(3)
+            await until(lambda: ledger.outbox.acked_through() == 3)
+            ledger.outbox.acked(4)
+            await until(lambda: ledger.outbox.acked_through() == 4)
+            shutil.copytree(booth.directory, tmp_path / "marks")
+            await asyncio.gather(*(ledger.recorder.record(_long(n)) for n in range(11, 16)))
+            shutil.copytree(booth.directory, tmp_path / "batch")
+
+    asyncio.run(write())
+    return booth
+
+
+def _long(n: int) -> Draft:
+    return Draft(AlarmRaised("", "lane-1", "portal", RadiationKind.GAMMA, (n,), bytes([n]) * 4_096), AT)
+
+
+def _left(origin: Booth, tmp_path: Path, moment: str, damaged: int) -> Booth:
+    """With one bit of a page of event `damaged` + 1 changed in the log: no other page holds that part of it."""
+    shutil.rmtree(origin.directory)
+    (tmp_path / moment).rename(origin.directory)
+    data = _log(origin).read_bytes()
+    assert data.count(bytes([damaged]) * 3_000) == 1
+    _flip(_log(origin), data.index(bytes([damaged]) * 3_000) + 1_500)
+    return origin
+
+
+@pytest.mark.parametrize(("moment", "damaged"), [("events", 4), ("marks", 10), ("batch", 10)])
+def test_an_accepted_event_that_is_lost_in_the_middle_of_the_log_is_never_passed_over(
+    origin: Booth, tmp_path: Path, moment: str, damaged: int
+) -> None:
+    booth = _left(origin, tmp_path, moment, damaged)
+    before = _log(booth).read_bytes()
+    for _ in range(2):
+        with pytest.raises(StoreCorrupt, match=f"the chain can be followed through {damaged} only"):
+            _open(booth)
+        assert _log(booth).read_bytes() == before
+        assert not (booth.directory / "damaged").exists()
+    assert not is_whole(booth.directory, booth.booth_id, booth.device_keys)
+    last = 11 if moment != "batch" else 16
+    done = salvage(booth.directory, booth.booth_id, booth.device_keys)
+    assert done.replaced.found == last - 1
+    assert done.replaced.missing == ((damaged + 1, damaged + 1),)
+    assert is_whole(booth.directory, booth.booth_id, booth.device_keys)
+
+
+@pytest.mark.parametrize(("moment", "damaged", "head"), [("events", 10, 10), ("batch", 12, 12)])
+def test_the_last_transaction_may_be_torn_by_a_power_cut(
+    origin: Booth, tmp_path: Path, moment: str, damaged: int, head: int
+) -> None:
+    """Nothing says that it was durable: nobody was told that its events were accepted."""
+    booth = _left(origin, tmp_path, moment, damaged)
+    assert _open(booth) == head
+    assert verify_ledger(booth.directory, booth.device_keys).seq == head
+
+
+@pytest.mark.parametrize("header", [False, True], ids=["commits", "commits and header"])
+def test_damaged_marks_of_commits_hide_no_loss(origin: Booth, tmp_path: Path, header: bool) -> None:
+    booth = _left(origin, tmp_path, "events", 4)
+    data = _log(booth).read_bytes()
+    commits = [at for at in range(32, len(data), FRAME) if data[at + 4 : at + 8] != bytes(4)]
+    for commit in commits:
+        _flip(_log(booth), commit + 8)  # the salt of every transaction's last frame: SQLite takes none
+    if header:
+        _flip(_log(booth), 17)
+    with pytest.raises(StoreCorrupt):
+        _open(booth)
+    damaged = _log(booth).read_bytes()
+    assert surely_durable(damaged) == damaged[: commits[-2] + FRAME]
+    assert surely_durable(damaged[: commits[0] + FRAME]) == surely_durable(damaged[:99]) == b""
+
+
+async def test_what_a_device_sent_does_not_pass_for_what_was_accepted(booth: Booth, tmp_path: Path) -> None:
+    """It may hold any bytes: those of a checkpoint, or of an event of this very chain."""
+    async with booth.open() as ledger:
+        head = ledger.recorder.head
+        origin = origin_of(head.booth_id, head.epoch)
+        key = ed25519.Ed25519PrivateKey.generate()
+        note = sign_checkpoint(Checkpoint(origin, 999, bytes(32)), origin, key.public_key(), key.sign)
+        event = wire.Event(booth_id=head.booth_id, epoch=head.epoch, seq=999, id="x", previous_sha256=bytes(32))
+        forged = write_envelope(event.SerializeToString(), bytes(64), "0" * 64)
+        for raw in (note, forged, b"behind"):
+            await ledger.recorder.record(Draft(AlarmRaised("", "lane-1", "portal", RadiationKind.GAMMA, (1,), raw), AT))
+        shutil.copytree(booth.directory, tmp_path / "killed")
+    shutil.rmtree(booth.directory)
+    (tmp_path / "killed").rename(booth.directory)
+    assert forged in _log(booth).read_bytes()
+    assert _open(booth) == 4
+    assert not (booth.directory / "damaged").exists()
+
+
+def test_so_many_logs_stay_aside_and_every_database(booth: Booth) -> None:
+    booth.directory.mkdir()
+    whole = next_place(booth.directory)
+    (whole / DATABASE).write_bytes(b"x")
+    for n in range(KEPT_LOGS + 3):
+        keep_aside(booth.directory, bytes([n]))
+    assert keep_aside(booth.directory, bytes([5])).name == "0007"  # the same once however often
+    names = [place.name for place in places(booth.directory)]
+    assert names == ["0001", *(f"{n:04}" for n in range(5, KEPT_LOGS + 5))]
+
+
+def test_a_long_log_is_looked_through_in_the_time_that_its_length_takes() -> None:
+    """Each of its pages holds the beginning of a record that goes on in a page that is not there."""
+    page = bytearray(4096)
+    page[100:110] = b"\x08\x00\x55\x0d\x0d\x4c\xca\x00\x00\x00"
+    frames = b"".join(struct.pack(">IIQQ", n + 2, 1, 0, 0) + page for n in range(8_000))
+    began = time.process_time()
+    assert list(find_in_log(bytes(32) + frames)) == []
+    assert time.process_time() - began < 1.5
