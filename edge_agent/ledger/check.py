@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from edge_agent.domain.errors import ProofInvalid, StoreCorrupt
-from edge_agent.ledger.database import BUSY_MS
+from edge_agent.ledger.database import open_reader
 from edge_agent.ledger.faults import SALVAGE, sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
 from edge_agent.ledger.store import DATABASE
@@ -28,9 +28,8 @@ def verify_ledger(directory: Path, device_keys: Mapping[str, PublicKey]) -> Head
     """
     path = directory / DATABASE
     with sqlite_faults(path):
-        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        database = open_reader(path)
         try:
-            database.set_busy_timeout(BUSY_MS)
             database.execute("BEGIN")  # one picture, although an agent may be trimming
             return _walk(_begin(database, path), read_kept(database), database, device_keys, _Tree(database, path))
         finally:

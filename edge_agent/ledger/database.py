@@ -2,6 +2,7 @@
 checked before anything is added."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,6 +23,8 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
 MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")  # the n-th brings a database from user_version n - 1 to n
 BUSY_MS = 5_000
+EPOCH_FILE = "epoch"  # beside the database; written when that is made
+MADE_WITHIN_S = 2.0
 SYNCHRONOUS = 2  # FULL: a commit is on the disk when it returns
 # A log that grew while a reader was in the way is cut to this when it begins anew. Four times store.CHECKPOINT_PAGES.
 LOG_BYTES = 16 * 1024 * 1024
@@ -38,6 +41,27 @@ def opened(database: apsw.Connection, path: Path, booth_id: str, begun: bool) ->
     _set_up(database, path)
     _migrate(database, path, booth_id, begun, os.urandom(EPOCH_BYTES))
     return _checked(database, path, booth_id)
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that cannot write, whether or not an agent writes; waits a little for a ledger that is being made.
+
+    Raises StoreFailed when it still is, and what SQLite raises.
+    """
+    until = time.monotonic() + MADE_WITHIN_S
+    while True:
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            database.set_busy_timeout(BUSY_MS)
+            if path.with_name(EPOCH_FILE).exists() or value_of(database, "PRAGMA user_version"):
+                return database
+        except BaseException:
+            database.close()
+            raise
+        database.close()
+        if time.monotonic() > until:
+            raise StoreFailed(f"{path}: this ledger is being made", "try again when the agent has started")
+        time.sleep(0.02)
 
 
 def begin(path: Path, booth_id: str, epoch: bytes) -> apsw.Connection:

@@ -8,7 +8,7 @@ import apsw
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import StoreFailed
-from edge_agent.ledger.database import BUSY_MS, MIGRATIONS
+from edge_agent.ledger.database import MIGRATIONS, open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.identity import BoothIdentity
@@ -90,9 +90,8 @@ def export(directory: Path, what: str | int, out: Path, identity: BoothIdentity,
     """
     path = directory / DATABASE
     with sqlite_faults(path):
-        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        database = open_reader(path)
         try:
-            database.set_busy_timeout(BUSY_MS)
             database.execute("BEGIN")
             source: Source = LedgerChain(database, directory)
             certificates, held = identity.certificates(), identity.current()

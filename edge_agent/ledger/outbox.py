@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apsw
-
-from edge_agent.ledger.database import BUSY_MS
+from edge_agent.ledger.database import open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
@@ -37,12 +35,12 @@ class LedgerReader:
     """Reads a ledger, whether or not an agent writes it. May be used from any thread."""
 
     def __init__(self, directory: Path) -> None:
+        """Raises StoreFailed when there is none, or it is being made; StoreCorrupt."""
         self._path = directory / DATABASE
         self._evidence = EvidenceFiles(directory / EVIDENCE)
         self._one_at_a_time = threading.Lock()
         with sqlite_faults(self._path):
-            self._database = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-            self._database.set_busy_timeout(BUSY_MS)
+            self._database = open_reader(self._path)
 
     def close(self) -> None:
         with self._one_at_a_time:

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from edge_agent.domain.errors import EdgeAgentError, StoreCorrupt, StoreFailed
 from edge_agent.domain.event import Replaced
-from edge_agent.ledger.database import begin, transaction
+from edge_agent.ledger.database import EPOCH_FILE, begin, transaction
 from edge_agent.ledger.evidence_files import EvidenceFiles, sync_directory
 from edge_agent.ledger.faults import file_faults, sqlite_faults
 from edge_agent.ledger.handover import handed_over, note_handovers
@@ -29,7 +29,7 @@ from edge_agent.ledger.identity import HandedOver
 from edge_agent.ledger.leftover import DAMAGED, next_place
 from edge_agent.ledger.replaced import as_json
 from edge_agent.ledger.scan import find_envelopes, read_damaged
-from edge_agent.ledger.store import DATABASE, EPOCH_FILE, EVIDENCE, Store, lock_ledger
+from edge_agent.ledger.store import DATABASE, EVIDENCE, Store, lock_ledger
 from edge_agent.ledger.wal import surely_durable
 from edge_agent.ledger.whole import Whole, believed, checkpointed_through
 from edge_agent.wire.chain import EPOCH_BYTES, GENESIS_SHA256, Head

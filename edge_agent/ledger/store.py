@@ -22,7 +22,7 @@ import apsw
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
 from edge_agent.domain.event import Replaced
-from edge_agent.ledger.database import event_of, opened, transaction
+from edge_agent.ledger.database import EPOCH_FILE, event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
 from edge_agent.ledger.handover import note_handover
@@ -36,7 +36,6 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import PublicKey
 
 DATABASE = "ledger.sqlite3"
-EPOCH_FILE = "epoch"
 LOCK_FILE = "lock"
 EVIDENCE = "evidence"
 # Automatic checkpoints ignore their own errors, an fsync that failed among them: the writer does them itself.

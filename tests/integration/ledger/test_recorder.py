@@ -7,6 +7,7 @@ import pytest
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid, StoreFailed
 from edge_agent.domain.event import Draft, SessionOpened
+from edge_agent.ledger import database
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.recorder import Recorded
@@ -208,3 +209,24 @@ async def test_a_reader_beside_the_agent_sees_bounded_portions(booth: Booth) -> 
             assert reader.sha256_at(0) == bytes(32)
         finally:
             reader.close()
+
+
+async def test_a_reader_waits_for_a_ledger_that_is_being_made(booth: Booth) -> None:
+    booth.directory.mkdir()
+    (booth.directory / DATABASE).touch()  # as it lies there at first
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(asyncio.to_thread(LedgerReader, booth.directory))
+        await asyncio.sleep(0.05)
+        async with booth.open() as ledger:
+            reader = await reading
+            assert reader.extent() == ledger.outbox.extent()
+            reader.close()
+
+
+def test_a_ledger_that_was_never_made_is_not_called_corrupt(booth: Booth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MADE_WITHIN_S", 0.05)
+    booth.directory.mkdir()
+    (booth.directory / DATABASE).touch()
+    for read in (LedgerReader, lambda folder: verify_ledger(folder, booth.device_keys)):
+        with pytest.raises(StoreFailed, match="is being made"):
+            read(booth.directory)

@@ -13,9 +13,10 @@ from edge_agent.domain.errors import StoreCorrupt, StoreFailed
 from edge_agent.domain.event import AlarmRaised, Draft
 from edge_agent.domain.observation import RadiationKind
 from edge_agent.ledger.check import verify_ledger
+from edge_agent.ledger.database import EPOCH_FILE
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.salvage import SALVAGED, Salvaged, is_whole, salvage, whole_events
-from edge_agent.ledger.store import DATABASE, EPOCH_FILE
+from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.integration.ledger.conftest import AT, Booth, alarm, picture
