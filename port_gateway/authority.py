@@ -18,6 +18,7 @@ from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.enrollment import EnrollmentFault, NotEnrolled
 from edge_agent.wire.identity import (
     CERTIFICATE_FAULTS,
+    Role,
     SpiffeId,
     key_id,
     load_certificate,
@@ -47,7 +48,16 @@ class Authority:
         return cls(own, shown, valid_for)
 
     def issue(self, identity: SpiffeId, key: ec.EllipticCurvePublicKey, now: datetime) -> x509.Certificate:
-        """A booth's certificate, valid from now on and no longer than the authority. Raises NotEnrolled."""
+        """A booth's certificate, valid from now on and no longer than the authority. Raises NotEnrolled.
+
+        None is issued that TLS would refuse: for a name that the authority's own constraints do not allow.
+        """
+        if identity.role is not Role.BOOTH or not may_name(self.certificate, identity.port):
+            raise NotEnrolled(
+                EnrollmentFault.NO_AUTHORITY,
+                f"this port's authority issues nothing for {identity}",
+                "enrol a booth at its own port's gateway",
+            )
         if not self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc:
             raise NotEnrolled(
                 EnrollmentFault.CLOCK_WRONG,
@@ -109,11 +119,19 @@ def create_authority(folder: Path, port: str, now: datetime, valid_for: timedelt
 def may_name(authority: x509.Certificate, port: str) -> bool:
     """Whether the authority's name constraints (RFC 5280, 4.2.1.10) let it issue for the booths of `port`."""
     try:
-        permitted = authority.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees
+        constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return True
-    hosts = [name.value for name in permitted or () if isinstance(name, x509.UniformResourceIdentifier)]
-    return not hosts or any(port == host or (host[:1] == "." and port.endswith(host)) for host in hosts)
+    permitted, excluded = _hosts(constraints.permitted_subtrees), _hosts(constraints.excluded_subtrees)
+    return not _within(port, excluded) and (not permitted or _within(port, permitted))
+
+
+def _hosts(names: list[x509.GeneralName] | None) -> list[str]:
+    return [name.value for name in names or () if isinstance(name, x509.UniformResourceIdentifier)]
+
+
+def _within(port: str, hosts: list[str]) -> bool:
+    return any(port == host or (host[:1] == "." and port.endswith(host)) for host in hosts)
 
 
 def issued_by(certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> bool:
