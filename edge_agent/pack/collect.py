@@ -27,6 +27,7 @@ from edge_agent.wire.verify import Chain, Session, verify_event
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GIVE = "give the UUID by which its events name it, or --seq for a single event"
+_MIXED_UP = "the store was mixed up: keep it"
 CHECKPOINT, RECEIPT = "tlog-proof", "port.tlog-proof"
 
 
@@ -202,7 +203,10 @@ class _Collector:
         if note is None:
             return None
         session = self._sessions[self._session(read_checkpoint(note).size)][1]
-        return self._of_this_chain(note, origin_of(self._source.booth_id, self._source.epoch), session.key)
+        checkpoint = self._of_this_chain(note, origin_of(self._source.booth_id, self._source.epoch), session.key)
+        if checkpoint.held is not None:
+            raise ProofInvalid(ProofFault.WRONG_KIND, "a booth's checkpoint says since when a port holds it", _MIXED_UP)
+        return checkpoint
 
     def _received(self, note: bytes, certificate: bytes) -> tuple[bytes, Checkpoint]:
         gateway = x509.load_der_x509_certificate(certificate)
@@ -211,9 +215,7 @@ class _Collector:
     def _of_this_chain(self, note: bytes, name: str, key: PublicKey) -> Checkpoint:
         checkpoint = open_checkpoint(note, name, key)
         if checkpoint.origin != origin_of(self._source.booth_id, self._source.epoch):
-            raise ProofInvalid(
-                ProofFault.WRONG_ORIGIN, f"a checkpoint of {checkpoint.origin}", "the store was mixed up: keep it"
-            )
+            raise ProofInvalid(ProofFault.WRONG_ORIGIN, f"a checkpoint of {checkpoint.origin}", _MIXED_UP)
         return checkpoint
 
     def _proved(self, seq: int, envelope: bytes, said: dict[str, tuple[bytes | None, Checkpoint | None]]) -> Proved:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, envelope_sha256, pae
 from edge_agent.wire.identity import key_id, spki
+from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.rotation import MAX_CERTIFICATE_BYTES, ROTATION_TYPE, possession_message
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope, Signature
@@ -314,7 +315,8 @@ def _certificate_of(size: int) -> bytes:
 
 def limits() -> Iterator[Case]:
     yield "an envelope of 131,072 bytes", None, [*GOOD[:2], _envelope_of(MAX_ENVELOPE_BYTES)], []
-    yield "an envelope of 131,073 bytes", "OVERSIZED", [*GOOD[:2], _envelope_of(MAX_ENVELOPE_BYTES + 1)], []
+    for size in (MAX_ENVELOPE_BYTES + 1, MAX_QUARANTINED_BYTES, MAX_QUARANTINED_BYTES + 1):
+        yield f"an envelope of {size:,} bytes", "OVERSIZED", [*GOOD[:2], _envelope_of(size)], []
 
 
 def _envelope_of(size: int) -> bytes:
@@ -354,6 +356,7 @@ def listed(cases: Sequence[Case]) -> list[dict[str, Any]]:
             "envelopes": [parts_of(envelope) for envelope in envelopes],
             "accepted": len(envelopes) - (code is not None) if name not in _EARLIER else _EARLIER[name],
             "code": code,
+            **({"quarantine": True} if name in _OF_CONTENT else {}),
             **({"ended_keys": ends} if ends else {}),
         }
         for name, code, envelopes, ends in cases
@@ -365,6 +368,18 @@ _EARLIER = {
     "two events exchanged": 1,
     "the head is missing: it begins at a session": 0,
     "the head is missing: it begins within a session": 0,
+}
+
+# Signed by the session key and linked: a port may keep the refused event in its place, in quarantine.
+_OF_CONTENT = {
+    "an event without an id",
+    "an event without a time",
+    "an evidence digest of 31 bytes",
+    "an evidence digest of 33 bytes",
+    "a body that this version does not know",
+    "text that is no UTF-8, deep inside",
+    "an envelope of 131,073 bytes",
+    "an envelope of 262,144 bytes",
 }
 
 

@@ -265,7 +265,13 @@ def cases() -> list[dict[str, Any]]:
         {"name": "good", "envelopes": [e.hex() for e in good], "accepted": len(good), "code": None}
     ]
     made += [
-        {"name": name, "envelopes": [e.hex() for e in envelopes], "accepted": len(envelopes) - 1, "code": code}
+        {
+            "name": name,
+            "envelopes": [e.hex() for e in envelopes],
+            "accepted": len(envelopes) - 1,
+            "code": code,
+            **({"quarantine": True} if name == "an event without a body" else {}),
+        }
         for name, code, envelopes in bad
     ]
     oversized = [e.hex() for e in good[:2]] + ["00"]

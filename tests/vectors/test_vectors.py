@@ -9,6 +9,7 @@ import pytest
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.quarantine import verify_link
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope
 from edge_agent.wire.v1alpha1.event_pb2 import Event
@@ -17,6 +18,8 @@ from port_gateway.chains import device_keys
 from tests.vectors import make_forgery_vectors, make_vectors
 from tests.vectors.reading import CASES, VECTORS, ends_of, envelopes_of
 
+DEVICE_KEYS = device_keys(VECTORS["booth_id"], [bytes.fromhex(VECTORS["certificate"])])
+OF_CONTENT = [case for case in CASES if case["code"] in ("OVERSIZED", "MALFORMED_EVENT")]
 WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
 
 
@@ -27,10 +30,9 @@ def test_the_file_is_what_the_script_writes(script: ModuleType) -> None:
 
 def verify(case: dict[str, Any]) -> tuple[int, str | None]:
     """How many verify, and the code of the first that does not; as docs/wire.md tells, with what is held."""
-    keys = device_keys(VECTORS["booth_id"], [bytes.fromhex(VECTORS["certificate"])])
     epoch = bytes.fromhex(VECTORS["epoch"])
     ends = {key: end.within(epoch) for key, end in ends_of(case).items()}
-    chain = Chain(Head(VECTORS["booth_id"], epoch), keys, None, ends)
+    chain = Chain(Head(VECTORS["booth_id"], epoch), DEVICE_KEYS, None, ends)
     held: list[bytes] = []
     for envelope in envelopes_of(case):
         try:
@@ -47,6 +49,19 @@ def verify(case: dict[str, Any]) -> tuple[int, str | None]:
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_case_says_what_it_claims(case: dict[str, Any]) -> None:
     assert verify(case) == (case["accepted"], case["code"])
+
+
+@pytest.mark.parametrize("case", OF_CONTENT, ids=[case["name"] for case in OF_CONTENT])
+def test_what_may_be_kept_in_quarantine(case: dict[str, Any]) -> None:
+    chain = Chain(Head(VECTORS["booth_id"], bytes.fromhex(VECTORS["epoch"])), DEVICE_KEYS)
+    *before, refused = envelopes_of(case)
+    for envelope in before:
+        chain = verify_next(chain, envelope).chain
+    if case.get("quarantine"):
+        assert verify_link(chain, refused).seq == len(before) + 1
+    else:
+        with pytest.raises(Refused):
+            verify_link(chain, refused)
 
 
 def test_every_code_of_an_envelope_has_a_case() -> None:
