@@ -63,7 +63,14 @@ def _port_sends_again_what_was_taken() -> None:
     Inbox.page = overlapping  # type: ignore[assignment, method-assign]
 
 
+def _signatures_count_without_being_looked_at() -> None:
+    from edge_agent.wire import verify
+
+    verify.check_signature = lambda *_: None  # type: ignore[attr-defined]
+
+
 FAULTS = {
+    "signatures": _signatures_count_without_being_looked_at,
     "booth's commit": _ledger_answers_before_it_commits,
     "port's commit": _port_acknowledges_before_it_commits,
     "port's cursor": _port_sends_again_what_was_taken,
