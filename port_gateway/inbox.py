@@ -227,7 +227,8 @@ def _voucher(db: apsw.Connection, head: Head, session_key_id: str) -> str:
 def _alarm_of_new_epoch(db: apsw.Connection, head: Head, first: Verified, now: int) -> None:
     """A booth that had a ledger begins another one, and does not say of which: somebody took the old one away."""
     earlier = {row[0] for row in db.execute("SELECT epoch FROM chain WHERE booth_id = ?", (head.booth_id,))}
-    if earlier and first.event.session_opened.replaces.epoch not in earlier:
+    replaces = first.event.session_opened.replaces
+    if earlier and earlier.isdisjoint((replaces.epoch, *replaces.earlier)):
         detail = f"the booth begins epoch {head.epoch.hex()}, and says of no ledger known here that it was salvaged"
         log.error("%s: UNANNOUNCED_EPOCH: %s", head.booth_id, detail)
         db.execute(

@@ -14,13 +14,17 @@ from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The damaged ledger in whose place this one was begun: what was found whole of it, and the gaps in that."""
+    """The damaged ledger in whose place this one was begun: what was found whole of it, and the gaps in that.
+
+    `earlier` are the epochs in whose place that one itself was begun.
+    """
 
     epoch: bytes
     last_seq: int
     last_sha256: bytes
     found: int
     missing: tuple[tuple[int, int], ...] = ()
+    earlier: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

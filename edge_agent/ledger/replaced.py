@@ -10,7 +10,7 @@ from edge_agent.domain.event import Replaced
 def as_json(replaced: Replaced) -> bytes:
     """For the row `replaces` of `meta`."""
     values = [replaced.epoch.hex(), replaced.last_seq, replaced.last_sha256.hex(), replaced.found, replaced.missing]
-    return json.dumps(values).encode()
+    return json.dumps([*values, [epoch.hex() for epoch in replaced.earlier]]).encode()
 
 
 def replaced_of(database: apsw.Connection) -> Replaced | None:
@@ -18,6 +18,7 @@ def replaced_of(database: apsw.Connection) -> Replaced | None:
     value = database.execute("SELECT value FROM meta WHERE key = 'replaces'").get
     if not isinstance(value, bytes):
         return None
-    epoch, last_seq, last_sha256, found, missing = json.loads(value)
+    epoch, last_seq, last_sha256, found, missing, *earlier = json.loads(value)
     gaps = tuple((first, last) for first, last in missing)
-    return Replaced(bytes.fromhex(epoch), last_seq, bytes.fromhex(last_sha256), found, gaps)
+    before = tuple(bytes.fromhex(one) for epochs in earlier for one in epochs)
+    return Replaced(bytes.fromhex(epoch), last_seq, bytes.fromhex(last_sha256), found, gaps, before)

@@ -37,8 +37,10 @@ from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.event_pb2 import Replaced as Replacing
 
 SALVAGED = "salvaged"
+_EPOCH_NAME = re.compile(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}")
 _FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 
 
@@ -91,9 +93,8 @@ def salvage(directory: Path, booth_id: str, device_keys: Mapping[str, PublicKey]
             found = whole_events([directory, *damaged, *before], booth_id, epoch, device_keys)
             earlier = _of_earlier_epochs(before, booth_id, epoch, device_keys)
             handed = _handed_over([directory, *reversed(damaged)], device_keys)
-            replaced = _replaced(
-                epoch, found, _accepted_through([directory, *damaged], Head(booth_id, epoch), found, device_keys)
-            )
+            accepted = _accepted_through([directory, *damaged], Head(booth_id, epoch), found, device_keys)
+            replaced = _replaced(epoch, found, accepted, _earlier_epochs(before, epoch, found))
             kept_in = directory / SALVAGED / epoch.hex()
             with sqlite_faults(kept_in / DATABASE):
                 _write_old(kept_in, booth_id, epoch, found)
@@ -155,7 +156,7 @@ def _of_earlier_epochs(
     """What earlier salvages took over: its evidence may not have reached the port yet."""
     found: list[Whole] = []
     for folder in before:
-        if re.fullmatch(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}", folder.name) and folder.name != epoch.hex():
+        if _EPOCH_NAME.fullmatch(folder.name) and folder.name != epoch.hex():
             found += whole_events([folder], booth_id, bytes.fromhex(folder.name), device_keys)
     return found
 
@@ -185,14 +186,22 @@ def _accepted_through(
     return max(through)
 
 
-def _replaced(epoch: bytes, found: list[Whole], accepted_through: int) -> Replaced:
+def _replaced(epoch: bytes, found: list[Whole], accepted_through: int, earlier: tuple[bytes, ...]) -> Replaced:
     gaps, expected = list[tuple[int, int]](), 1
     for seq in (*(whole.event.seq for whole in found), accepted_through + 1):
         if seq > expected:
             gaps.append((expected, seq - 1))
         expected = max(expected, seq + 1)
     last = (found[-1].event.seq, found[-1].sha256) if found else (0, GENESIS_SHA256)
-    return Replaced(epoch, *last, len(found), tuple(gaps))
+    return Replaced(epoch, *last, len(found), tuple(gaps), earlier)
+
+
+def _earlier_epochs(before: Iterable[Path], epoch: bytes, found: list[Whole]) -> tuple[bytes, ...]:
+    """In whose place this ledger was begun, as its first event says, or salvages before this one left them here."""
+    said = found[0].event.session_opened.replaces if found else Replacing()
+    named = [said.epoch, *said.earlier] if said.epoch else []
+    named += [bytes.fromhex(folder.name) for folder in before if _EPOCH_NAME.fullmatch(folder.name)]
+    return tuple(dict.fromkeys(one for one in named if one != epoch))
 
 
 def _write_old(folder: Path, booth_id: str, epoch: bytes, found: list[Whole]) -> None:

@@ -15,6 +15,8 @@ def read_secret(path: Path, what: str) -> bytes:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
             data = file.read(MAX_SECRET_BYTES + 1)
+    except ValueError:
+        raise IdentityInvalid(f"{what}: a NUL character stands in the path", "write the path without it") from None
     except OSError as error:
         raise IdentityInvalid(
             f"{path}: {what} cannot be read: {error.strerror}", "check the path, and systemd's LoadCredential="

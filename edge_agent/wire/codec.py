@@ -39,6 +39,7 @@ MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
 MAX_COUNTS = 256
 MAX_GAPS = 100
+MAX_EARLIER = 16
 # The envelope adds its signature, the signer's key id and the payload's type.
 MAX_PAYLOAD_BYTES = MAX_ENVELOPE_BYTES - 2048
 
@@ -101,7 +102,12 @@ def replaced(body: domain.Replaced) -> wire.Replaced:
     """The ledger before this one."""
     gaps = [wire.MissingEvents(first_seq=first, last_seq=last) for first, last in body.missing[:MAX_GAPS]]
     return wire.Replaced(
-        epoch=body.epoch, last_seq=body.last_seq, last_sha256=body.last_sha256, found=body.found, missing=gaps
+        epoch=body.epoch,
+        last_seq=body.last_seq,
+        last_sha256=body.last_sha256,
+        found=body.found,
+        missing=gaps,
+        earlier=body.earlier[:MAX_EARLIER],
     )
 
 

@@ -450,6 +450,7 @@ class Replaced(_message.Message):
     LAST_SHA256_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    EARLIER_FIELD_NUMBER: _builtins.int
     epoch: _builtins.bytes
     """Its epoch."""
     last_seq: _builtins.int
@@ -462,6 +463,10 @@ class Replaced(_message.Message):
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingEvents]:
         """The gaps among them, at most 100: what is missing is missing at this booth, and the port may hold it."""
 
+    @_builtins.property
+    def earlier(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The epochs that it had itself been begun in place of, at most 16: the port may never have seen it."""
+
     def __init__(
         self,
         *,
@@ -470,10 +475,11 @@ class Replaced(_message.Message):
         last_sha256: _builtins.bytes = ...,
         found: _builtins.int = ...,
         missing: _abc.Iterable[Global___MissingEvents] | None = ...,
+        earlier: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "found", b"found", "last_seq", b"last_seq", "last_sha256", b"last_sha256", "missing", b"missing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier", "epoch", b"epoch", "found", b"found", "last_seq", b"last_seq", "last_sha256", b"last_sha256", "missing", b"missing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -190,6 +190,10 @@ async def test_a_second_salvage_forgets_nothing_of_the_first(origin: Origin, tmp
     second = _salvaged(booth)
     assert second.evidence == len(EVIDENCE) + 1
     async with booth.open() as ledger:
+        opening = wire.Event.FromString(read_envelope(ledger.outbox.after(0, 1, 10**6)[0])[0])
+        replaces = opening.session_opened.replaces
+        assert replaces.epoch == second.replaced.epoch
+        assert list(replaces.earlier) == [first.replaced.epoch]  # the port may know that one only
         pending = {blob.sha256 for blob in ledger.outbox.pending_blobs(0, 99)}
     assert pending == {one.sha256 for one in (*EVIDENCE, later)}
     assert _held(first.kept_in) == set(origin.envelopes)

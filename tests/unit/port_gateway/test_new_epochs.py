@@ -32,12 +32,13 @@ class Replacing(Ledger):
     """Says in its first event what it replaces."""
 
     old: bytes = bytes(range(16))
+    earlier: tuple[bytes, ...] = ()
 
     def open_session(self) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ed25519
 
         self.session_key = ed25519.Ed25519PrivateKey.generate()
-        replaced = Replaced(self.old, 41, b"h" * 32, 40, ((7, 7),))
+        replaced = Replaced(self.old, 41, b"h" * 32, 40, ((7, 7),), self.earlier)
         return self.add(SessionOpened(spki(self.session_key.public_key()), "0.1", replaced), self.device_key)
 
 
@@ -67,3 +68,18 @@ def test_a_second_epoch(store: Store, inbox: Inbox, booth: Party, announced: boo
     assert ("in place of the damaged ledger 000102" in text) is announced
     if announced:
         assert "of which 40 events were found whole" in text
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_ledger_that_was_salvaged_twice_before_the_port_saw_the_first(
+    store: Store, inbox: Inbox, booth: Party, known: bool
+) -> None:
+    first = Ledger(booth.identity, booth.key)
+    take(inbox, booth, first)
+
+    class Third(Replacing):
+        old = b"never sent to it"
+        earlier = (b"nor this one 4ex", first.epoch if known else bytes(16 * [9]))
+
+    take(inbox, booth, Third(booth.identity, booth.key, bytes(range(1, 17))))
+    assert [code for code, *_ in alarms(store)] == ([] if known else ["UNANNOUNCED_EPOCH"])
