@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.wire import verify
-from tests.proofs.mutations import Wrong, judge, talk
+from tests.proofs.mutations import Wrong, judge, talked
 
 FLAT = 12_000_000
 
