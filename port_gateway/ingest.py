@@ -22,6 +22,7 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceServicer
 from edge_agent.wire.verify import Chain
 from port_gateway.config import MAX_BATCH_RECORDS, Limits
 from port_gateway.inbox import Inbox
+from port_gateway.messages import decoded
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.receive import judge_batch, judge_hello
 from port_gateway.trees import Receipts
@@ -109,7 +110,7 @@ class Ingest(IngestServiceServicer):
         """See docs/wire.md."""
         try:
             try:
-                await self._stream(request_iterator, context)
+                await self._stream(decoded(request_iterator), context)
             except Refused as refused:
                 nack = wire.Nack(seq=refused.seq, code=refused.code.value, detail=refused.detail)
                 await context.write(wire.StreamEventsResponse(nack=nack))

@@ -20,6 +20,7 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
 from port_gateway.chains import Ended
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
+from port_gateway.messages import decoded
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.trust import TrustStore
 from port_gateway.upload import SHA256_BYTES
@@ -92,7 +93,8 @@ class Subscriptions(SubscribeServiceServicer):
         """See docs/wire.md."""
         try:
             # Read first: a refusal that meets the peer's first write in flight reaches it as gRPC's own INTERNAL.
-            start = await _start(request_iterator)
+            requests = decoded(request_iterator)
+            start = await _start(requests)
             identity = str(peer_of(context, self._trust, Role.BACK_OFFICE).identity)
             reader = _Reader(identity, start.name, min(start.max_outstanding, MAX_OUTSTANDING) or DEFAULT_OUTSTANDING)
             after = start.after
@@ -104,7 +106,7 @@ class Subscriptions(SubscribeServiceServicer):
             log.info("%s: subscribed after %d, reads %d of %d booths", identity, after, len(may), len(trust.booths()))
             try:
                 async with asyncio.TaskGroup() as group:
-                    acks = group.create_task(self._acks(request_iterator, reader), name=f"acks of {identity}")
+                    acks = group.create_task(self._acks(requests, reader), name=f"acks of {identity}")
                     try:
                         await self._send(context, reader, after, list(start.booth_ids))
                     finally:

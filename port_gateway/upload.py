@@ -9,6 +9,7 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceServicer
 from port_gateway.evidence import CHUNK_BYTES, EvidenceFiles, Upload
+from port_gateway.messages import decoded
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.trust import TrustStore
 
@@ -43,7 +44,8 @@ class EvidenceUpload(EvidenceServiceServicer):
         """See docs/wire.md."""
         try:
             booth = peer_of(context, self._trust, Role.BOOTH).identity
-            first = await self._next(request_iterator)
+            requests = decoded(request_iterator)
+            first = await self._next(requests)
             if first is None or first.WhichOneof("message") != "header":
                 raise Refused(RefusalCode.PROTOCOL, "the first request must be a header")
             sha256 = _digest(first.header.sha256)
@@ -52,7 +54,7 @@ class EvidenceUpload(EvidenceServiceServicer):
                     self._files.upload, booth, sha256, first.header.size, first.header.offset
                 )
                 with upload:
-                    await self._receive(request_iterator, upload)
+                    await self._receive(requests, upload)
                     await asyncio.to_thread(upload.finish)
             state = (await asyncio.to_thread(self._states, booth, [sha256]))[0]
             return wire.PutBlobResponse(blob=state)
