@@ -200,11 +200,12 @@ class Judging:
         except Exception as error:
             raise Wrong(f"case {number}: the judgement crashed: {error!r}") from error
         for taken in judged.verified:
-            if not 1 <= taken.seq <= len(self.payloads):
-                raise Wrong(f"case {number}: an event was taken at sequence {taken.seq}")
-            if read_envelope(taken.envelope)[0] != self.payloads[taken.seq - 1]:
-                raise Wrong(f"case {number}: a false accept at sequence {taken.seq}")
-            figures.same_payload += taken.envelope != self.ledger.envelopes[taken.seq - 1]
+            seq = taken.chain.head.seq
+            if not HELD < seq <= len(self.payloads):
+                raise Wrong(f"case {number}: an event was taken at sequence {seq}")
+            if read_envelope(taken.envelope)[0] != self.payloads[seq - 1]:
+                raise Wrong(f"case {number}: a false accept at sequence {seq}")
+            figures.same_payload += taken.envelope != self.ledger.envelopes[seq - 1]
         figures.answers[judged.refused.code.name if judged.refused is not None else "taken"] += 1
 
 
