@@ -7,6 +7,9 @@ cameras ─┘        full: the devices wait                 full disk: the lane
 
 import asyncio
 import logging
+import os
+import socket
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from edge_agent.config import Setup
@@ -45,11 +48,12 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     identity = setup.identity()
     identity.settle()
     key = identity.signer(handed_over(setup.ledger / DATABASE))
+    told = Told([lane.rules.lane_id for lane in setup.lanes], os.environ.get("NOTIFY_SOCKET", ""))
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
             opened = open_ledger(
-                setup.ledger, str(setup.booth), key, clock, VERSION, _say_room, keeping=_keeping(setup)
+                setup.ledger, str(setup.booth), key, clock, VERSION, told.room, keeping=_keeping(setup)
             )
             async with opened as ledger:
                 head = ledger.recorder.head
@@ -104,11 +108,36 @@ def _faces(setup: Setup) -> FaceFinder | None:
     return FaceFinder.open(setup.config.vision.threads)
 
 
-def _say_room(has_room: bool, detail: str) -> None:
-    if has_room:
-        log.warning("the ledger accepts events again")
-    else:
-        log.error("NOTHING IS BEING RECORDED: %s. Go over to manual inspection until there is room.", detail)
+class Told:
+    """Tells each lane whether what passes there is being recorded: in the log, and as systemd's status of the service.
+
+    That needs no room on the disk. `notify` is what systemd names in NOTIFY_SOCKET (sd_notify(3)), '' without it.
+    """
+
+    def __init__(self, lanes: Sequence[str], notify: str) -> None:
+        self._lanes, self._notify = lanes, notify
+
+    def room(self, has_room: bool, detail: str) -> None:
+        """As `on_room` of the recorder."""
+        for lane in self._lanes:
+            if has_room:
+                log.warning("lane %s: EVENTS ARE KEPT AGAIN, with what waited. Inspection by the agent goes on.", lane)
+            else:
+                log.error(
+                    "lane %s: NOTHING IS BEING RECORDED: %s. Go over to manual inspection until there is room.",
+                    *(lane, detail),
+                )
+        self._say("recording" if has_room else f"NOTHING IS BEING RECORDED: {detail}")
+
+    def _say(self, status: str) -> None:
+        if not self._notify:
+            return
+        address = "\0" + self._notify[1:] if self._notify.startswith("@") else self._notify
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sending:
+                sending.sendto(f"STATUS={' '.join(status.split())}".encode(), address)
+        except OSError as error:  # a help to people, which the log does not need
+            log.debug("systemd was not told: %s", error)
 
 
 def _say_link(state: LinkState, why: str) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import apsw
 import pytest
 
+from edge_agent.agent import Told
+from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
 from edge_agent.ledger import database, store
 from edge_agent.ledger.check import verify_ledger
-from edge_agent.ledger.recorder import Recorded
+from edge_agent.ledger.recorder import Recorded, open_ledger
+from edge_agent.ledger.signer import open_signer
 from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.chain import Head
 from edge_agent.wire.refused import Refused
@@ -37,6 +41,39 @@ def _tap_connections(monkeypatch: pytest.MonkeyPatch) -> list[apsw.Connection]:
 
     monkeypatch.setattr(store, "opened", tapped)
     return connections
+
+
+async def test_each_lane_is_told_at_once_and_told_when_events_are_kept_again(
+    booth: Booth, disk: FailingDisk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        told = Told(["1", "2"], str(tmp_path / "notify"))
+        opening = open_ledger(
+            booth.directory,
+            booth.booth_id,
+            open_signer(f"file:{booth.keys}/{booth.name}.key"),
+            SystemClock(),
+            "1.0",
+            told.room,
+            full_retry_s=0.02,
+            vfs=disk.name,
+        )
+        async with opening as ledger, asyncio.TaskGroup() as group:
+            disk.full = True
+            waiting = group.create_task(ledger.recorder.record(alarm(1)))
+            said = await asyncio.to_thread(systemd.recv, 1000)
+            assert said.startswith(b"STATUS=NOTHING IS BEING RECORDED: ")
+            assert b"\n" not in said
+            assert not waiting.done()
+            disk.full = False
+            assert await asyncio.to_thread(systemd.recv, 1000) == b"STATUS=recording"
+            await waiting
+    for lane in ("1", "2"):
+        assert caplog.text.count(f"lane {lane}: NOTHING IS BEING RECORDED") == 1
+        assert caplog.text.count(f"lane {lane}: EVENTS ARE KEPT AGAIN") == 1
+    told.room(False, "nobody listens any more")  # says so in the log all the same
 
 
 async def test_on_a_full_disk_nothing_is_accepted_the_lane_knows_at_once_and_it_goes_on(
