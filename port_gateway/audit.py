@@ -7,12 +7,14 @@ import apsw
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
 from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.quarantine import Linked
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Verified
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
+from port_gateway.quarantine import read_quarantine
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
 
@@ -38,6 +40,7 @@ class Counts:
     evidence_whole: int = 0
     evidence_missing: int = 0
     alarms: int = 0
+    quarantined: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,6 +62,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
     chains = _chains(db)
+    unread = {kept.cursor: kept.released_cursor for kept in read_quarantine(db, all_of_it=True)}
     trees: dict[tuple[str, bytes], Tree] = {}
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
@@ -66,14 +70,17 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         where = f"cursor {cursor} ({booth_id}, sequence {seq})"
         if not isinstance(envelope, bytes):
             raise Fault("STORE_CORRUPT", where, "there is no envelope")
-        verified = _verify(chains, where, str(booth_id), envelope)
-        if (verified.event.epoch, verified.event.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
+        verified = _verify(chains, where, str(booth_id), envelope, unread.get(int(str(cursor)), -1))
+        if (verified.chain.head.epoch, verified.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
             raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
-        place = (str(booth_id), verified.event.epoch)
+        place = (str(booth_id), verified.chain.head.epoch)
         trees[place], tiles = trees.get(place, Tree()).extended([verified.sha256])
         for tile in tiles:
             _check_tile(db, place, tile, where)
         counts.events += 1
+        if isinstance(verified, Linked):
+            counts.quarantined += 1
+            continue
         counts.sessions += verified.event.WhichOneof("body") == "session_opened"
         referenced.update((ref.sha256, where) for ref in verified.event.evidence)
     _check_chains(db, chains)
@@ -104,9 +111,13 @@ def _chains(db: apsw.Connection) -> Chains:
         raise Fault("NOT_TRUSTED", "the registered certificates", error.wrong) from None
 
 
-def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes) -> Verified:
+def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes, released: int | None) -> Verified | Linked:
+    """`released`: the cursor at which an event left quarantine; None while it is there, -1 if it never was."""
     try:
-        return chains.verify(booth_id, envelope)
+        if released == -1:
+            return chains.verify(booth_id, envelope)
+        linked = chains.pass_over(booth_id, envelope)
+        return linked if released is None else chains.let_out(booth_id, envelope)
     except Refused as refused:
         raise Fault(refused.code.name, where, refused.detail) from None
 

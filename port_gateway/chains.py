@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.chain import EPOCH_BYTES, Head
-from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256, read_envelope
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, certificate_key, identity_of, key_id
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, Linked, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
@@ -78,7 +78,7 @@ class Chains:
 
     def pass_over(self, booth_id: str, envelope: bytes) -> Linked:
         """Verify the signature and the link of an event in quarantine; the chain goes on over it. Raises Refused."""
-        chain = self._chain(booth_id, envelope)
+        chain = self._chain(booth_id, envelope, MAX_QUARANTINED_BYTES)
         linked = verify_link(chain, envelope)
         self.unread[booth_id, linked.sha256] = chain
         self.standing[booth_id, chain.head.epoch] = linked.chain
@@ -91,10 +91,10 @@ class Chains:
             raise Refused(RefusalCode.PROTOCOL, "let out of quarantine, and it was never seen there")
         return verify_next(chain, envelope)
 
-    def _chain(self, booth_id: str, envelope: bytes) -> Chain:
+    def _chain(self, booth_id: str, envelope: bytes, limit: int = MAX_ENVELOPE_BYTES) -> Chain:
         if booth_id not in self.keys:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{booth_id} is no registered booth")
-        epoch = _claimed_epoch(envelope)
+        epoch = _claimed_epoch(envelope, limit)
         if len(epoch) != EPOCH_BYTES:
             raise Refused(RefusalCode.WRONG_EPOCH, f"an epoch has {EPOCH_BYTES} bytes, not {len(epoch)}")
         ends = ends_within(self.ended.get(booth_id, {}), epoch)
@@ -112,9 +112,9 @@ class Chains:
             self.standing[booth_id, epoch] = replace(chain, device_keys=known, ends=ends)
 
 
-def _claimed_epoch(envelope: bytes) -> bytes:
+def _claimed_epoch(envelope: bytes, limit: int) -> bytes:
     """Which chain the envelope says it belongs to. Only chooses the chain against which all of it is verified."""
-    payload, _ = read_envelope(envelope, MAX_QUARANTINED_BYTES)
+    payload, _ = read_envelope(envelope, limit)
     try:
         return EventLink.FromString(payload).epoch
     except DecodeError:

@@ -16,6 +16,7 @@ from edge_agent.domain.errors import EdgeAgentError
 from port_gateway.audit import Fault, audit
 from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
+from port_gateway.quarantine_command.cli import add_quarantine
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -83,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--json", action="store_true", help="print one JSON object a piece")
     fetch.set_defaults(run=lambda options: asyncio.run(_fetch(options)))
 
+    add_quarantine(
+        commands.add_parser("quarantine", help="events that are kept in their chain and that this version cannot read")
+    )
+
     verify = commands.add_parser(
         "verify",
         help="verify everything in the gateway's data folder",
@@ -149,6 +154,7 @@ def _verify(options: argparse.Namespace) -> int:
         f"{counts.events} events in {counts.chains} chains of {counts.booths} booths, {counts.sessions} sessions: "
         "every signature and every link verified",
         f"{counts.evidence_whole} pieces of evidence whole, {counts.evidence_missing} referenced and not arrived",
+        f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]
     show({"ok": True, **counts.as_dict(), "alarm_texts": alarms}, options.json, "\n".join(lines))

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.errors import EdgeAgentError, PortRefused, PortUnreachable
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
+from edge_agent.wire.quarantine import OF_CONTENT, Linked
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
@@ -45,6 +46,17 @@ class Received:
     cursor: int
     booth_id: str
     verified: Verified
+    released_from: int = 0  # the cursor at which it was in quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class InQuarantine:
+    """An event in its place of the chain that the port could not read, and that nobody is to act on."""
+
+    cursor: int
+    booth_id: str
+    linked: Linked
+    code: RefusalCode
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +130,7 @@ class Subscription:
             if not self._reading.cancelled():
                 self._reading.exception()  # the call is over: nobody asks any more why
 
-    async def next(self, wait_s: float | None = None) -> Received | None:
+    async def next(self, wait_s: float | None = None) -> Received | InQuarantine | None:
         """The next event in the port's order; None when nothing came for `wait_s`, or the port has ended the stream.
 
         Raises Refused when it does not verify.
@@ -135,7 +147,7 @@ class Subscription:
         if response.cursor <= self._cursor:
             raise Refused(RefusalCode.PROTOCOL, f"cursor {response.cursor} after {self._cursor}")
         self._cursor = response.cursor
-        return Received(response.cursor, response.booth_id, await self._verify(response))
+        return await self._verify(response)
 
     async def ack(self, cursor: int) -> None:
         """Everything through `cursor` is done with: it is not sent again under this name."""
@@ -149,7 +161,7 @@ class Subscription:
         while isinstance(response, wire.SubscribeResponse):
             response = await self._call.read()
 
-    async def _verify(self, response: wire.SubscribeResponse) -> Verified:
+    async def _verify(self, response: wire.SubscribeResponse) -> Received | InQuarantine:
         booth_id = response.booth_id
         if booth_id not in self._begun:
             if booth_id not in self._chains.keys:
@@ -158,12 +170,23 @@ class Subscription:
             if self._after != 0:
                 return await self._from_the_beginning(booth_id, response)
         try:
-            return self._chains.verify(booth_id, response.envelope)
+            return self._in_chain(response)
         except Refused as refused:
             if refused.code is not RefusalCode.UNKNOWN_KEY:
                 raise
         await self._learn_keys()  # the booth may have been given a new certificate in between
-        return self._chains.verify(booth_id, response.envelope)
+        return self._in_chain(response)
+
+    def _in_chain(self, response: wire.SubscribeResponse) -> Received | InQuarantine:
+        booth_id, envelope = response.booth_id, response.envelope
+        if response.quarantined:
+            code = next((code for code in OF_CONTENT if code.value == response.quarantined), None)
+            if code is None:
+                raise Refused(RefusalCode.PROTOCOL, f"in quarantine for the code {response.quarantined}")
+            return InQuarantine(response.cursor, booth_id, self._chains.pass_over(booth_id, envelope), code)
+        released_from = response.released_from
+        verified = (self._chains.let_out if released_from else self._chains.verify)(booth_id, envelope)
+        return Received(response.cursor, booth_id, verified, released_from)
 
     async def _learn_keys(self) -> None:
         listed = await self._stub.ListBooths(wire.ListBoothsRequest(), timeout=CONNECT_TIMEOUT_S)
@@ -172,7 +195,7 @@ class Subscription:
             {b.booth_id: ended_keys(b.ended_keys) for b in listed.booths},
         )
 
-    async def _from_the_beginning(self, booth_id: str, target: wire.SubscribeResponse) -> Verified:
+    async def _from_the_beginning(self, booth_id: str, target: wire.SubscribeResponse) -> Received | InQuarantine:
         """Verify the booth's events up to and including `target`."""
         replay = self._stub.Subscribe()
         try:
@@ -182,11 +205,11 @@ class Subscription:
                 count += 1
                 if response.cursor > target.cursor:
                     break
-                verified = self._chains.verify(booth_id, response.envelope)
+                received = self._in_chain(response)
                 if response.cursor == target.cursor:
                     if response.envelope != target.envelope:
                         break
-                    return verified
+                    return received
                 if count % 256 == 0:
                     await replay.write(wire.SubscribeRequest(ack=wire.SubscribeAck(through=response.cursor)))
         finally:

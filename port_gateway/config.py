@@ -58,7 +58,12 @@ class Limits(_Section):
     heartbeat_s: Annotated[float, Field(gt=0, le=10)] = 5.0
     # A peer that does not read or write for so long is gone.
     idle_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    # A stop waits so long for what is on its way, and asks booths to come back after so many seconds.
     drain_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    back_after_s: Annotated[int, Field(ge=0, le=300)] = 5
+    # A connection is asked so often whether its peer still lives, and has so long to answer.
+    keepalive_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    keepalive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
 class Enroll(_Section):

@@ -40,7 +40,8 @@ class InboxChain(ChainNodes):
 
     def find(self, needle: bytes) -> Sequence[int]:
         rows = self._db.execute(
-            "SELECT seq FROM event WHERE booth_id = ? AND epoch = ? AND instr(envelope, ?) > 0",
+            "SELECT seq FROM event WHERE booth_id = ? AND epoch = ? AND instr(envelope, ?) > 0"
+            " AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.cursor = event.cursor AND q.released_cursor IS NULL)",
             (self.booth_id, self.epoch, needle),
         )
         return [int(row[0]) for row in rows]

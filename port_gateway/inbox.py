@@ -1,7 +1,7 @@
 """What the port has accepted, by booth, epoch and sequence, and in commit order by cursor."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -14,8 +14,11 @@ from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, read_envelope
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
+from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
 from edge_agent.wire.verify import Chain, Session, Verified
 from port_gateway.chains import ends_within
+from port_gateway.evidence_index import named_by, note_evidence
+from port_gateway.quarantine import Quarantined, note_quarantined, told_of
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # A page of a subscriber: bounds its memory, whatever the size of the envelopes.
 PAGE_BYTES = 1024 * 1024
+SCAN_CURSORS = 10_000
 # A booth that is refused over and over must not fill the disk with alarms.
 MAX_ALARMS_A_BOOTH = 1000
 MAX_READERS_AN_IDENTITY = 100
@@ -41,6 +45,8 @@ class Stored:
     booth_id: str
     envelope: bytes
     received_utc_us: int
+    quarantined: str | None = None  # the code for which it is in quarantine, or was at this cursor
+    released_from: int = 0  # the cursor at which it was in quarantine
 
 
 class Inbox:
@@ -79,7 +85,14 @@ class Inbox:
         with self._store.reading() as db:
             return ChainNodes(db, head.booth_id, head.epoch).tree(head.seq)
 
-    def append(self, before: Head, verified: Sequence[Verified], tiles: Sequence[Node] = ()) -> "Future[None]":
+    def quarantined(self, head: Head) -> list[QuarantinedMessage]:
+        """What is in quarantine of `head`'s chain, as its booth is told."""
+        with self._store.reading() as db:
+            return told_of(db, head)
+
+    def append(
+        self, before: Head, verified: Sequence[Verified | Quarantined], tiles: Sequence[Node] = ()
+    ) -> "Future[None]":
         """Keep consecutive events that follow `before`, and `tiles` of their tree. Durable when the future is set.
 
         The future fails with HeadMoved when the chain no longer stands at `before`, Refused when their key was ended
@@ -90,13 +103,15 @@ class Inbox:
             raise ValueError("a verified chain has a session")
         session_key = spki(after.session.key)
         now = self._now_us()
-        rows = [(before.booth_id, before.epoch, v.event.seq, v.sha256, v.envelope, now) for v in verified]
+        rows = [(before.booth_id, before.epoch, v.seq, v.sha256, v.envelope, now) for v in verified]
+        read = [v for v in verified if isinstance(v, Verified)]
+        unread = [v for v in verified if isinstance(v, Quarantined)]
         sessions = [
             (before.booth_id, before.epoch, v.chain.session.key_id, spki(v.chain.session.key), v.event.seq)
-            for v in verified
+            for v in read
             if v.event.WhichOneof("body") == "session_opened" and v.chain.session is not None
         ]
-        rotations = [v for v in verified if v.event.WhichOneof("body") == "key_rotated"]
+        rotations = [v for v in read if v.event.WhichOneof("body") == "key_rotated"]
 
         def write(db: apsw.Connection) -> None:
             row = _chain_row(db, before)
@@ -109,8 +124,11 @@ class Inbox:
             db.executemany(
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
-            if before.seq == 0:
-                _alarm_of_new_epoch(db, before, verified[0], now)
+            note_quarantined(db, before, unread)
+            for one in read:
+                note_evidence(db, before.booth_id, one.event)
+            if before.seq == 0:  # an epoch begins with a session, which is read or refused
+                _alarm_of_new_epoch(db, before, read[0], now)
             keep_tiles(db, before, tiles)
             for rotated in rotations:
                 follow_rotation(db, before, rotated, now)
@@ -166,16 +184,28 @@ class Inbox:
 
     # --- readers --------------------------------------------------------------------------------------------
     def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
-        """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through."""
-        wanted = "" if booth_ids is None else f" AND booth_id IN ({','.join('?' * len(booth_ids))})"
+        """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through.
+
+        It looks at SCAN_CURSORS at most: who reads one booth of many keeps no thread from the others.
+        """
+        wanted = "" if booth_ids is None else f" AND +e.booth_id IN ({','.join('?' * len(booth_ids))})"
+        end = after + SCAN_CURSORS
+        chosen = (after, end, *(booth_ids or ()))
         found: list[Stored] = []
         size = 0
         with self._store.reading() as db:
-            newest = db.execute("SELECT max(cursor) FROM event").get
+            newest = db.execute(
+                "SELECT max(coalesce((SELECT max(cursor) FROM event), 0),"
+                " coalesce((SELECT max(released_cursor) FROM quarantine), 0))"
+            ).get
             rows = db.execute(
-                "SELECT cursor, booth_id, envelope, received_utc_us FROM event"  # noqa: S608 - only marks
-                f" WHERE cursor > ?{wanted} ORDER BY cursor LIMIT ?",
-                (after, *(booth_ids or ()), limit),
+                "SELECT e.cursor, e.booth_id, e.envelope, e.received_utc_us, q.code, 0"  # noqa: S608 - only marks
+                " FROM event e LEFT JOIN quarantine q ON q.cursor = e.cursor"
+                f" WHERE e.cursor > ? AND e.cursor <= ?{wanted}"
+                " UNION ALL SELECT q.released_cursor, e.booth_id, e.envelope, e.received_utc_us, NULL, q.cursor"
+                " FROM quarantine q CROSS JOIN event e ON e.cursor = q.cursor"
+                f" WHERE q.released_cursor > ? AND q.released_cursor <= ?{wanted} ORDER BY 1 LIMIT ?",
+                (*chosen, *chosen, limit),
             )
             for row in rows:
                 found.append(Stored(*row))
@@ -184,7 +214,12 @@ class Inbox:
                     break
         if len(found) == limit or size >= PAGE_BYTES:
             return found, found[-1].cursor
-        return found, max(after, newest if isinstance(newest, int) else 0)
+        return found, max(after, min(end, newest if isinstance(newest, int) else 0))
+
+    def names(self, sha256: bytes, booths: Collection[str]) -> bool:
+        """Whether an event of one of these booths names this evidence."""
+        with self._store.reading() as db:
+            return named_by(db, sha256, booths)
 
     def reader_cursor(self, identity: str, name: str) -> int:
         """The cursor that this reader has acknowledged under `name`; 0 at its beginning."""

@@ -8,7 +8,7 @@ so that everything before it is acknowledged first; then a Nack names it and the
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from port_gateway.config import MAX_BATCH_RECORDS, Limits
 from port_gateway.inbox import Inbox
 from port_gateway.messages import decoded
 from port_gateway.peers import Context, end, peer_of
+from port_gateway.quarantine import Quarantined
 from port_gateway.receive import judge_batch, judge_hello
 from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
@@ -36,7 +37,11 @@ _NO_ALARM = {RefusalCode.PROTOCOL, RefusalCode.NOT_TRUSTED}
 
 
 class StreamOver(Recoverable):
-    """The stream ends without fault: superseded, or the gateway stops."""
+    """The stream ends without fault: superseded, or it did not half-close when the gateway stopped."""
+
+
+class _Drain:
+    """In the queue of answers: say that the gateway stops."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class _Pending:
     tree: Tree
     records: int
     size: int
+    quarantined: tuple[wire.Quarantined, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class _Standing:
 class _Stream:
     """One booth's open stream."""
 
-    answers: "asyncio.Queue[_Pending | EdgeAgentError | None]" = field(default_factory=asyncio.Queue)
+    answers: "asyncio.Queue[_Pending | EdgeAgentError | _Drain | None]" = field(default_factory=asyncio.Queue)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[object] | None" = field(default_factory=asyncio.current_task)
     in_flight: dict[int, bytes] = field(default_factory=dict)
@@ -84,17 +90,19 @@ class Ingest(IngestServiceServicer):
         self._stopping = False
 
     async def stop(self) -> None:
-        """Every stream acknowledges what is on its way, and ends."""
+        """Every booth is told, and half-closes when all that it sent is acknowledged; who does not is ended."""
         self._stopping = True
         streams = list(self._streams.values())
-        for stream in streams:
-            stream.answers.put_nowait(StreamOver("the gateway is stopping"))
-        try:
-            async with asyncio.timeout(self._limits.drain_s):
-                for stream in streams:
-                    await stream.finished.wait()
-        except TimeoutError:
-            log.warning("%d streams did not end within %g s", len(self._streams), self._limits.drain_s)
+        for last, say in ((False, _Drain()), (True, StreamOver("the gateway is stopping"))):
+            for stream in streams:
+                stream.answers.put_nowait(say)
+            try:
+                async with asyncio.timeout(self._limits.drain_s):
+                    for stream in streams:
+                        await stream.finished.wait()
+            except TimeoutError:
+                if last:
+                    log.warning("%d streams did not end within %g s", len(self._streams), self._limits.drain_s)
 
     def doubt(self) -> None:
         """The registered certificates have changed: streams whose peer is no longer trusted end now."""
@@ -124,6 +132,9 @@ class Ingest(IngestServiceServicer):
         peer = peer_of(context, self._trust, Role.BOOTH)
         booth_id = str(peer.identity)
         hello = _hello(first, booth_id)
+        if self._stopping:
+            await self._say_drain(context)
+            return
         stream = await self._take_over(booth_id)
         stream.still = lambda: peer_of(context, self._trust, Role.BOOTH)
         try:
@@ -137,7 +148,8 @@ class Ingest(IngestServiceServicer):
                 raise
             tree, tiles = await asyncio.to_thread(self._inbox.tree, chain.head)
             log.info("%s: stream opened at %d, agent %s", booth_id, chain.head.seq, hello.agent_version[:50])
-            await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head)))
+            unread = await asyncio.to_thread(self._inbox.quarantined, chain.head)
+            await context.write(wire.StreamEventsResponse(welcome=self._welcome(chain.head, unread)))
             async with asyncio.TaskGroup() as group:
                 taking = group.create_task(
                     self._take(requests, stream, _Standing(chain, tree, tuple(tiles))), name=f"take {booth_id}"
@@ -155,8 +167,6 @@ class Ingest(IngestServiceServicer):
 
     async def _take_over(self, booth_id: str) -> _Stream:
         """Become the booth's stream; the one before ends first, with what it has in flight."""
-        if self._stopping:
-            raise StreamOver("the gateway is stopping")
         before, stream = self._streams.get(booth_id), _Stream()
         self._streams[booth_id] = stream
         if before is not None:
@@ -172,13 +182,14 @@ class Ingest(IngestServiceServicer):
                 raise
         return stream
 
-    def _welcome(self, head: Head) -> wire.Welcome:
+    def _welcome(self, head: Head, quarantined: Sequence[wire.Quarantined]) -> wire.Welcome:
         return wire.Welcome(
             durable_through=head.seq,
             chain_head=head.sha256,
             window_records=self._limits.window_records,
             window_bytes=self._limits.window_bytes,
             max_batch_bytes=self._limits.max_batch_bytes,
+            quarantined=quarantined,
         )
 
     # --- in -------------------------------------------------------------------------------------------------
@@ -209,9 +220,12 @@ class Ingest(IngestServiceServicer):
             tree, tiles = standing.tree.extended(v.sha256 for v in judged.verified)
             tiles[:0] = standing.tiles
             future = asyncio.wrap_future(self._inbox.append(standing.chain.head, judged.verified, tiles))
-            stream.in_flight.update({v.event.seq: v.sha256 for v in judged.verified})
+            stream.in_flight.update({v.seq: v.sha256 for v in judged.verified})
             after = _Standing(judged.chain, tree)
-        stream.answers.put_nowait(_Pending(future, judged.chain.head, after.tree, records, size))
+        unread = tuple(v.told() for v in judged.verified if isinstance(v, Quarantined))
+        for one in unread:
+            log.error("%s: event %d is kept in quarantine: %s", standing.chain.head.booth_id, one.seq, one.detail)
+        stream.answers.put_nowait(_Pending(future, judged.chain.head, after.tree, records, size, unread))
         if judged.refused is not None:
             await self._alarm(judged.chain.head, judged.refused, judged.refused_envelope)
             raise judged.refused
@@ -255,6 +269,10 @@ class Ingest(IngestServiceServicer):
                     return
                 if isinstance(answer, EdgeAgentError):
                     raise answer
+                if isinstance(answer, _Drain):
+                    await self._say_drain(context)
+                    getting = asyncio.ensure_future(stream.answers.get())
+                    continue
                 if answer.future is not None:
                     while not await self._within_heartbeat(answer.future):
                         await self._ack(context, ack)
@@ -265,10 +283,13 @@ class Ingest(IngestServiceServicer):
                     head, ack = answer.head, self._signed(answer.head, answer.tree)
                 stream.records -= answer.records
                 stream.size -= answer.size
-                await self._ack(context, ack)
+                await self._ack(context, _telling(ack, answer.quarantined))
                 getting = asyncio.ensure_future(stream.answers.get())
         finally:
             getting.cancel()
+
+    async def _say_drain(self, context: Context) -> None:
+        await context.write(wire.StreamEventsResponse(drain=wire.Drain(after_s=self._limits.back_after_s)))
 
     async def _within_heartbeat(self, future: "asyncio.Future[Any]") -> bool:
         done, _ = await asyncio.wait([future], timeout=self._limits.heartbeat_s)
@@ -283,6 +304,15 @@ class Ingest(IngestServiceServicer):
         peer_of(context, self._trust, Role.BOOTH)  # a certificate may expire or be replaced while the stream is open
         # No time limit: gRPC cannot end a call in the middle of a write; its keepalive ends dead connections.
         await context.write(wire.StreamEventsResponse(ack=ack))
+
+
+def _telling(ack: wire.Ack, quarantined: Sequence[wire.Quarantined]) -> wire.Ack:
+    """The acknowledgement, with what of it is in quarantine; said once, and again in a welcome."""
+    if not quarantined:
+        return ack
+    telling = wire.Ack(quarantined=quarantined)
+    telling.MergeFrom(ack)
+    return telling
 
 
 async def _first(requests: AsyncIterator[wire.StreamEventsRequest]) -> wire.StreamEventsRequest | None:

@@ -21,6 +21,14 @@ def peer_of(context: Context, trust: TrustStore, role: Role) -> Registered:
     return trust.peer(shown, role)
 
 
+class Stopping(Recoverable):
+    """The gateway is asked to stop. `after_s`: when a reader is to come back."""
+
+    def __init__(self, after_s: int) -> None:
+        super().__init__(f"DRAIN: the gateway is stopping, come back after {after_s} s", "subscribe again")
+        self.after_s = after_s
+
+
 async def end(context: Context, error: EdgeAgentError) -> NoReturn:
     """End the call with the status that belongs to `error`; the details begin with its name."""
     if isinstance(error, Refused):
@@ -32,7 +40,11 @@ async def end(context: Context, error: EdgeAgentError) -> NoReturn:
         details = "the port's store is full" if isinstance(error, StoreFull) else error.wrong
         if isinstance(error, Fatal):
             details = "the port's store failed"
-    log.warning("%s: call ended: %s: %s", context.peer(), code.name, error.wrong)
+    if isinstance(error, Stopping):
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(1000 * error.after_s)),))
+        log.info("%s: call ended: %s", context.peer(), error.wrong)
+    else:
+        log.warning("%s: call ended: %s: %s", context.peer(), code.name, error.wrong)
     await context.abort(code, details)
     raise AssertionError("abort raises")
 

@@ -1,7 +1,8 @@
 """What a batch is worth: each envelope verified, known already, or refused. Decides; writes nothing.
 
 An envelope at a sequence that is held: the same bytes are acknowledged again; other bytes that verify are a fork.
-A held envelope that claims a new sequence is a replay. Everything else is for wire/verify.py.
+A held envelope that claims a new sequence is a replay. Everything else is for wire/verify.py. What is signed and
+linked and has content that cannot be read goes into quarantine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,18 +10,20 @@ from dataclasses import dataclass
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.quarantine import OF_CONTENT, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.services_pb2 import Hello
 from edge_agent.wire.verify import Chain, Verified, verify_event, verify_next
 from port_gateway.inbox import Inbox
+from port_gateway.quarantine import Quarantined
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A batch up to its end or its first refusal. `refused_envelope` belongs to `refused`."""
+    """A batch up to its end or its first refusal: what is to be kept. `refused_envelope` belongs to `refused`."""
 
-    verified: tuple[Verified, ...]
+    verified: tuple[Verified | Quarantined, ...]
     chain: Chain
     refused: Refused | None = None
     refused_envelope: bytes = b""
@@ -47,7 +50,7 @@ def judge_batch(
 
     `in_flight` holds the digests of events that are verified and not yet in the inbox. CPU and disk: from a thread.
     """
-    verified: list[Verified] = []
+    verified: list[Verified | Quarantined] = []
     digests = dict(in_flight)
     for seq, envelope in enumerate(envelopes, first_seq):
         try:
@@ -55,8 +58,8 @@ def judge_batch(
                 _held_already(inbox, chain, digests, seq, envelope)
                 continue
             new = _verify_new(inbox, chain, digests, envelope)
-            if new.event.seq != seq:
-                raise Refused(RefusalCode.PROTOCOL, f"the batch says {seq}, the event {new.event.seq}")
+            if new.seq != seq:
+                raise Refused(RefusalCode.PROTOCOL, f"the batch says {seq}, the event {new.seq}")
         except Refused as refused:
             placed = Refused(refused.code, refused.detail, refused.seq or seq)
             return Judged(tuple(verified), chain, placed, envelope)
@@ -77,10 +80,12 @@ def _held_already(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], seq:
     raise Refused(RefusalCode.FORK, "another event with this sequence is held", seq)
 
 
-def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelope: bytes) -> Verified:
+def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelope: bytes) -> Verified | Quarantined:
     try:
         return verify_next(chain, envelope)
     except Refused as refused:
+        if refused.code in OF_CONTENT:
+            return _quarantined(chain, envelope, refused)
         if refused.code not in (RefusalCode.REPLAYED, RefusalCode.UNKNOWN_KEY):
             raise
         # Of an earlier session, or from the past: the inbox knows which.
@@ -91,6 +96,14 @@ def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelo
         if held == envelope_sha256(envelope):
             raise Refused(RefusalCode.REPLAYED, "this event is held already", event.seq) from None
         raise Refused(RefusalCode.FORK, "another event with this sequence is held", event.seq) from None
+
+
+def _quarantined(chain: Chain, envelope: bytes, refused: Refused) -> Quarantined:
+    """Content alone is wrong with it; raises `refused` when that is not all."""
+    try:
+        return Quarantined(verify_link(chain, envelope), refused.code, refused.detail)
+    except Refused:
+        raise refused from None
 
 
 def _verify_old(inbox: Inbox, chain: Chain, envelope: bytes) -> Event:

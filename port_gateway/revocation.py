@@ -15,6 +15,7 @@ from edge_agent.wire.identity import SpiffeId, certificate_key, key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Verified
 from port_gateway.chains import Ended
+from port_gateway.quarantine import Quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,11 @@ def follow_rotation(db: apsw.Connection, before: Head, rotated: Verified, at_utc
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'trust_version'")
 
 
-def refuse_beyond(ended: Mapping[str, Ended], epoch: bytes, verified: Iterable[Verified]) -> None:
+def refuse_beyond(ended: Mapping[str, Ended], epoch: bytes, verified: Iterable[Verified | Quarantined]) -> None:
     """Raises Refused for an event of a key that ended since it was verified."""
     for one in verified:
         session = one.chain.session
         end = ended.get(session.device_key_id) if session is not None else None
-        if end is not None and one.event.seq > end.through.get(epoch, 0):
+        if end is not None and one.seq > end.through.get(epoch, 0):
             detail = f"the device key ended at sequence {end.through.get(epoch, 0)}"
-            raise Refused(end.code, detail, one.event.seq)
+            raise Refused(end.code, detail, one.seq)

@@ -35,7 +35,7 @@ from edge_agent.wire.identity import (
 )
 from edge_agent.wire.v1alpha1 import services_pb2_grpc as services
 from port_gateway.authority import Authority
-from port_gateway.config import Settings
+from port_gateway.config import Limits, Settings
 from port_gateway.enrollment import Enrollment
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
@@ -48,16 +48,6 @@ from port_gateway.upload import EvidenceUpload
 
 # A full batch with its framing, or one envelope of twice the allowed size, so that it is refused by its code.
 MAX_MESSAGE_BYTES = 512 * 1024
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_concurrent_streams", 64),
-    ("grpc.so_reuseport", 0),
-    # A booth's connection may be silent for hours and must be known dead soon: both sides ping.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
-)
 # Anybody may call where booths enrol: a token and a request are small, and nobody stays.
 _ENROLL_OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024),
@@ -71,6 +61,19 @@ _ENROLL_CALLS = 16
 STOP_GRACE_S = 2.0
 # How soon a revocation ends open streams; a look is one indexed row.
 TRUST_LOOK_S = 0.25
+
+
+def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_concurrent_streams", 64),
+        ("grpc.so_reuseport", 0),
+        # A booth's connection may be silent for hours and must be known dead soon: both sides ping.
+        ("grpc.keepalive_time_ms", round(1000 * limits.keepalive_s)),
+        ("grpc.keepalive_timeout_ms", round(1000 * limits.keepalive_timeout_s)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
+    )
 
 
 class Gateway:
@@ -121,8 +124,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
-        subscriptions = Subscriptions(inbox, files, trust, bell, doubt)
-        server = grpc.aio.server(options=_OPTIONS)
+        subscriptions = Subscriptions(inbox, files, trust, settings.limits, bell, doubt)
+        server = grpc.aio.server(options=_options(settings.limits))
         services.add_IngestServiceServicer_to_server(ingest, server)
         services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
         services.add_SubscribeServiceServicer_to_server(subscriptions, server)
@@ -141,8 +144,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             yield Gateway(identity, address, failed, enroll_address)
         finally:
             watching.cancel()
-            subscriptions.stop()
-            await ingest.stop()
+            await asyncio.gather(subscriptions.stop(), ingest.stop())
             await enrolling.stop(None)
             await server.stop(STOP_GRACE_S)
 

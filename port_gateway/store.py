@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from edge_agent.domain.errors import EdgeAgentError, Fatal, Recoverable, StoreCorrupt, StoreFailed, StoreFull
+from port_gateway.evidence_index import note_all_evidence
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ MIGRATIONS = (
     "0003.sql",
     "0004.sql",
     "0005.sql",
+    "0006.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -138,6 +140,8 @@ class Store:
             due = new or (_number(db, "PRAGMA application_id") == APPLICATION_ID and version < len(MIGRATIONS))
             if due:
                 db.execute(script(MIGRATIONS[version]))
+                if MIGRATIONS[version] == "0006.sql":
+                    note_all_evidence(db)
                 db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={version + 1}")
             db.execute("COMMIT")

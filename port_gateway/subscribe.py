@@ -5,6 +5,7 @@ that have read everything. Nobody waits for a slow one.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,16 +13,17 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from edge_agent.domain.errors import EdgeAgentError, Recoverable
+from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.wire.identity import Role, SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
 from port_gateway.chains import Ended
+from port_gateway.config import Limits
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.messages import decoded
-from port_gateway.peers import Context, end, peer_of
+from port_gateway.peers import Context, Stopping, end, peer_of
 from port_gateway.trust import TrustStore
 from port_gateway.upload import SHA256_BYTES
 
@@ -73,24 +75,34 @@ class _Reader:
 class Subscriptions(SubscribeServiceServicer):
     """The service over an inbox and a folder of evidence."""
 
-    def __init__(self, inbox: Inbox, files: EvidenceFiles, trust: TrustStore, bell: Bell, doubt: Bell) -> None:
+    def __init__(
+        self, inbox: Inbox, files: EvidenceFiles, trust: TrustStore, limits: Limits, bell: Bell, doubt: Bell
+    ) -> None:
         self._inbox = inbox
         self._files = files
         self._trust = trust
+        self._limits = limits
+        self._open: set[asyncio.Task[object]] = set()
         self._bell = bell
         self._doubt = doubt  # rings when the registered certificates have changed
         self._stopping = asyncio.Event()
         self._may: dict[str, tuple[frozenset[str], bool]] = {}  # what readers may read, at this version of the trust
         self._may_version = -1
 
-    def stop(self) -> None:
-        """Every subscription ends."""
+    async def stop(self) -> None:
+        """Nothing more is sent; every subscription ends when its reader has acknowledged all, or after `drain_s`."""
         self._stopping.set()
+        if self._open:
+            await asyncio.wait(self._open, timeout=2 * self._limits.drain_s)
 
     async def Subscribe(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[wire.SubscribeRequest], context: Context
     ) -> None:
         """See docs/wire.md."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
         try:
             # Read first: a refusal that meets the peer's first write in flight reaches it as gRPC's own INTERNAL.
             requests = decoded(request_iterator)
@@ -125,7 +137,8 @@ class Subscriptions(SubscribeServiceServicer):
             bell, doubt = self._bell.next(), self._doubt.next()
             reader.changed.clear()
             if self._stopping.is_set():
-                raise Recoverable("the gateway is stopping", "subscribe again")
+                await self._last_acks(reader)
+                raise Stopping(self._limits.back_after_s)
             peer_of(context, self._trust, Role.BACK_OFFICE)
             room = reader.credit - len(reader.outstanding)
             if room == 0:
@@ -136,6 +149,8 @@ class Subscriptions(SubscribeServiceServicer):
             for stored in found:
                 if reader.closed.is_set():
                     return
+                if self._stopping.is_set():
+                    break
                 reader.outstanding.append(stored.cursor)
                 reader.last_sent = stored.cursor
                 await context.write(
@@ -144,11 +159,21 @@ class Subscriptions(SubscribeServiceServicer):
                         envelope=stored.envelope,
                         booth_id=stored.booth_id,
                         received_utc_us=stored.received_utc_us,
+                        quarantined=_code(stored.quarantined),
+                        released_from=stored.released_from,
                     )
                 )
             if through == after:
                 await _first_of(bell, reader.closed, self._stopping, doubt)
             after = through
+
+    async def _last_acks(self, reader: _Reader) -> None:
+        """Returns when everything sent is acknowledged, the reader wants no more, or time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.drain_s):
+                while reader.outstanding and not reader.closed.is_set():
+                    reader.changed.clear()
+                    await _first_of(reader.changed, reader.closed)
 
     def _readable(self, reader: str, asked: Sequence[str]) -> Sequence[str] | None:
         """The booths to send of those that were asked for (none: all); None stands for every booth."""
@@ -195,9 +220,13 @@ class Subscriptions(SubscribeServiceServicer):
     ) -> None:
         """See docs/wire.md."""
         try:
-            peer_of(context, self._trust, Role.BACK_OFFICE)
+            reader = peer_of(context, self._trust, Role.BACK_OFFICE).identity
             if len(request.sha256) != SHA256_BYTES:
                 raise Refused(RefusalCode.PROTOCOL, f"a SHA-256 has {SHA256_BYTES} bytes, not {len(request.sha256)}")
+            may, _ = self._trust.current().readable(reader)
+            # The same answer where it is not for this reader: nobody learns what else the port holds.
+            if not await asyncio.to_thread(self._inbox.names, request.sha256, may):
+                raise FileNotFoundError
             chunks = self._files.read(request.sha256)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 await context.write(wire.GetBlobResponse(chunk=chunk))
@@ -223,6 +252,10 @@ class Subscriptions(SubscribeServiceServicer):
                 for booth, ders in booths
             ]
         )
+
+
+def _code(name: str | None) -> wire.RefusalCode.ValueType:
+    return wire.REFUSAL_CODE_UNSPECIFIED if name is None else RefusalCode[name].value
 
 
 def _ended(ended: Mapping[str, Ended]) -> list[wire.KeyEnd]:

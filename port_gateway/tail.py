@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_agent.domain.errors import PortUnreachable
 from edge_agent.wire.refused import Refused
-from port_gateway.client import Received, Subscription, connected
+from port_gateway.client import InQuarantine, Received, Subscription, connected
 from port_gateway.describe import event_json, event_text
 
 OK, NOT_VERIFIED = 0, 1
@@ -37,7 +37,10 @@ class Printer:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
 
-    def show(self, received: Received) -> None:
+    def show(self, received: Received | InQuarantine) -> None:
+        if isinstance(received, InQuarantine):
+            self._show_unread(received)
+            return
         event = received.verified.event
         if self._as_json:
             facts = {
@@ -49,10 +52,33 @@ class Printer:
                 "verified": True,
                 "event": event_json(event),
             }
+            if received.released_from:
+                facts["released_from"] = received.released_from
             line = json.dumps(facts)
         else:
             booth = received.booth_id.rpartition("/")[2]
             line = f"{received.cursor:>8}  {booth} #{event.seq}  {event_text(event)}"
+            if received.released_from:
+                line += f"  (out of quarantine; was cursor {received.released_from})"
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def _show_unread(self, unread: InQuarantine) -> None:
+        linked = unread.linked
+        if self._as_json:
+            facts = {
+                "cursor": unread.cursor,
+                "booth_id": unread.booth_id,
+                "seq": linked.seq,
+                "epoch": linked.chain.head.epoch.hex(),
+                "sha256": linked.sha256.hex(),
+                "verified": True,
+                "quarantined": unread.code.name,
+            }
+            line = json.dumps(facts)
+        else:
+            booth = unread.booth_id.rpartition("/")[2]
+            line = f"{unread.cursor:>8}  {booth} #{linked.seq}  IN QUARANTINE at the port: {unread.code.name}"
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
@@ -87,7 +113,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
             failures += 1
 
 
-async def _read(wanted: Tail) -> AsyncIterator[Received]:
+async def _read(wanted: Tail) -> AsyncIterator[Received | InQuarantine]:
     async with (
         connected(wanted.gateway, wanted.gateway_certificate, wanted.key, wanted.certificate) as stub,
         Subscription(stub, wanted.name, wanted.after) as subscription,

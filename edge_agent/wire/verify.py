@@ -77,6 +77,11 @@ class Verified:
     sha256: bytes
     chain: Chain
 
+    @property
+    def seq(self) -> int:
+        """Its sequence."""
+        return self.event.seq
+
 
 def verify_next(chain: Chain, envelope: bytes) -> Verified:
     """Verify `envelope` as the next link of `chain`. Raises Refused with the code of the first failed step."""

@@ -36,7 +36,7 @@ class Port:
     """A gateway's folder, the parties around it, and the gateway while it runs."""
 
     folder: Path
-    limits: Limits = field(default_factory=lambda: Limits(heartbeat_s=0.2))
+    limits: Limits = field(default_factory=lambda: Limits(heartbeat_s=0.2, drain_s=0.5))
     running: Gateway | None = None
 
     def __post_init__(self) -> None:

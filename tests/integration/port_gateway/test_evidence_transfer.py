@@ -4,10 +4,11 @@ import os
 import grpc
 import pytest
 
+from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from port_gateway.evidence import CHUNK_BYTES, MAX_BLOB_BYTES, MAX_PARTIALS_A_BOOTH
-from tests.integration.port_gateway.conftest import Port
-from tests.unit.port_gateway.signing import Party
+from tests.integration.port_gateway.conftest import Port, Stream
+from tests.unit.port_gateway.signing import Ledger, Party, device_event
 
 
 async def put(
@@ -27,8 +28,22 @@ async def put(
         return (await stub.PutBlob(iter(requests), timeout=30)).blob
 
 
-async def get(port: Port, sha256: bytes) -> bytes:
-    async with port.subscribe() as stub:
+async def name_in_events(port: Port, *pieces: bytes, party: Party | None = None) -> None:
+    """An event of the booth for each: a back-office may read what events name that it may read."""
+    booth = party or port.booth
+    ledger = Ledger(booth.identity, booth.key)
+    for data in pieces:
+        ref = EvidenceRef(EvidenceKind.FRAME, "image/jpeg", hashlib.sha256(data).digest(), len(data))
+        ledger.add(device_event(), evidence=(ref,))
+    async with port.ingest(booth) as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(1, *ledger.envelopes)
+        await stream.acked(ledger.head.seq)
+
+
+async def get(port: Port, sha256: bytes, reader: Party | None = None) -> bytes:
+    async with port.subscribe(reader) as stub:
         return b"".join([response.chunk async for response in stub.GetBlob(wire.GetBlobRequest(sha256=sha256))])
 
 
@@ -49,7 +64,9 @@ async def code(port: Port, data: bytes, offset: int = 0, size: int | None = None
 
 
 async def test_evidence_comes_back_as_it_was_sent(served: Port) -> None:
-    for data in (b"", b"x", os.urandom(3 * CHUNK_BYTES + 17)):
+    pieces = (b"", b"x", os.urandom(3 * CHUNK_BYTES + 17))
+    await name_in_events(served, *pieces)
+    for data in pieces:
         digest = hashlib.sha256(data).digest()
         assert (await put(served, data)).complete
         assert await get(served, digest) == data
@@ -69,6 +86,7 @@ async def test_an_upload_resumes_from_the_committed_size(served: Port) -> None:
     assert elsewhere.committed_size == 0  # a booth apart: none can spoil another's
     assert await code(served, data, offset=CHUNK_BYTES + 101) is grpc.StatusCode.INVALID_ARGUMENT
     assert (await put(served, data, offset=CHUNK_BYTES)).complete
+    await name_in_events(served, data)
     assert await get(served, digest) == data
     assert (await stat(served, digest, party=served.other_booth))[0].complete
 
@@ -82,6 +100,28 @@ async def test_other_bytes_than_the_digest_names_are_forgotten(served: Port) -> 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await get(served, hashlib.sha256(data).digest())
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_back_office_reads_the_evidence_of_its_ports_alone(served: Port) -> None:
+    there = Party(served.folder / "far", "spiffe://usotm/booth/lane-1")
+    office = Party(served.folder / "o", "spiffe://usotm/back-office/customs")
+    served.trust(there, office)
+    data = os.urandom(100)
+    digest = hashlib.sha256(data).digest()
+    assert (await put(served, data)).complete
+
+    async def refused(reader: Party) -> str:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get(served, digest, reader)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        return str(caught.value.details())
+
+    assert await refused(served.office) == await refused(office)  # it is there, and no event names it yet
+    await name_in_events(served, data)
+    assert await get(served, digest) == data
+    assert await refused(office) == "this evidence has not arrived"
+    await name_in_events(served, data, party=there)  # the same picture, of a booth of that port
+    assert await get(served, digest, office) == data
 
 
 async def test_limits(served: Port) -> None:

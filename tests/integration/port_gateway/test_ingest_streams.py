@@ -164,6 +164,12 @@ async def test_the_gateway_drains_what_is_in_flight_when_it_stops(port: Port) ->
             await stream.hello(ledger.hello())
             await stream.send(1, *ledger.envelopes)
             await stream.acked(1)
+        while (response := await stream.read()).WhichOneof("message") == "ack":  # one that does not half-close
+            continue
+        assert response.WhichOneof("message") == "drain"
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while await stream.call.read() is not grpc.aio.EOF:
+                continue
         assert await stream.status() is grpc.StatusCode.ABORTED
     async with port.serving():
         assert await held(port) == ledger.envelopes

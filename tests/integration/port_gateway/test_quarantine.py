@@ -1,0 +1,209 @@
+"""A poison event holds nobody up: kept, acknowledged as such, passed over by readers, let out when it can be read."""
+
+import asyncio
+import contextlib
+import json
+
+import apsw
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from edge_agent.domain.event import Draft
+from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
+from edge_agent.wire import verify
+from edge_agent.wire.checkpoint import open_checkpoint
+from edge_agent.wire.codec import event_payload
+from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256
+from edge_agent.wire.identity import certificate_key
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.tree import Tree
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from port_gateway.cli import main
+from port_gateway.client import InQuarantine, Received, Subscription
+from tests.integration.port_gateway.conftest import Port, Stream
+from tests.unit.port_gateway.signing import INSTANT, Ledger, device_event, sign
+
+OF_PICTURE = EvidenceRef(EvidenceKind.FRAME, "image/jpeg", b"p" * 32, 1)
+
+
+def poison(ledger: Ledger, rest: bytes = b"", keep_body: bool = False) -> bytes:
+    """The next event, with a body that no version knows yet, and with whatever else."""
+    event = Event.FromString(event_payload(Draft(device_event(), INSTANT), ledger.head, (OF_PICTURE,)))
+    if not keep_body:
+        event.ClearField("device_changed")
+    envelope = sign(event.SerializeToString() + b"\xfa\x3f\x02hi" + rest, ledger.session_key)
+    ledger.envelopes.append(envelope)
+    ledger.head = ledger.head.after(envelope_sha256(envelope))
+    return envelope
+
+
+async def sent(port: Port, ledger: Ledger) -> tuple[wire.Welcome, list[wire.Quarantined], wire.Ack]:
+    """Everything that the port does not hold yet: what it said of quarantine, and the last acknowledgement."""
+    told: list[wire.Quarantined] = []
+    async with port.ingest() as stub:
+        stream = Stream(stub)
+        welcome = await stream.hello(ledger.hello())
+        if welcome.durable_through < ledger.head.seq:
+            await stream.send(welcome.durable_through + 1, *ledger.envelopes[welcome.durable_through :])
+        while stream.durable < ledger.head.seq:
+            response = await stream.read()
+            assert response.WhichOneof("message") == "ack", response
+            stream.durable = response.ack.durable_through
+            told += response.ack.quarantined
+        heartbeat = await stream.read()
+        assert not heartbeat.ack.quarantined, "it is said once"
+        await stream.call.done_writing()
+        assert await stream.status() is grpc.StatusCode.OK
+    return welcome, told, heartbeat.ack
+
+
+async def run(*arguments: object) -> int:
+    return await asyncio.to_thread(main, [str(argument) for argument in arguments])
+
+
+async def test_the_stream_goes_on_over_events_whose_content_cannot_be_read(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(2)
+    newer = poison(ledger)
+    ledger.grow(1)
+    large = poison(ledger, b"\xfa\x3f\x80\x80\x08" + bytes(MAX_ENVELOPE_BYTES), keep_body=True)
+    ledger.grow(1)
+    ledger.open_session()
+    ledger.grow(1)
+    welcome, told, ack = await sent(served, ledger)
+    assert not welcome.quarantined
+    wanted = [
+        (4, envelope_sha256(newer), RefusalCode.MALFORMED_EVENT),
+        (6, envelope_sha256(large), RefusalCode.OVERSIZED),
+    ]
+    assert [(one.seq, one.sha256, RefusalCode(one.code)) for one in told] == wanted
+    # It is in the chain, and in the tree that the port signs for, like any other event.
+    tree, _ = Tree().extended(envelope_sha256(envelope) for envelope in ledger.envelopes)
+    held = open_checkpoint(ack.receipt, served.gateway.identity, certificate_key(served.gateway.certificate))
+    assert (ack.chain_head, held.size, held.root) == (ledger.head.sha256, 9, tree.root())
+    # A booth that missed it is told again; sent again, it has no second effect.
+    again, told, _ = await sent(served, ledger)
+    assert [(one.seq, one.sha256, RefusalCode(one.code)) for one in again.quarantined] == wanted
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        await stream.send(3, *ledger.envelopes[2:6])
+        await stream.acked(9)
+    assert rows(served, "SELECT seq FROM quarantine ORDER BY cursor") == [(4,), (6,)]
+    assert rows(served, "SELECT envelope FROM event ORDER BY cursor") == [(one,) for one in ledger.envelopes]
+
+
+def rows(port: Port, query: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(apsw.Connection(str(port.settings().database))) as db:
+        return list(db.execute(query))
+
+
+async def read(port: Port, count: int, after: int = 0, name: str = "") -> list[Received | InQuarantine]:
+    async with port.subscribe() as stub, Subscription(stub, name, after) as subscription:
+        found = []
+        for _ in range(count):
+            received = await subscription.next(20)
+            assert received is not None
+            found.append(received)
+        return found
+
+
+async def test_readers_pass_over_it_and_get_it_when_it_can_be_read(
+    served: Port, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = served.ledger()
+    ledger.grow(1)
+    envelope = poison(ledger)
+    ledger.grow(2)
+    await sent(served, ledger)
+    passed = (await read(served, 5))[2]
+    assert isinstance(passed, InQuarantine)
+    assert (passed.code, passed.linked.sha256) == (RefusalCode.MALFORMED_EVENT, envelope_sha256(envelope))
+    config = served.write_config()
+    assert await run("verify", config, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["ok"], facts["events"], facts["quarantined"], facts["evidence_missing"]) == (True, 5, 1, 0)
+    assert await run("quarantine", "list", config, "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["seq"], listed["code"], listed["released_cursor"]) == (3, "MALFORMED_EVENT", None)
+    out = served.folder / "poison"
+    assert await run("quarantine", "show", config, listed["cursor"], "--out", out) == 0
+    assert "unknown_fields   [1023]" in " ".join(capsys.readouterr().out.splitlines())
+    assert out.read_bytes() == envelope
+    # This version still cannot read it, and says so; it stays.
+    assert await run("quarantine", "release", config) == 1
+    assert "STAYS: MALFORMED_EVENT" in capsys.readouterr().out
+    assert await run("quarantine", "release", config, 99) == 2
+    capsys.readouterr()
+    # A version that can: the event without a body is one, for this test.
+    monkeypatch.setattr(verify, "_parse", lambda payload: Event.FromString(payload))
+    async with served.subscribe() as stub, Subscription(stub, after=0) as live:
+        assert all([await live.next(20) for _ in range(5)])
+        assert await run("quarantine", "release", config, "--json") == 0
+        released_cursor = json.loads(capsys.readouterr().out)["released_cursor"]
+        assert released_cursor > passed.cursor + 2
+        out_of_it = await live.next(20)
+        assert isinstance(out_of_it, Received)
+        assert (out_of_it.cursor, out_of_it.released_from) == (released_cursor, passed.cursor)
+        assert out_of_it.verified.envelope == envelope
+        ledger.grow(1)
+        welcome, _, _ = await sent(served, ledger)
+        assert not welcome.quarantined
+        after = await live.next(20)
+        assert isinstance(after, Received)
+        assert (after.verified.seq, after.cursor) == (6, released_cursor + 1)
+    # Whoever comes later gets the same at the same cursors, also from the middle.
+    everything = await read(served, 7)
+    assert [one.cursor for one in everything] == sorted({one.cursor for one in everything})
+    assert isinstance(everything[2], InQuarantine)
+    assert await read(served, 2, after=passed.cursor + 2) == everything[5:]
+    assert rows(served, "SELECT sha256 FROM evidence_ref") == [(OF_PICTURE.sha256,)]
+    assert await run("verify", config, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["events"], facts["quarantined"], facts["evidence_missing"]) == (6, 0, 1)
+
+
+async def test_a_port_cannot_pass_off_another_event_as_let_out(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(1)
+    await sent(served, ledger)
+    async with served.subscribe() as stub, Subscription(stub, after=0) as subscription:
+        await subscription.next(20)
+        forged = wire.SubscribeResponse(cursor=9, booth_id=ledger.booth_id, envelope=ledger.grow(1)[0], released_from=2)
+        with pytest.raises(Refused, match="never seen there"):
+            subscription._in_chain(forged)
+        hidden = wire.SubscribeResponse(
+            cursor=9, booth_id=ledger.booth_id, envelope=ledger.envelopes[2], quarantined=wire.REFUSAL_CODE_FORK
+        )
+        with pytest.raises(Refused, match="in quarantine for the code 11"):
+            subscription._in_chain(hidden)
+
+
+async def test_what_is_not_of_content_alone_is_refused_and_never_kept(served: Port) -> None:
+    ledger = served.ledger()
+    ledger.grow(1)
+    await sent(served, ledger)
+    good_session, before = ledger.session_key, (list(ledger.envelopes), ledger.head)
+    for change in ("signature", "link", "key"):
+        if change == "key":
+            ledger.session_key = ed25519.Ed25519PrivateKey.generate()
+        if change == "link":
+            ledger.head = type(ledger.head)(ledger.booth_id, ledger.epoch, ledger.head.seq, bytes(32))
+        forged = poison(ledger)
+        if change == "signature":
+            forged = forged.replace(b"hi", b"ho")
+        ledger.envelopes, ledger.head = list(before[0]), before[1]
+        ledger.session_key = good_session
+        async with served.ingest() as stub:
+            stream = Stream(stub)
+            hello = ledger.hello()
+            hello.newest_seq = 100
+            await stream.hello(hello)
+            await stream.send(3, forged)
+            nack = await stream.nack()
+            assert nack.seq == 3
+            assert await stream.status() is grpc.StatusCode.FAILED_PRECONDITION
+    assert rows(served, "SELECT count(*) FROM quarantine") == [(0,)]
+    assert rows(served, "SELECT count(*) FROM event") == [(2,)]
