@@ -15,7 +15,7 @@ import grpc.aio
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable, Recoverable
 from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.uplink.receipts import check_receipt
 from edge_agent.uplink.window import ChainForked, SendWindow
@@ -117,7 +117,13 @@ class Uplink:
                 continue
             if await self._goes_over():
                 continue
-            await asyncio.sleep(self._delay_after(failure))
+            await asyncio.sleep(self._delay_after(await self._or_the_clock(failure)))
+
+    async def _or_the_clock(self, failure: EdgeAgentError) -> EdgeAgentError:
+        if type(failure) is PortUnreachable:
+            with suppress(IdentityInvalid, Recoverable):
+                return await asyncio.to_thread(self._port.clock_wrong, self._clock.now().utc) or failure
+        return failure
 
     async def _goes_over(self) -> bool:
         try:

@@ -5,6 +5,7 @@ import random
 import re
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -127,6 +128,10 @@ class KeyUnavailable(PortUnreachable):
     """The port cannot be dialled, since the booth's own key is not at hand."""
 
 
+class ClockWrong(PortUnreachable):
+    """TLS cannot begin: by this machine's clock a certificate is not valid, often since the clock says 1970."""
+
+
 class TlsIdentity(Protocol):
     """A certificate (a PEM file, its chain behind it) with its key."""
 
@@ -188,6 +193,24 @@ class Port:
         await asyncio.to_thread(self._identities.promote)
         self.generation += 1
         return True
+
+    def clock_wrong(self, now: datetime) -> ClockWrong | None:
+        """Whether the clock explains that no connection comes about. Raises IdentityInvalid, Recoverable."""
+        shown = {
+            "the gateway's certificate": self._settings.gateway_certificate,
+            "this booth's certificate": self._identities.current().certificate,
+        }
+        for whose, path in shown.items():
+            certificate = load_certificate(path)
+            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            if not begins <= now <= ends:
+                return ClockWrong(
+                    f"no connection to the port gateway at {self._settings.gateway}: this machine's clock says "
+                    f"{now:%Y-%m-%d %H:%M} UTC, and {whose} is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}",
+                    "set the clock, or renew the certificate if it has ended; events are kept, and sent by themselves "
+                    "when the clock is right",
+                )
+        return None
 
     async def dial(self) -> grpc.aio.Channel:
         """A new channel, not connected yet. Raises IdentityInvalid, PortUnreachable. To be closed by the caller."""
