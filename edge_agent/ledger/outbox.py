@@ -9,10 +9,12 @@ from edge_agent.ledger.database import open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
+from edge_agent.ledger.quarantined import note_quarantined
 from edge_agent.ledger.store import DATABASE, EVIDENCE, PORT, BlobState
 from edge_agent.ledger.trees import LedgerNodes, Receipt
 from edge_agent.wire.chain import GENESIS_SHA256
 from edge_agent.wire.tree import Tree
+from edge_agent.wire.v1alpha1.services_pb2 import Quarantined
 
 
 class Extent(NamedTuple):
@@ -172,6 +174,10 @@ class LedgerOutbox(LedgerReader):
     def received(self, size: int, receipt: bytes, certificate: bytes) -> None:
         """The port signed, by this gateway's certificate (DER), for the first `size` events."""
         self._received(Receipt(size, receipt, certificate))
+
+    def quarantined(self, events: Sequence[Quarantined]) -> None:
+        """What the port keeps and cannot read: noted for `ledger status`."""
+        note_quarantined(self._path.parent, self.epoch, events)
 
     def blob_sent(self, sha256: bytes) -> None:
         """The port holds this evidence durably."""

@@ -38,6 +38,7 @@ def ledger_status(directory: Path, budget_bytes: int | None, ballast_bytes: int)
     from edge_agent.ledger.disk import measure
     from edge_agent.ledger.housekeeping import BALLAST
     from edge_agent.ledger.outbox import LedgerReader
+    from edge_agent.ledger.quarantined import read_quarantined
     from edge_agent.ledger.store import DATABASE
 
     if not (directory / DATABASE).exists():
@@ -57,6 +58,7 @@ def ledger_status(directory: Path, budget_bytes: int | None, ballast_bytes: int)
             "trimmed_through": kept.trimmed_seq,
             "acknowledged_through": acknowledged,
             "waiting": extent.newest - acknowledged,
+            "quarantined_at_port": [asdict(one) for one in read_quarantined(directory, reader.epoch_held())],
             "database_bytes": database,
             "evidence_bytes": evidence,
             "evidence": reader.blob_states(),
@@ -80,6 +82,8 @@ def _bytes_below(folder: Path) -> int:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(f"event {one['seq']} ({one['code']})" for one in value)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -18,17 +18,20 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable, Recoverable
 from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.uplink.receipts import check_receipt
-from edge_agent.uplink.window import ChainForked, SendWindow
+from edge_agent.uplink.window import ChainForked, SendWindow, in_quarantine
 from edge_agent.wire.checkpoint import origin_of
 from edge_agent.wire.identity import load_certificate
 from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.tree import Tree
-from edge_agent.wire.v1alpha1.services_pb2 import Ack, StreamEventsRequest, StreamEventsResponse
+from edge_agent.wire.v1alpha1.services_pb2 import Ack, Quarantined, StreamEventsRequest, StreamEventsResponse
 from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceStub
 
 log = logging.getLogger(__name__)
 
 MAX_LOOK_S = 60.0
+# A port that stops may ask for no more: what it forgets to say must not keep a booth away.
+MAX_REST_S = 300.0
+MAX_QUARANTINED = 1000  # noted for people; the port knows all
 
 _Call = grpc.aio.StreamStreamCall[StreamEventsRequest, StreamEventsResponse]
 
@@ -74,6 +77,10 @@ class Outbox(Protocol):
         """The port holds less than it acknowledged: its evidence may be gone, too. Returns at once."""
         ...
 
+    def quarantined(self, events: Sequence[Quarantined]) -> None:
+        """What the port keeps and cannot read, in place of what was noted before."""
+        ...
+
 
 class Uplink:
     """Keeps one stream to the port open. Call `wake` whenever the ledger has new events."""
@@ -90,9 +97,12 @@ class Uplink:
     ) -> None:
         self._settings, self._port, self._outbox, self._clock = settings, port, outbox, clock
         self._agent_version, self._on_link = agent_version, on_link
-        self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, rng or random.SystemRandom())
+        self._rng = rng or random.SystemRandom()
+        self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, self._rng)
         self._news = asyncio.Event()
         self._leaving = asyncio.Event()  # this stream ends when all in it is acknowledged, and the next one follows
+        self._rest_s: float | None = None  # the port stops, and asked to be left alone for so long
+        self._quarantined: tuple[Quarantined, ...] | None = None
         self._told: tuple[LinkState, type] | None = None
         self._receipt = b""
 
@@ -113,6 +123,9 @@ class Uplink:
             except (PortUnreachable, PortRefused, IdentityInvalid) as error:
                 failure = error
             end_if_cancelled()
+            if self._rest_s is not None:
+                await self._rest(self._rest_s)
+                continue
             if self._leaving.is_set():
                 continue
             if await self._goes_over():
@@ -124,6 +137,15 @@ class Uplink:
             with suppress(IdentityInvalid, Recoverable):
                 return await asyncio.to_thread(self._port.clock_wrong, self._clock.now().utc) or failure
         return failure
+
+    async def _rest(self, after_s: float) -> None:
+        """Not a failure, and told as none: what the port took is acknowledged, the rest waits in the ledger."""
+        delay = min(after_s, MAX_REST_S)
+        delay += self._rng.uniform(0, max(delay, 1.0))
+        self._rest_s = None
+        log.info("port gateway %s is stopping, and is dialled again in %.1f s", self._settings.gateway, delay)
+        self._port.rest(self._clock.monotonic() + delay)
+        await asyncio.sleep(delay)
 
     async def _goes_over(self) -> bool:
         try:
@@ -196,9 +218,13 @@ class Uplink:
                 if response.nack.code == RefusalCode.GAP.value:  # it names the event that the port needs next
                     self._take_back(max(response.nack.seq - 1, 0), noted)
                 raise window.nacked(response.nack)
+            case "drain":
+                self._rest_s = float(response.drain.after_s)
+                return
             case _:
                 raise PortRefused("the port's first answer is no welcome", "compare the versions of both ends")
         outbox.acked(window.durable_through)
+        await self._note_quarantine(tuple(response.welcome.quarantined), before=())
         self._tell(LinkState.UP, f"connected, goes on at sequence {window.next_seq}")
         room = asyncio.Event()
         try:
@@ -275,7 +301,13 @@ class Uplink:
                         progress = self._clock.monotonic()
                     elif not window.in_flight:  # a heartbeat, and nothing that it should have acknowledged
                         progress = self._clock.monotonic()
+                    if response.ack.quarantined:
+                        await self._note_quarantine(tuple(response.ack.quarantined), self._quarantined or ())
                     room.set()
+                case "drain":
+                    self._rest_s = float(response.drain.after_s)
+                    self._leaving.set()
+                    self._news.set()
                 case "nack":
                     raise window.nacked(response.nack)
                 case _:
@@ -289,6 +321,16 @@ class Uplink:
             self._receipt = ack.receipt
             certificate = gateway.public_bytes(serialization.Encoding.DER)
             self._outbox.received(window.durable_through, ack.receipt, certificate)
+
+    async def _note_quarantine(self, said: tuple[Quarantined, ...], before: tuple[Quarantined, ...]) -> None:
+        known = {one.seq for one in self._quarantined or ()}
+        for one in said:
+            if one.seq not in known:
+                log.error("%s", in_quarantine(one))
+        quarantined = (*before, *said)[-MAX_QUARANTINED:]
+        if quarantined != self._quarantined:
+            self._quarantined = quarantined
+            await asyncio.to_thread(self._outbox.quarantined, quarantined)
 
     def _take_back(self, through: int, noted: int) -> None:
         """A port that holds less than `noted` is believed at once: what it lost must not be trimmed here as well."""

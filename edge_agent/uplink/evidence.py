@@ -118,6 +118,8 @@ class EvidenceUplink:
                 await asyncio.sleep(self._delay_after(failure))
 
     def _delay_after(self, failure: EdgeAgentError) -> float:
+        if rest := self._port.rest_s(self._clock.monotonic()):
+            return rest
         if not self._failing:  # once for each outage, not once for each attempt
             self._failing = True
             log.warning("evidence waits: %s", failure)
@@ -181,6 +183,8 @@ class EvidenceUplink:
             raise refusal
 
     async def _settle(self, stub: "EvidenceServiceAsyncStub", state: BlobState) -> None:
+        if self._port.rest_s(self._clock.monotonic()):
+            raise PortUnreachable("the port is stopping", "the rest is sent when it is back")
         if not state.complete:
             data = await asyncio.to_thread(self._outbox.read_blob, state.sha256)
             if data is None:

@@ -165,6 +165,7 @@ class Port:
     def __init__(self, settings: UplinkSettings, identities: Identities) -> None:
         self._settings, self._identities = settings, identities
         self.generation = 0
+        self._rests_until = 0.0
 
     def check(self) -> str:
         """The gateway's name to expect, if key and certificates can be used. Raises IdentityInvalid."""
@@ -211,6 +212,14 @@ class Port:
                     "when the clock is right",
                 )
         return None
+
+    def rest(self, until: float) -> None:
+        """The gateway said that it stops: nobody dials it before `until`, on the monotonic clock."""
+        self._rests_until = until
+
+    def rest_s(self, now: float) -> float:
+        """Seconds for which the gateway is to be left alone; 0 where it is not."""
+        return max(0.0, self._rests_until - now)
 
     async def dial(self) -> grpc.aio.Channel:
         """A new channel, not connected yet. Raises IdentityInvalid, PortUnreachable. To be closed by the caller."""

@@ -17,7 +17,7 @@ from edge_agent.wire.chain import GENESIS_SHA256
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.tree import Tree
-from edge_agent.wire.v1alpha1.services_pb2 import Ack, Batch, Hello, Nack, Welcome
+from edge_agent.wire.v1alpha1.services_pb2 import Ack, Batch, Hello, Nack, Quarantined, Welcome
 
 # Measured: 64 events a batch were 18 times one; beyond 256 nothing is gained, and a lost stream repeats more.
 MAX_BATCH_RECORDS = 256
@@ -159,13 +159,10 @@ class SendWindow:
 
     def nacked(self, nack: Nack) -> PortRefused:
         """The port's refusal as an error to raise: ChainForked when it names a fork."""
-        codes = {code.value: code for code in RefusalCode}
-        code = codes.get(nack.code)
-        name = code.name if code else f"code {nack.code}"
+        code, name = _code(nack.code)
         what = f"event {nack.seq}" if nack.seq else "this booth's stream"
         kind = ChainForked if code is RefusalCode.FORK else PortRefused
-        detail = "".join(c if c.isprintable() else "?" for c in nack.detail[:500])
-        return kind(f"the port refused {what}: {name}: {detail}", _ASK_PORT)
+        return kind(f"the port refused {what}: {name}: {_printable(nack.detail)}", _ASK_PORT)
 
     def _same(self, seq: int, theirs: bytes, ours: bytes | None) -> None:
         if theirs != ours:
@@ -174,6 +171,23 @@ class SendWindow:
                 f"FORK at sequence {seq}: the port holds {theirs[:32].hex() or 'nothing'}, this ledger {held}",
                 "two ledgers wrote under this booth's name, or one was altered: keep both, and call the port",
             )
+
+
+def in_quarantine(event: Quarantined) -> str:
+    """What a person is told of it."""
+    return (
+        f"the port keeps event {event.seq} in quarantine: {_code(event.code)[1]}: {_printable(event.detail)}; nobody "
+        "there reads it until its gateway has a newer version: tell the port's operator"
+    )
+
+
+def _code(value: int) -> tuple[RefusalCode | None, str]:
+    code = next((code for code in RefusalCode if code.value == value), None)
+    return code, code.name if code else f"code {value}"
+
+
+def _printable(detail: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in detail[:500])
 
 
 def _broken(what: str) -> PortRefused:
