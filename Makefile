@@ -8,7 +8,9 @@ FUZZ_SECONDS ?= 60
 SEED ?= 1
 CUTS ?= 100000
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check bench chaos fuzz proofs train-check requirements system-packages clean
+KILLS ?= 10000
+OUTAGE ?=
+.PHONY: help demo test check format proto proto-check bench chaos soak fuzz proofs train-check requirements system-packages clean
 
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
@@ -67,8 +69,17 @@ train-check: $(TRAIN)/train.stamp    ## the short form of every model's training
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m proof
 
-chaos: $(VENV)/dev.stamp    ## the longest proofs, by seed: SEED=1 CUTS=100000
+chaos: $(VENV)/dev.stamp    ## the longest proofs, by seed: power cuts, forged envelopes and streams, a storm of booths; SEED=1 CUTS=100000
 	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED)
+	$(BIN)/python -m tests.proofs.mutations --envelopes 1000000 --streams 20000
+	$(BIN)/python -m tests.proofs.storm --booths 1000
+
+soak: $(VENV)/dev.stamp    ## kills for hours, going on where SEED ended: KILLS=10000 SEED=1; with OUTAGE=1 72 hours without a link
+ifeq ($(OUTAGE),)
+	$(BIN)/python -m tests.proofs.kills --kills $(KILLS) --seed $(SEED)
+else
+	$(BIN)/python -m tests.proofs.outage --events 1000000 --files 20000
+endif
 
 fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for each
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
@@ -96,6 +107,8 @@ SYSTEM_PACKAGES += busybox gawk original-awk
 SYSTEM_PACKAGES += $(shell sed 1d models/rendering/fonts.csv | cut -d';' -f1 | sort -u)
 # A hardware token in software, for the tests of keys that never leave one.
 SYSTEM_PACKAGES += softhsm2
+# The consumer in JavaScript.
+SYSTEM_PACKAGES += nodejs
 AS_ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 system-packages:    ## what needs the system's package manager (Debian): without it, tests that want it are skipped by name

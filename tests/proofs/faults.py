@@ -69,7 +69,20 @@ def _signatures_count_without_being_looked_at() -> None:
     verify.check_signature = lambda *_: None  # type: ignore[attr-defined]
 
 
+def _booth_leaves_events_out() -> None:
+    """Of what the port has not, the uplink is given all but the first event."""
+    from edge_agent.ledger.outbox import LedgerReader
+
+    after = LedgerReader.after
+
+    def later(reader: LedgerReader, seq: int, limit: int, max_bytes: int) -> Sequence[bytes]:
+        return after(reader, seq, limit, max_bytes)[1:]
+
+    LedgerReader.after = later  # type: ignore[assignment, method-assign]
+
+
 FAULTS = {
+    "booth's order": _booth_leaves_events_out,
     "signatures": _signatures_count_without_being_looked_at,
     "booth's commit": _ledger_answers_before_it_commits,
     "port's commit": _port_acknowledges_before_it_commits,

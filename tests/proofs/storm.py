@@ -99,6 +99,10 @@ class Outbox:
 
     def received(self, size: int, receipt: bytes, certificate: bytes) -> None: ...
 
+    def quarantined(self, events: Sequence[object]) -> None:
+        if events:
+            raise Wrong(f"{self.booth_id}: {len(events)} events in quarantine")
+
     def offer_again(self) -> None:
         raise Wrong(f"{self.booth_id}: the port went back")
 
@@ -148,7 +152,7 @@ async def storm(folder: Path, booths: int, outage_s: float, without: str = "") -
         log = folder / "gateway.log"
         pid = await cradle.start("gateway", site.config, log, without)
         began = await site.listens()
-        each = -(-booths // PROCESSES)
+        each = max(25, -(-booths // PROCESSES))
         groups = [
             await stack.enter_async_context(_group(folder, site.address, range(first, min(first + each, booths))))
             for first in range(0, booths, each)
