@@ -1,10 +1,10 @@
 """72 hours without a link: python -m tests.proofs.outage --events 1000000 --files 20000 --restarts 5
 
 The booth is a process of its own with the agent's ledger, uplink and evidence uplink, at their ordinary settings but
-for the evidence's rate and a shorter back-off. The gateway is killed in the middle of its stream. Then the booth's clock
-is stepped: events and files of 72 hours come as fast as the disk takes them, while the uplink tries the dead link, and
-the booth is killed and started again some times. Then the gateway is back, and live events go on at an even pace while
-the backlog drains.
+for the evidence's rate and a shorter back-off. The gateway is killed in the middle of its stream. Then the booth's
+clock is stepped: events and files of 72 hours come as fast as the disk takes them, while the uplink tries the dead
+link, and the booth is killed and started again some times. Then the gateway is back, and live events go on at an even
+pace while the backlog drains.
 
 Told are, of the live events, the time until the ledger has one (accepted) and until the port has acknowledged it; the
 backlog's drain; the largest resident size. What must hold: the port has every event in its order from the beginning of
