@@ -157,7 +157,10 @@ class Device:
         """Where it is attached, for people."""
         if self.config.link is not None:
             return self.config.link.url
-        return ", ".join(f"{name} {value}" for name, value in self.config.settings.items() if name in _PLACES)
+        stated, known = self.config.settings, type(self.settings).model_fields
+        # A setting that was left out is where it is all the same: its driver's default.
+        places = {name: stated.get(name, getattr(self.settings, name)) for name in _PLACES if name in known}
+        return ", ".join(f"{name} {value}" for name, value in places.items() if value not in (None, "")) or "not stated"
 
     @property
     def silent_is_down(self) -> bool:

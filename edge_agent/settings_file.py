@@ -102,7 +102,9 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
         result = model.model_validate(values)
     except ValidationError as error:
         mistakes = all_in_words(error, model, lines)
-    for mistake in dict.fromkeys((*mistakes, *_no_numbers(values, model), *further(values))):
+    nul = {mistake.place: mistake for mistake in _nul_characters(values, ())}
+    found = dict.fromkeys((*mistakes, *_no_numbers(values, model), *further(values)))
+    for mistake in (*nul.values(), *(mistake for mistake in found if mistake.place not in nul)):
         line = _line(mistake.place, lines)
         remedy = f"\n  → {mistake.remedy}" if mistake.remedy else ""
         reports.append((line, f"{name}:{line}: {_dotted(mistake.place)}: {mistake.wrong}{remedy}"))
@@ -111,13 +113,26 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
         return Examined(values, result, (), None)
     reports.sort(key=lambda report: report[0])
     count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
-    said = without_passwords("\n".join(text for _, text in reports))
-    return Examined(values, result, tuple(places), SettingsInvalid(said, f"{count} to correct in {name}"))
+    wrong = without_passwords("\n".join(text for _, text in reports))
+    return Examined(values, result, tuple(places), SettingsInvalid(wrong, f"{count} to correct in {name}"))
 
 
 def _no_numbers(values: object, model: type[BaseModel]) -> Iterator[Mistake]:
     for place in truth_values(values, model, ()):
         yield Mistake(place, *NO_NUMBER)
+
+
+def _nul_characters(value: object, place: Place) -> Iterator[Mistake]:
+    """Where a text holds one: no path, name or address can, and the system's calls fail on it."""
+    if isinstance(value, str) and "\0" in value:
+        yield Mistake(place, "a NUL character stands in it", "write it without \\0")
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key != "prefix":  # what a scanner sends before each scan: any characters
+                yield from _nul_characters(one, (*place, key))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _nul_characters(one, (*place, index))
 
 
 class _NoAliasLoader(yaml.SafeLoader):

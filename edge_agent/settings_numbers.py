@@ -1,13 +1,25 @@
-"""Where a settings file says true or false and a number is meant: Python counts true as 1, and pydantic follows it."""
+"""How a settings file writes numbers: `8443`, `"8443"` and `8443.0` are the same; true and false are none, though Python
+counts true as 1 and pydantic follows it."""
 
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 Place = tuple[str | int, ...]
 NO_NUMBER = "must be a number", "it is true or false: write the number"
+
+
+_WHOLE = TypeAdapter(int)
+
+
+def whole_number(value: object) -> int | None:
+    """The whole number that a setting is read as; None if it is read as none."""
+    try:
+        return None if isinstance(value, bool) else _WHOLE.validate_python(value)
+    except ValidationError:
+        return None
 
 
 def truth_values(value: object, kind: Any, place: Place) -> Iterator[Place]:

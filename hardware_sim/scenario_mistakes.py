@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.settings_file import Mistake, Place
+from edge_agent.settings_numbers import whole_number
 from hardware_sim.device import DeviceSettings
 from hardware_sim.devices.catalogue import AnyDevice
 from hardware_sim.fault_targets import targets_of
@@ -185,8 +186,8 @@ def _camera_listeners(cameras: list[_Part]) -> Iterator[_Listener]:
 
 
 def _listener(place: Place, name: str, raw: dict[str, Any]) -> Iterator[_Listener]:
-    host, port = raw.get("host", LOCAL), raw.get("port")
-    if isinstance(host, str) and isinstance(port, int):
+    host, port = raw.get("host", LOCAL), whole_number(raw.get("port"))
+    if isinstance(host, str) and port is not None:
         yield _Listener((*place, "port"), name, host, port)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_agent.devices.catalogue import AnyDriver, SourceDriver
 from edge_agent.devices.link import port_of
+from edge_agent.settings_numbers import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def held_places(driver: AnyDriver, device: Mapping[str, object], folder: Path) -
                 yield Held((section, "url"), url, port_of(url))
         except ValueError:
             continue
-    host, port, unit = said("host"), said("port"), said("unit")
-    if isinstance(host, str) and isinstance(port, int) and port:
+    host, port, unit = said("host"), whole_number(said("port")), whole_number(said("unit"))
+    if isinstance(host, str) and port:
         try:
             place = port_of(f"tcp://{f'[{host}]' if ':' in host else host or '*'}:{port}")
         except ValueError:

@@ -1,7 +1,8 @@
 """What one device said at one instant.
 
 A driver or a camera yields a `Reading`; the line adds an id, the lane and the device, and it is an `Observation`.
-`Body` is a closed union: `match` with `assert_never` finds every place when a kind is added.
+`Body` is a closed union: `match` with `assert_never` finds every place when a kind is added. Figures that no device can
+state raise ValueError (domain/figures.py).
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import Evidence
+from edge_agent.domain.figures import finite, whole
 
 
 class RadiationKind(StrEnum):
@@ -130,6 +132,10 @@ class TagRead:
     tid: str = ""
     memory: str = ""
 
+    def __post_init__(self) -> None:
+        whole(self, "antenna")
+        finite(self, "rssi_dbm")
+
 
 @dataclass(frozen=True, slots=True)
 class Weight:
@@ -146,6 +152,9 @@ class Weight:
     gross: bool | None = None
     tare_kg: float | None = None
 
+    def __post_init__(self) -> None:
+        finite(self, "kg", "tare_kg")
+
 
 @dataclass(frozen=True, slots=True)
 class Nuclide:
@@ -154,6 +163,9 @@ class Nuclide:
     name: str
     confidence: float | None = None
     category: str = ""
+
+    def __post_init__(self) -> None:
+        finite(self, "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,10 @@ class SpectroscopicMeasurement:
     nuclides: tuple[Nuclide, ...] = ()
     speed_kmh: float | None = None
 
+    def __post_init__(self) -> None:
+        whole(self, "gamma_counts", "neutron_counts", bits=64)
+        finite(self, "live_s", "real_s", "speed_kmh")
+
 
 @dataclass(frozen=True, slots=True)
 class ScanImage:
@@ -189,6 +205,9 @@ class ScanImage:
     width: int = 0
     height: int = 0
     note: str = ""
+
+    def __post_init__(self) -> None:
+        whole(self, "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +231,10 @@ class RadiationSample:
     interval_s: float
     in_alarm: bool = False
 
+    def __post_init__(self) -> None:
+        whole(self, "counts")
+        finite(self, "interval_s")
+
 
 @dataclass(frozen=True, slots=True)
 class RadiationAlarm:
@@ -219,6 +242,9 @@ class RadiationAlarm:
 
     kind: RadiationKind
     counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        whole(self, "counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +271,10 @@ class RadiationOccupancy:
     speed_kmh: float | None = None
     suppression: float | None = None
     direction: "Direction | None" = None
+
+    def __post_init__(self) -> None:
+        whole(self, "number", "gamma_background", "neutron_background_milli", "gamma_samples")
+        finite(self, "duration_s", "cross_check_sigma", "speed_kmh", "suppression")
 
     @property
     def disagreement(self) -> bool:

@@ -169,6 +169,8 @@ def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
+    except ValueError:
+        raise IdentityInvalid(f"{str(path)!r}: a NUL character stands in it", "write the path without it") from None
     except OSError as error:
         raise IdentityInvalid(
             f"{path}: cannot be read: {error.strerror}", "check the path, or run `keys init`"

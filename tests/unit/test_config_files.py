@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from edge_agent.config import read_config
+from edge_agent.config import Device, DeviceConfig, read_config
+from edge_agent.devices.catalogue import SourceDriver
 from edge_agent.domain.errors import SettingsInvalid
 from tests.certificates import certificates
 from tests.unit import test_config_ports
@@ -91,3 +93,67 @@ def test_the_memory_of_a_folder(folder: Path) -> None:
     assert mistakes(folder, settings.format("seen"), "watched_folder") == ""
     said = mistakes(folder, settings.format("absent/seen"), "watched_folder")
     assert f"settings.memory: the folder {folder}/absent is not there: make it, on a local disk" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("keys/booth.key", "keys\\0/booth.key", "1: identity.key: "),
+        ("keys/booth.key", "file:keys/booth.key?passphrase-file=a\\0b", "1: identity.key: "),
+        ("keys/booth.crt", "keys\\0/booth.crt", "1: identity.certificate: "),
+        ("keys/gateway.crt", "\\0", "3: uplink.gateway_certificate: "),
+        ("directory: ledger", 'directory: "led\\0ger"', "2: ledger.directory: "),
+        ("port: 8080", 'port: 8080, token_file: "\\0"', "8: lanes.0.devices.0.settings.token_file: "),
+        ("port: 8080", 'port: 8080, host: "a\\0b"', "8: lanes.0.devices.0.settings.host: "),
+    ],
+)
+def test_a_nul_character_is_told_with_its_line(folder: Path, old: str, new: str, said: str) -> None:
+    (folder / "token").write_text("f3b1c8de9a7744c0a1d2")
+    path, text = folder / "booth.yaml", HEAD.replace("key: keys", 'key: "keys').replace("key, cert", 'key", cert')
+    text = text.replace("certificate: keys/booth.crt", 'certificate: "keys/booth.crt"')
+    text = text.replace("keys/gateway.crt", '"keys/gateway.crt"')
+    text += "      - {id: a, driver: http_push, settings: {port: 8080, token_file: token}}\n"
+    path.write_text(text)
+    read_config(path)
+    path.write_text(
+        text.replace(", token_file: token", "").replace(old, new) if "token" in new else text.replace(old, new)
+    )
+    with pytest.raises(SettingsInvalid) as caught:
+        read_config(path)
+    assert f"booth.yaml:{said}a NUL character stands in it\n  → write it without \\0\n" in str(caught.value)
+    assert str(caught.value).count(f"booth.yaml:{said}") == 1
+
+
+def test_a_scanners_prefix_may_hold_one(folder: Path) -> None:
+    path = folder / "booth.yaml"
+    path.write_text(
+        HEAD + '      - {id: a, driver: barcode_scanner, link: {url: /dev/x}, settings: {prefix: ["\\0", "\\x02"]}}\n'
+    )
+    assert read_config(path).lanes[0].devices[0].where == "/dev/x"
+
+
+@pytest.mark.parametrize(
+    ("driver", "settings", "where"),
+    [
+        ("aspect_modbus", "host: h", "host h, port 502"),
+        ("llrp", "host: h, port: 5085", "host h, port 5085"),
+        ("http_push", "port: 8080, token_file: token", "host 127.0.0.1, port 8080"),
+        ("watched_folder", "directory: scans", "directory scans"),
+        ("modem_lines", "url: /dev/x, lines: {cts: {sensor: loop}}", "url /dev/x"),
+    ],
+)
+def test_where_a_device_is_stands_in_its_settings_or_its_drivers_defaults(
+    folder: Path, driver: str, settings: str, where: str
+) -> None:
+    (folder / "token").write_text("f3b1c8de9a7744c0a1d2")
+    path = folder / "booth.yaml"
+    path.write_text(f"{HEAD}      - {{id: a, driver: {driver}, settings: {{{settings}}}}}\n")
+    assert read_config(path).lanes[0].devices[0].where == where
+
+
+def test_a_device_whose_settings_name_no_place_says_so() -> None:
+    class Settings(BaseModel):
+        host: str = ""
+
+    driver = SourceDriver("x", "x", "x", frozenset(), Settings, lambda settings, clock: NotImplemented)
+    assert Device(DeviceConfig(id="a", driver="x"), driver, Settings()).where == "not stated"

@@ -105,6 +105,10 @@ def test_ports_of_their_own(tmp_path: Path, first: str, second: str, capsys: pyt
         ("http_push", {"host": "192.0.2.1", "port": 80}, {"host": "192.0.2.2", "port": 80}, ""),
         ("http_push", {"host": ANY, "port": 80}, {"port": 81}, ""),
         ("http_push", {"host": ANY, "port": 0}, {"host": ANY, "port": 0}, ""),
+        ("http_push", {"host": ANY, "port": 8443}, {"host": ANY, "port": "8443"}, "port: 0.0.0.0:8443 is of 'a'"),
+        ("http_push", {"host": ANY, "port": 8443.0}, {"port": " 8443 ", "host": "::"}, "port: :::8443 is of 'a'"),
+        ("aspect_modbus", {"host": "h", "unit": 7}, {"host": "h", "unit": "7", "port": 502.0}, "port: h:502 is of 'a'"),
+        ("http_push", {"host": ANY, "port": "8443.5"}, {"host": ANY, "port": "8443.5"}, ""),  # said of itself
     ],
 )
 def test_devices_behind_a_library(

@@ -55,6 +55,8 @@ def test_a_device_with_mistakes_of_its_own_is_still_a_target() -> None:
         ("{kind: tcp, host: '::', port: 4001}", "{kind: tcp, port: 4001}", True),
         ("{kind: tcp, host: localhost, port: 4001}", "{kind: tcp, port: 4001}", True),
         ("{kind: tcp, host: 127.0.0.2, port: 4001}", "{kind: tcp, port: 4001}", False),
+        ("{kind: tcp, port: 4001}", '{kind: tcp, port: "4001"}', True),
+        ("{kind: tcp, port: 4001.0}", "{kind: tcp, port: 4001}", True),
         ("{kind: tcp, port: 4001}", "{kind: tcp, port: 4002}", False),
         ("{kind: tcp, port: 0}", "{kind: tcp, port: 0}", False),
     ],
