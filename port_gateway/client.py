@@ -84,6 +84,14 @@ async def connected(
             raise _in_words(error, address) from None
 
 
+class PortStops(PortUnreachable):
+    """The gateway was asked to stop, and takes calls again after `after_s`."""
+
+    def __init__(self, wrong: str, after_s: float) -> None:
+        super().__init__(wrong, "connect again then")
+        self.after_s = after_s
+
+
 # INTERNAL is gRPC's own word when a connection is torn down in the middle of a write; the gateway never sends it.
 _GONE = {
     grpc.StatusCode.UNAVAILABLE,
@@ -95,6 +103,9 @@ _GONE = {
 
 def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | PortRefused:
     details = error.details() or error.code().name
+    pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "")
+    if str(pushback).isdecimal():
+        return PortStops(f"{address}: {details}", int(str(pushback)) / 1000)
     if error.code() in _GONE:
         return PortUnreachable(
             f"{address}: {details}",

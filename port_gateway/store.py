@@ -72,6 +72,7 @@ class _Job(Generic[T]):
     def __init__(self, work: Callable[[apsw.Connection], T]) -> None:
         self._work = work
         self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # whoever waits for it may leave: it is done all the same
         self._value: T | None = None
         self._error: EdgeAgentError | None = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from edge_agent.domain.errors import PortUnreachable
 from edge_agent.wire.refused import Refused
-from port_gateway.client import InQuarantine, Received, Subscription, connected
+from port_gateway.client import InQuarantine, PortStops, Received, Subscription, connected
 from port_gateway.describe import event_json, event_text
 
 OK, NOT_VERIFIED = 0, 1
@@ -107,6 +108,11 @@ async def tail(wanted: Tail, printer: Printer) -> int:
         except PortUnreachable as error:
             if not wanted.follow:
                 raise
+            if isinstance(error, PortStops):
+                delay = error.after_s + random.uniform(0, max(error.after_s, 1.0))  # noqa: S311 - no secret
+                sys.stderr.write(f"port-gateway: the port is stopping, connecting again in {delay:.0f} s\n")
+                await asyncio.sleep(delay)
+                continue
             if failures == 0:
                 sys.stderr.write(f"port-gateway: cut off, connecting again: {error.wrong}\n")
             await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])

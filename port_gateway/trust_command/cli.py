@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,18 @@ def _keys_init(options: argparse.Namespace) -> int:
     identity = SpiffeId.parse(options.identity)
     if identity.role == "gateway" and not options.host:
         raise IdentityInvalid("a gateway needs the names under which it is reached", "add --host, e.g. --host 10.0.0.5")
-    if not 1 <= options.days <= 36_500:
-        raise IdentityInvalid(f"{options.days} days of validity", "give --days from 1 to 36500")
-    key, certificate = create_identity(
-        options.out,
-        identity.name,
-        identity,
-        SystemClock().now().utc,
-        tuple(options.host),
-        timedelta(days=options.days),
-    )
+    valid = _validity(options.days, 36_500)
+    made = create_identity(options.out, identity.name, identity, SystemClock().now().utc, tuple(options.host), valid)
+    return _say_made(*made)
+
+
+def _validity(days: int, most: int) -> timedelta:
+    if not 1 <= days <= most:
+        raise IdentityInvalid(f"{days} days of validity", f"give --days from 1 to {most}")
+    return timedelta(days=days)
+
+
+def _say_made(key: Path, certificate: Path) -> int:
     print(f"key          {key}  (keep it secret)\ncertificate  {certificate}")
     return OK
 
@@ -124,12 +127,8 @@ def add_authority(parser: argparse.ArgumentParser) -> None:
 
 
 def _authority_init(options: argparse.Namespace) -> int:
-    if not 1 <= options.days <= 7300:
-        raise IdentityInvalid(f"{options.days} days of validity", "give --days from 1 to 7300")
-    valid = timedelta(days=options.days)
-    key, certificate = create_authority(options.out, options.port, SystemClock().now().utc, valid)
-    print(f"key          {key}  (keep it secret)\ncertificate  {certificate}")
-    return OK
+    valid = _validity(options.days, 7300)
+    return _say_made(*create_authority(options.out, options.port, SystemClock().now().utc, valid))
 
 
 def add_enroll(parser: argparse.ArgumentParser) -> None:
@@ -219,14 +218,20 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     show.set_defaults(run=_trust_list)
 
 
-def _trust_add(options: argparse.Namespace) -> int:
-    certificates = [load_certificate(path) for path in options.certificates]
-    settings = read_config(options.config)
+@contextlib.contextmanager
+def _trusting(config: Path) -> Iterator[TrustStore]:
+    """The registered certificates of the gateway with these settings, running or not."""
+    settings = read_config(config)
     authorities = [certificate for path in settings.authorities for certificate in load_certificates(path)]
     if settings.enroll is not None:
         authorities.append(load_certificate(settings.enroll.certificate))
     with contextlib.closing(Store(settings.database)) as store:
-        trust = TrustStore(store, SystemClock(), authorities)
+        yield TrustStore(store, SystemClock(), authorities)
+
+
+def _trust_add(options: argparse.Namespace) -> int:
+    certificates = [load_certificate(path) for path in options.certificates]
+    with _trusting(options.config) as trust:
         added = trust.add(certificates, options.replace)
         for certificate in certificates if options.reads else ():
             trust.let_read(identity_of(certificate), options.reads)
@@ -238,8 +243,8 @@ def _trust_add(options: argparse.Namespace) -> int:
 
 def _trust_revoke(options: argparse.Namespace) -> int:
     identity = SpiffeId.parse(options.identity)
-    with contextlib.closing(Store(read_config(options.config).database)) as store:
-        done = TrustStore(store, SystemClock()).revoke(identity, options.key, options.after_seq, options.epoch)
+    with _trusting(options.config) as trust:
+        done = trust.revoke(identity, options.key, options.after_seq, options.epoch)
     through = {epoch.hex(): seq for epoch, seq in done.through.items()}
     in_force = sorted(done.in_force)
     facts = {"identity": str(identity), "key_id": done.key_id, "counts_through": through, "still_in_force": in_force}
@@ -252,8 +257,8 @@ def _trust_revoke(options: argparse.Namespace) -> int:
 
 
 def _trust_list(options: argparse.Namespace) -> int:
-    with contextlib.closing(Store(read_config(options.config).database)) as store:
-        trust = TrustStore(store, SystemClock()).current()
+    with _trusting(options.config) as store:
+        trust = store.current()
     registered = trust.registered
     for entry in registered:
         state = "active" if entry.active else "replaced"

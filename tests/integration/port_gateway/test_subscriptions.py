@@ -107,6 +107,33 @@ async def test_only_these_booths(filled: tuple[Port, Ledger]) -> None:
         assert await reader.nothing_comes()
 
 
+async def test_a_reader_is_told_of_a_stop_and_its_last_acknowledgement_is_kept(port: Port) -> None:
+    ledger = port.ledger()
+    port.limits = port.limits.model_copy(update={"drain_s": 20.0, "back_after_s": 7})
+    async with contextlib.AsyncExitStack() as channels, contextlib.AsyncExitStack() as serving:
+        await serving.enter_async_context(port.serving())
+        await fill(port, ledger, 19)
+        stub = await channels.enter_async_context(port.subscribe())
+        busy = await Reader(stub, name="busy").begin()
+        got = await busy.take(20)
+        idle = await Reader(stub, after=got[-1].cursor).begin()
+        stopping = asyncio.ensure_future(serving.aclose())
+        async with asyncio.timeout(PATIENCE_S):
+            while not stopping.done():  # one has nothing outstanding, and ends at once; for the other it waits
+                if idle.call.done():
+                    await busy.ack(got[-1].cursor)
+                    break
+                await asyncio.sleep(0.05)
+            await stopping
+        for reader in (idle, busy):
+            assert await reader.call.code() is grpc.StatusCode.ABORTED
+            assert await reader.call.details() == "DRAIN: the gateway is stopping, come back after 7 s"
+            assert ("grpc-retry-pushback-ms", "7000") in list(await reader.call.trailing_metadata())
+    async with port.serving(), port.subscribe() as stub:
+        await fill(port, ledger, 1)
+        assert [r.envelope for r in await (await Reader(stub, name="busy").begin()).take(1)] == ledger.envelopes[20:]
+
+
 async def test_a_slow_subscriber_gets_its_credit_and_harms_nobody(filled: tuple[Port, Ledger]) -> None:
     port, ledger = filled
     async with port.subscribe() as stub:

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
@@ -146,3 +147,15 @@ def test_a_closed_store_takes_nothing(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(Recoverable, match="closed"):
         store.submit(put("b"))
+
+
+async def test_who_leaves_while_a_write_is_on_its_way_does_not_stop_the_writer(store: Store) -> None:
+    go, _ = gate(store)
+    leaving = asyncio.wrap_future(store.submit(put("left")))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await asyncio.sleep(0)
+    go.set()
+    store.submit(put("next")).result(10)
+    assert names(store) == {"left", "next"}
