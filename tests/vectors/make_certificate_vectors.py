@@ -87,7 +87,7 @@ def shown() -> list[dict[str, Any]]:
 
 def text() -> str:
     document = {
-        "about": "Certificates (DER, hex). `listed`: for `booth_id`, by ListBooths. `shown`: by a peer that opens a booth's "
+        "about": "Certificates in DER. `listed`: for `booth_id`, by ListBooths. `shown`: by one that opens a booth's "
         "stream, of a port that knows `registered`; `hello` is the booth that it then names. See README.md.",
         "booth_id": BOOTH,
         "listed": listed(),

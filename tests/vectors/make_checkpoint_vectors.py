@@ -46,11 +46,11 @@ def by_session(checkpoint: Checkpoint, key: ed25519.Ed25519PrivateKey = SESSION_
     return sign_checkpoint(checkpoint, name, key.public_key(), key.sign).decode()
 
 
-def by_gateway(checkpoint: Checkpoint) -> str:
+def by_gateway(checkpoint: Checkpoint, name: str = GATEWAY) -> str:
     def sign(text: bytes) -> bytes:
         return GATEWAY_KEY.sign(text, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
-    return sign_checkpoint(checkpoint, GATEWAY, GATEWAY_KEY.public_key(), sign).decode()
+    return sign_checkpoint(checkpoint, name, GATEWAY_KEY.public_key(), sign).decode()
 
 
 class _Lines(Checkpoint):
@@ -98,6 +98,7 @@ def notes() -> list[dict[str, Any]]:
             "NOTE_BAD_SIGNATURE",
         ),
         ("another name", "booth", by_session(good, name=f"{ORIGIN}x"), "NOTE_NOT_SIGNED"),
+        ("another gateway's name", "gateway", by_gateway(held, f"{GATEWAY}2"), "NOTE_NOT_SIGNED"),
         ("a receipt signed by the booth", "gateway", by_session(held), "NOTE_NOT_SIGNED"),
         (
             "a receipt signed by the booth in the port's name",

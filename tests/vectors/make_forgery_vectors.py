@@ -9,7 +9,6 @@ An envelope is hex, or a list of [hex, times] to be put together: limits are lon
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from tests.vectors.make_vectors import (
     ended,
     event,
     good_chain,
+    parts_of,
     rotated,
     sealed,
     session_opened,
@@ -53,7 +53,6 @@ P256_SESSION_KEY = ec.derive_private_key(0x5E5510, ec.SECP256R1())
 P384_KEY = ec.derive_private_key(0x384384384, ec.SECP384R1())
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
-_LONG_RUN = 256
 Case = tuple[str, str | None, list[bytes], list[dict[str, Any]]]
 
 GOOD = good_chain()
@@ -212,6 +211,12 @@ def events() -> Iterator[Case]:
     yield "a body that this version does not know", "MALFORMED_EVENT", [*GOOD[:2], sealed(unknown, SESSION_KEY)], []
     extra = sealed(THIRD + b"\xfa\x7f\x03abc", SESSION_KEY)
     yield "an unknown field beside a known body", None, [*GOOD[:2], extra], []
+    for name, code, after in (
+        ("an unknown group beside a known body", None, b"\xfb\x7f\xfc\x7f"),
+        ("an unknown group that another ends", "MALFORMED_EVENT", b"\xfb\x7f\x0c"),
+        ("a field that is longer than the event", "MALFORMED_EVENT", b"\xfa\x7f\x04abc"),
+    ):
+        yield name, code, [*GOOD[:2], sealed(THIRD + after, SESSION_KEY)], []
     spoilt = THIRD.replace(b"portal-1", b"portal\xff1")
     name = "text that is no UTF-8, deep inside"
     yield name, "MALFORMED_EVENT", [*GOOD[:2], sealed(spoilt, SESSION_KEY)], []
@@ -260,6 +265,9 @@ def rotations() -> Iterator[Case]:
     back = rotated(6, envelope_sha256(after), NEW_DEVICE_KEY, DEVICE_KEY)
     returned = by_session(back, NEXT_SESSION_KEY)
     yield "a rotation back to a retired key", "KEY_RETIRED", [*GOOD[:3], handed, after, returned], []
+    further = [ended(DEVICE_KEY, "KEY_REVOKED", {EPOCH.hex(): 5})]
+    still = by_session(arrived(5, head))
+    yield "a retired key's session, and a revocation further on", "KEY_RETIRED", [*GOOD[:3], handed, still], further
     revoked = [ended(DEVICE_KEY, "KEY_REVOKED", {EPOCH.hex(): 3})]
     yield "a rotation by a session of a revoked key", "KEY_REVOKED", [*GOOD[:3], handed], revoked
     yield "a rotation to the same key", "WRONG_SIGNER", [*GOOD[:3], by_session(rotated(4, HEAD3, new=DEVICE_KEY))], []
@@ -331,20 +339,6 @@ def _envelope_of(size: int) -> bytes:
 def all_cases() -> list[Case]:
     parts = (keys, signatures, forms, events, chains, rotations, limits)
     return [case for part in parts for case in part()]
-
-
-def parts_of(data: bytes) -> str | list[list[Any]]:
-    """Hex, or where one byte stands often in a row [hex, times] in turn."""
-    parts: list[list[Any]] = []
-    for byte, run in groupby(data):
-        length = sum(1 for _ in run)
-        if length >= _LONG_RUN:
-            parts.append([f"{byte:02x}", length])
-        elif parts and parts[-1][1] == 1:
-            parts[-1][0] += f"{byte:02x}" * length
-        else:
-            parts.append([f"{byte:02x}" * length, 1])
-    return data.hex() if len(parts) < 2 else parts
 
 
 def listed(cases: Sequence[Case]) -> list[dict[str, Any]]:

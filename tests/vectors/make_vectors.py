@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ NEXT_SESSION_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
 STRANGER_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 GENESIS = bytes(32)
+_LONG_RUN = 256
 _NO_MEANING = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 
@@ -285,6 +287,20 @@ def cases() -> list[dict[str, Any]]:
         }
     )
     return made + key_cases()
+
+
+def parts_of(data: bytes) -> str | list[list[Any]]:
+    """Hex, or where one byte stands often in a row [hex, times] in turn."""
+    parts: list[list[Any]] = []
+    for byte, run in groupby(data):
+        length = sum(1 for _ in run)
+        if length >= _LONG_RUN:
+            parts.append([f"{byte:02x}", length])
+        elif parts and parts[-1][1] == 1:
+            parts[-1][0] += f"{byte:02x}" * length
+        else:
+            parts.append([f"{byte:02x}" * length, 1])
+    return data.hex() if len(parts) < 2 else parts
 
 
 def document() -> dict[str, Any]:
