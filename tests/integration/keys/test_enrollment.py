@@ -1,13 +1,11 @@
-"""A booth without a certificate gets one for a token, sends with it, and renews it without a word lost."""
+"""A booth without a certificate gets one for a token, and sends with it; nobody else gets one."""
 
 import asyncio
 import base64
 import contextlib
 import hashlib
 import json
-import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,16 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.cli import main as booth_main
-from edge_agent.domain.clock import Clock, Instant, SystemClock
+from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import PortUnreachable
 from edge_agent.keys_command.enroll import enroll_booth
-from edge_agent.ledger.recorder import open_ledger
-from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import enroll
-from edge_agent.uplink.link import LinkState
-from edge_agent.uplink.link import Port as UplinkPort
 from edge_agent.wire.enrollment import EnrollmentFault, NotEnrolled, Token, requested
-from edge_agent.wire.identity import SpiffeId, create_identity, key_id, load_certificate, signing_request
+from edge_agent.wire.identity import SpiffeId, key_id, load_certificate
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import (
     EnrollmentServiceStub,
@@ -36,47 +30,21 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import (
 from port_gateway.audit import audit
 from port_gateway.authority import Authority, create_authority
 from port_gateway.cli import main
-from port_gateway.config import Enroll, Settings
-from port_gateway.enrollment import MAX_TRIES, Enrollment, new_token
+from port_gateway.enrollment import MAX_TRIES, Enrollment
 from port_gateway.serve import running
 from tests.hardware_token import HardwareToken, needs_softhsm
 from tests.integration.keys.booth_at_port import BOOTH, Booth
-from tests.integration.ledger.conftest import alarm
+from tests.integration.keys.enrolling_port import (
+    LANE,
+    EnrollingPort,
+    Hours,
+    enrolling,
+    openssl_verifies,
+    present,
+    request,
+)
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.unit.port_gateway.signing import Ledger, Party
-
-LANE = SpiffeId.parse(BOOTH)
-
-
-def present() -> datetime:
-    """Asked at each use: a module is loaded minutes before its tests run."""
-    return SystemClock().now().utc
-
-
-class EnrollingPort(Port):
-    """A port whose gateway has an authority of its own."""
-
-    def settings(self) -> Settings:
-        if not (self.folder / "ca" / "ca.key").exists():
-            create_authority(self.folder / "ca", "uslrd", present() - timedelta(days=100), timedelta(days=3650))
-        pair = {"key": self.folder / "ca" / "ca.key", "certificate": self.folder / "ca" / "ca.crt"}
-        enroll = Enroll(listen="127.0.0.1:0", days=90, **pair)
-        return super().settings().model_copy(update={"enroll": enroll})
-
-    def write_config(self, listen: str = "127.0.0.1:0", limits: str = "{}") -> Path:
-        path = super().write_config(listen, limits)
-        enroll = "enroll: {listen: '127.0.0.1:0', key: ca/ca.key, certificate: ca/ca.crt}\n"
-        path.write_text(path.read_text() + enroll)
-        return path
-
-    def token(self, booth: SpiffeId = LANE, valid: timedelta = timedelta(hours=1), clock: Clock | None = None) -> Token:
-        settings, store = self.settings(), self.store()
-        assert settings.enroll is not None
-        authority = load_certificate(settings.enroll.certificate)
-        try:
-            return new_token(store, clock or SystemClock(), booth, valid, self.gateway.certificate, authority)
-        finally:
-            store.close()
 
 
 @pytest.fixture
@@ -84,28 +52,6 @@ async def port(tmp_path: Path) -> AsyncIterator[EnrollingPort]:
     port = EnrollingPort(tmp_path)
     async with port.serving():
         yield port
-
-
-def request(identity: SpiffeId = LANE, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
-    pem = signing_request(key or ec.generate_private_key(ec.SECP256R1()), identity)
-    return x509.load_pem_x509_csr(pem).public_bytes(serialization.Encoding.DER)
-
-
-def enrolling(port: Port) -> str:
-    assert port.running is not None
-    return port.running.enroll_address
-
-
-def openssl_verifies(authority: Path, certificate: Path) -> bool:
-    command = ["openssl", "verify", "-CAfile", str(authority), str(certificate)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def active(port: Port) -> list[x509.Certificate]:
-    """The booth's certificates that open something."""
-    with contextlib.closing(port.store()) as store:
-        registered = port.trust_store(store).current().registered
-    return [r.certificate for r in registered if r.active and str(r.identity) == BOOTH]
 
 
 async def fault(port: Port, token: Token, der: bytes | None = None, now: datetime | None = None) -> EnrollmentFault:
@@ -250,82 +196,6 @@ async def test_without_an_authority_nobody_is_enrolled(tmp_path: Path, capsys: p
         await enroll("127.0.0.1:1", Token(LANE, "", bytes(32), bytes(32)), b"", present())
 
 
-async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) -> None:
-    async with port.channel(port.booth) as channel:
-        stub = EnrollmentServiceStub(channel)
-        own = SpiffeId.parse(port.booth.identity)
-        for der in (request(own), request(SpiffeId.parse(port.other_booth.identity), port.booth.key)):
-            with pytest.raises(grpc.aio.AioRpcError, match="REQUEST_OF_ANOTHER"):
-                await stub.Renew(wire.RenewRequest(request=der), timeout=10)
-        with pytest.raises(grpc.aio.AioRpcError, match="NOT_DUE: more than half"):
-            await stub.Renew(wire.RenewRequest(request=request(own, port.booth.key)), timeout=10)
-    aged = Party(port.folder / "aged", BOOTH, now=present() - timedelta(days=420))  # of 825
-    port.trust(aged)
-    async with port.channel(aged) as channel:
-        renew = wire.RenewRequest(request=request(LANE, aged.key))
-        issued = await EnrollmentServiceStub(channel).Renew(renew, timeout=10)
-        assert x509.load_der_x509_certificate(issued.certificate).public_key() == aged.key.public_key()
-    async with port.channel(port.office) as channel:
-        with pytest.raises(grpc.aio.AioRpcError, match="NOT_TRUSTED"):
-            await EnrollmentServiceStub(channel).Renew(wire.RenewRequest(request=b""), timeout=10)
-    credentials = grpc.ssl_channel_credentials(port.gateway.pair[1])
-    async with grpc.aio.secure_channel(enrolling(port), credentials) as channel:
-        with pytest.raises(grpc.aio.AioRpcError, match="NOT_TRUSTED"):
-            await EnrollmentServiceStub(channel).Renew(wire.RenewRequest(request=b""), timeout=10)
-
-
-async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
-    port: EnrollingPort, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    create_identity(tmp_path, "booth", LANE, present() - timedelta(days=80), valid_for=timedelta(days=90))
-    booth = Booth(tmp_path, port, "booth.key")
-    booth.trust()
-    before = load_certificate(tmp_path / "booth.crt")
-
-    await booth.run_until(lambda: booth.acked() >= 1 and active(port) not in ([], [before]))
-    after = load_certificate(tmp_path / "booth.crt")
-    assert after.issuer != after.subject
-    assert after.not_valid_after_utc > present() + timedelta(days=80)
-    await booth.run_until(lambda: booth.acked() >= 2)
-    troubles = [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
-    assert not [text for text in troubles if "refused" in text or "no connection" in text], troubles
-
-
-@pytest.mark.parametrize("renewals", [4, pytest.param(150, marks=[pytest.mark.proof, pytest.mark.timeout(300)])])
-async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
-    port: EnrollingPort, tmp_path: Path, renewals: int
-) -> None:
-    create_identity(tmp_path, "booth", LANE, present(), valid_for=timedelta(hours=12))
-    booth = Booth(tmp_path, port, "booth.key")
-    booth.trust()
-    assert port.running is not None
-    booth.write(port.running.address)
-    setup = booth.setup()
-    identity = setup.identity()
-    authority = Authority.load(tmp_path / "ca/ca.key", tmp_path / "ca/ca.crt", timedelta(days=1))
-    signer, links, recorded = identity.signer(None), list[LinkState](), 0
-    clock = SystemClock()
-    quick = setup.uplink.model_copy(update={"certificate_look_s": 0.01})
-    async with open_ledger(setup.ledger, BOOTH, signer, clock, "1.0", lambda *_: None) as ledger:
-        uplink = Uplink(quick, UplinkPort(quick, identity), ledger.outbox, clock, "1.0", lambda s, _: links.append(s))
-        ledger.recorder.notify(uplink.wake)
-        async with asyncio.timeout(280), asyncio.TaskGroup() as group:
-            running = group.create_task(uplink.run())
-            for turn in range(1, renewals + 1):
-                now = present() + timedelta(seconds=turn)  # each ends later than the one before
-                issued = authority.issue(LANE, signer.public_key, now)
-                identity.accept(issued.public_bytes(serialization.Encoding.DER))
-                while active(port) != [issued]:
-                    await ledger.recorder.record(alarm(recorded))
-                    recorded += 1
-                    await asyncio.sleep(0.002)
-            while ledger.outbox.acked_through() <= recorded:
-                await asyncio.sleep(0.01)
-            running.cancel()
-    assert links == [LinkState.UP]  # never down, never refused
-    assert audit(port.settings())[0].events == recorded + 1
-
-
 async def test_a_sites_own_authority_is_taken_for_registered_booths_alone(tmp_path: Path) -> None:
     port = Port(tmp_path)
     site, certificate = create_authority(tmp_path / "site", "uslrd", present(), timedelta(days=30))
@@ -389,17 +259,3 @@ def test_a_request_must_be_signed_and_p256() -> None:
     key = ec.generate_private_key(ec.SECP384R1())
     with pytest.raises(NotEnrolled, match="not P-256"):
         requested(pem.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER), LANE)
-
-
-class Hours:
-    """The real clock, so many hours off."""
-
-    def __init__(self, hours: float) -> None:
-        self._real, self._off = SystemClock(), timedelta(hours=hours)
-
-    def now(self) -> Instant:
-        real = self._real.now()
-        return replace(real, utc=real.utc + self._off)
-
-    def monotonic(self) -> float:
-        return self._real.monotonic()

@@ -14,7 +14,7 @@ from edge_agent.wire.identity import SpiffeId
 from port_gateway.authority import Authority, create_authority
 from port_gateway.cli import main
 from tests.integration.keys.booth_at_port import BOOTH
-from tests.integration.keys.test_enrollment import LANE, EnrollingPort, openssl_verifies, present
+from tests.integration.keys.enrolling_port import LANE, EnrollingPort, openssl_verifies, present
 
 
 def test_a_token_is_for_a_booth_of_the_authoritys_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

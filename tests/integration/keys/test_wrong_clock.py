@@ -18,7 +18,7 @@ from edge_agent.wire.identity import SpiffeId, create_identity
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from port_gateway.audit import audit
 from tests.integration.keys.booth_at_port import BOOTH, Booth
-from tests.integration.keys.test_enrollment import present
+from tests.integration.keys.enrolling_port import present
 from tests.integration.port_gateway.conftest import Port
 
 SHIM = Path(__file__).with_name("wrong_clock.c")
