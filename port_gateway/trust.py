@@ -227,10 +227,17 @@ class TrustStore:
         before = trust.registered if place is None else trust.registered[place + 1 :]  # newest first
         return place is not None, [r for r in before if r.active and r.identity == peer.identity]
 
-    def revoke(self, identity: SpiffeId, key: str, after_seq: int | None = None, epoch: bytes | None = None) -> Revoked:
+    def revoke(
+        self,
+        identity: SpiffeId,
+        key: str,
+        after_seq: int | None = None,
+        epoch: bytes | None = None,
+        unseen: bool = False,
+    ) -> Revoked:
         """End the key of `identity` with the id that begins with `key`: at the port's present heads, or at `after_seq`.
 
-        A key that the port has not seen yet, which an authority may have issued a certificate for, is named in full.
+        With `unseen`, one that the port has no certificate of, and an authority may have issued one for, named in full.
         Raises IdentityInvalid (no such key, or several), Permanent (an index before what was accepted).
         """
         now = round(self._clock.now().utc.timestamp() * 1e6)
@@ -239,6 +246,11 @@ class TrustStore:
             keys = {key_id(r.key) for r in read_trust(db).registered if r.identity == identity}
             found = {one for one in keys if one.startswith(key.lower())} if len(key) >= MIN_KEY_PREFIX else set()
             if keys and not found and re.fullmatch("[0-9a-f]{64}", key.lower()):
+                if not unseen and key.lower() not in read_ended(db, str(identity)).get(str(identity), {}):
+                    raise IdentityInvalid(
+                        f"no certificate of {identity} with the key {key[:64]} was ever seen here: is it mistyped?",
+                        "compare it with `port-gateway trust list`; if an authority issued it, revoke it with --unseen",
+                    )
                 found = {key.lower()}
             if len(found) != 1:
                 raise IdentityInvalid(

@@ -210,6 +210,11 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         help="after sequence N, which the booth's ledger has reached and the port may not",
     )
     revoke.add_argument("--epoch", type=_epoch, metavar="HEX", help="the epoch of N (default: the one that grew last)")
+    revoke.add_argument(
+        "--unseen",
+        action="store_true",
+        help="a key that the gateway has no certificate of, which an authority may have issued one for; in full",
+    )
     revoke.add_argument("--json", action="store_true", help="print a JSON object")
     revoke.set_defaults(run=_trust_revoke)
     show = commands.add_parser("list", help="show the registered certificates")
@@ -244,7 +249,7 @@ def _trust_add(options: argparse.Namespace) -> int:
 def _trust_revoke(options: argparse.Namespace) -> int:
     identity = SpiffeId.parse(options.identity)
     with _trusting(options.config) as trust:
-        done = trust.revoke(identity, options.key, options.after_seq, options.epoch)
+        done = trust.revoke(identity, options.key, options.after_seq, options.epoch, options.unseen)
     through = {epoch.hex(): seq for epoch, seq in done.through.items()}
     in_force = sorted(done.in_force)
     facts = {"identity": str(identity), "key_id": done.key_id, "counts_through": through, "still_in_force": in_force}

@@ -118,9 +118,12 @@ async def test_the_commands_say_what_they_did(served: Port, capsys: pytest.Captu
     for arguments, said in (
         (("--key", mine, "--after-seq", "5"), "the port holds no event"),
         (("--key", "12345678", "--now"), "0 keys of"),
+        (("--key", "ab" * 32, "--now"), "is it mistyped?"),
     ):
         assert await command("trust", "revoke", config, served.booth.identity, *arguments) == 2
         assert said in capsys.readouterr().err
+    assert await command("trust", "revoke", config, served.booth.identity, "--key", "ab" * 32, "--now", "--unseen") == 0
+    capsys.readouterr()
     epoch = bytes(16).hex()
     index = ("--key", mine[:12], "--after-seq", "5", "--epoch", epoch, "--json")
     assert await command("trust", "revoke", config, served.booth.identity, *index) == 0

@@ -173,7 +173,11 @@ def test_a_key_that_was_never_seen_is_revoked_by_its_whole_id_and_nothing_is_han
     stolen = key_id(new.key.public_key())
     with pytest.raises(IdentityInvalid, match="0 keys of"):
         trust.revoke(SpiffeId.parse("spiffe://uslrd/booth/lane-9"), stolen)  # nobody has that name
-    revoked = trust.revoke(identity(booth), stolen.upper(), after_seq=9, epoch=EPOCH)
+    with pytest.raises(IdentityInvalid, match="was ever seen here: is it mistyped"):
+        trust.revoke(identity(booth), stolen, after_seq=9, epoch=EPOCH)
+    assert trust.current().ended == {}
+    revoked = trust.revoke(identity(booth), stolen.upper(), after_seq=9, epoch=EPOCH, unseen=True)
+    assert trust.revoke(identity(booth), stolen, after_seq=9, epoch=EPOCH).through == {EPOCH: 9}  # known by now
     assert (revoked.key_id, revoked.certificates) == (stolen, 0)
     der = new.certificate.public_bytes(serialization.Encoding.DER)
     message = possession_message(booth.identity, EPOCH, key_id(booth.key.public_key()), der)
