@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from edge_agent.wire.identity import (
     load_certificates,
 )
 from port_gateway.authority import create_authority
-from port_gateway.config import read_config
+from port_gateway.config import Settings, read_config
 from port_gateway.store import Store
 from port_gateway.trust import TrustStore
 
@@ -224,19 +224,19 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def _trusting(config: Path) -> Iterator[TrustStore]:
-    """The registered certificates of the gateway with these settings, running or not."""
-    settings = read_config(config)
-    authorities = [certificate for path in settings.authorities for certificate in load_certificates(path)]
-    if settings.enroll is not None:
-        authorities.append(load_certificate(settings.enroll.certificate))
+def _trusting(settings: Settings, authorities: Sequence[x509.Certificate] = ()) -> Iterator[TrustStore]:
+    """The registered certificates of a gateway, running or not. Who revokes needs no authority's file."""
     with contextlib.closing(Store(settings.database)) as store:
         yield TrustStore(store, SystemClock(), authorities)
 
 
 def _trust_add(options: argparse.Namespace) -> int:
     certificates = [load_certificate(path) for path in options.certificates]
-    with _trusting(options.config) as trust:
+    settings = read_config(options.config)
+    authorities = [certificate for path in settings.authorities for certificate in load_certificates(path)]
+    if settings.enroll is not None:
+        authorities.append(load_certificate(settings.enroll.certificate))
+    with _trusting(settings, authorities) as trust:
         added = trust.add(certificates, options.replace)
         for certificate in certificates if options.reads else ():
             trust.let_read(identity_of(certificate), options.reads)
@@ -248,7 +248,7 @@ def _trust_add(options: argparse.Namespace) -> int:
 
 def _trust_revoke(options: argparse.Namespace) -> int:
     identity = SpiffeId.parse(options.identity)
-    with _trusting(options.config) as trust:
+    with _trusting(read_config(options.config)) as trust:
         done = trust.revoke(identity, options.key, options.after_seq, options.epoch, options.unseen)
     through = {epoch.hex(): seq for epoch, seq in done.through.items()}
     in_force = sorted(done.in_force)
@@ -262,7 +262,7 @@ def _trust_revoke(options: argparse.Namespace) -> int:
 
 
 def _trust_list(options: argparse.Namespace) -> int:
-    with _trusting(options.config) as store:
+    with _trusting(read_config(options.config)) as store:
         trust = store.current()
     registered = trust.registered
     for entry in registered:
