@@ -69,7 +69,7 @@ train-check: $(TRAIN)/train.stamp    ## the short form of every model's training
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m proof
 
-chaos: $(VENV)/dev.stamp    ## the longest proofs, by seed: power cuts, forged envelopes and streams, a storm of booths; SEED=1 CUTS=100000
+chaos: $(VENV)/dev.stamp    ## the longest proofs: power cuts by SEED=1 CUTS=100000, mutated envelopes and streams, a storm of booths
 	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED)
 	$(BIN)/python -m tests.proofs.mutations --envelopes 1000000 --streams 20000
 	$(BIN)/python -m tests.proofs.storm --booths 1000
@@ -86,6 +86,7 @@ fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for ea
 
 bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.mutations
 	$(BIN)/python -m benchmarks.day --recogniser 100

@@ -1,6 +1,6 @@
 """Where a booth's chain stands, and what the next link must be."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 GENESIS_SHA256 = bytes(32)
 EPOCH_BYTES = 16
@@ -17,4 +17,4 @@ class Head:
 
     def after(self, envelope_sha256: bytes) -> "Head":
         """The head once the next event's envelope, with this digest, stands at the end."""
-        return replace(self, seq=self.seq + 1, sha256=envelope_sha256)
+        return Head(self.booth_id, self.epoch, self.seq + 1, envelope_sha256)

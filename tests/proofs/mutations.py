@@ -219,6 +219,7 @@ def judge(cases: int, folder: Path, first: int = 0) -> Figures:
             if figures.cases == cases // 10:
                 figures.rss_begin = resident()
             if figures.cases % 100_000 == 0:
+                figures.rss_end = resident()
                 print(figures, flush=True)
     figures.rss_end = resident()
     return figures
