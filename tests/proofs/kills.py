@@ -24,40 +24,31 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
-import grpc
 
-from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.evidence_files import EvidenceFiles as BoothFiles
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import certificate_key, key_id, load_certificate
-from edge_agent.wire.refused import Refused
-from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from port_gateway.audit import audit
-from port_gateway.chains import Chains, device_keys
-from port_gateway.client import connected
 from port_gateway.config import read_config
 from port_gateway.evidence import EvidenceFiles as PortFiles
 from tests.e2e.port import Site, free_port
+from tests.proofs.ends import TOKEN, BackOffice, Lost, Scanner
 from tests.proofs.faults import FAULTS
 from tests.proofs.nursery import Nursery, nursery
 
-TOKEN = "kills-kills-kills-kills"
 BOOTH = "spiffe://uslrd/booth/lane-1"
 CHAPTER = 100
 PATIENCE_S = 60.0
 SCANNERS = 2
-
-
-class Lost(AssertionError):
-    """What must not be."""
 
 
 @dataclass
@@ -83,91 +74,6 @@ class Figures:
             f"begun), {self.accepted} scans accepted, {self.events} events, {self.reconnects} reconnections of the "
             f"back-office, {self.seconds:.0f} s"
         )
-
-
-@dataclass
-class Scanner:
-    """Pushes scans, each once, as fast as they are taken; remembers which were accepted."""
-
-    port: int
-    seed: str
-    accepted: dict[str, str] = field(default_factory=dict)  # scan id -> SHA-256 of its file
-    sent: int = 0
-    in_flight: int = 0
-
-    async def push(self, worker: int) -> None:
-        while True:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, IndexError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                try:
-                    while True:
-                        await self._one(reader, writer, worker)
-                finally:
-                    self.in_flight = max(0, self.in_flight - 1)
-                    writer.close()
-            await asyncio.sleep(0.005)
-
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, worker: int) -> None:
-        self.sent += 1
-        scan = f"{worker}-{self.sent}"
-        body = hashlib.sha512(f"{self.seed} {scan}".encode()).digest() * 6
-        head = (
-            f"POST /scans/{scan}?name={scan}.bin HTTP/1.1\r\nHost: booth\r\nAuthorization: Bearer {TOKEN}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        writer.write(head.encode() + body)
-        self.in_flight += 1
-        said = await reader.readuntil(b"\r\n\r\n")
-        status = int(said.split(b" ", 2)[1])
-        if status == 201:  # the answer's head is enough: it is written after the ledger's commit
-            self.accepted[scan] = hashlib.sha256(body).hexdigest()
-        self.in_flight -= 1
-        length = next(int(line[15:]) for line in said.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(length)
-        if status != 201:
-            raise ValueError(said)
-
-
-@dataclass
-class BackOffice:
-    """Subscribes, verifies, and does with each event the one thing that must be done once."""
-
-    site: Site
-    effects: list[tuple[int, bytes]] = field(default_factory=list)  # sequence, SHA-256
-    connections: int = 0
-    _cursor: int = 0
-    _chains: Chains = field(default_factory=lambda: Chains({}))
-
-    async def run(self) -> None:
-        keys = self.site.folder / "keys"
-        address = f"127.0.0.1:{self.site.gateway_port}"
-        while True:
-            with contextlib.suppress(PortUnreachable):
-                self.connections += 1
-                pair = keys / "office.key", keys / "office.crt"
-                async with connected(address, keys / "gateway.crt", *pair) as stub:
-                    await self._read(stub)
-            await asyncio.sleep(0.03)
-
-    async def _read(self, stub: Any) -> None:
-        listed = await stub.ListBooths(wire.ListBoothsRequest(), timeout=5)
-        self._chains.learn({b.booth_id: device_keys(b.booth_id, b.certificates) for b in listed.booths}, {})
-        call = stub.Subscribe()
-        try:
-            await call.write(wire.SubscribeRequest(start=wire.SubscribeStart(after=self._cursor)))
-            while isinstance(response := await call.read(), wire.SubscribeResponse):
-                # No memory but its cursor and the chain: these alone keep an event from having its effect twice.
-                try:
-                    verified = self._chains.verify(response.booth_id, response.envelope)
-                except Refused as refused:
-                    raise Lost(f"the back-office was given what it refuses: {refused}") from None
-                self.effects.append((verified.event.seq, verified.sha256))
-                self._cursor = response.cursor
-                if len(self.effects) % 64 == 0:
-                    await call.write(wire.SubscribeRequest(ack=wire.SubscribeAck(through=self._cursor)))
-            raise grpc.aio.AioRpcError(await call.code(), grpc.aio.Metadata(), grpc.aio.Metadata())
-        finally:
-            call.cancel()
 
 
 class Chapter:
@@ -318,8 +224,13 @@ class Chapter:
             return 0  # the agent's first start has not come so far
 
     async def _until(self, what: Any, complaint: str) -> None:
-        ends = time.monotonic() + PATIENCE_S
+        ends, look = time.monotonic() + PATIENCE_S, time.monotonic() + 1
         while not what():
+            if time.monotonic() > look:
+                look += 1
+                for program, pid in self.running.items():
+                    if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                        raise self._lost(f"the {program} ended by itself, with status {await self.cradle.wait(pid)}")
             if time.monotonic() > ends:
                 raise self._lost(f"{complaint} within {PATIENCE_S:g} s")
             await asyncio.sleep(0.005)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.proofs.ends import Lost
 from tests.proofs.faults import FAULTS
-from tests.proofs.kills import Lost, total
+from tests.proofs.kills import total
 
 
 @pytest.mark.timeout(300)
