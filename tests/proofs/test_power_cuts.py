@@ -13,7 +13,7 @@ def _losses(synchronous: int, cuts: int, seed: int) -> list[str]:
 
 
 def test_power_cuts_lose_nothing() -> None:
-    assert _losses(FULL, 400, 1) == []
+    assert _losses(FULL, 2_000, 1) == []
 
 
 def test_the_same_cuts_find_what_a_commit_that_is_not_synced_loses() -> None:
@@ -21,6 +21,6 @@ def test_the_same_cuts_find_what_a_commit_that_is_not_synced_loses() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_thousands_of_power_cuts_lose_nothing() -> None:
-    assert _losses(FULL, 5_000, 2) == []
+    assert _losses(FULL, 20_000, 2) == []
