@@ -9,7 +9,7 @@ from tests.proofs.faults import FAULTS
 from tests.proofs.kills import total
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_sixty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     figures = await total(tmp_path, "1", 60)
     assert figures.under_load > 30, figures

@@ -8,6 +8,7 @@ from edge_agent.demo.processes import DemoFailed
 from tests.proofs.outage import MAX_RSS, outage
 
 
+@pytest.mark.timeout(300)
 async def test_what_an_outage_left_is_drained_while_live_events_go_on(tmp_path: Path) -> None:
     figures = await outage(tmp_path, 1_100, 30, 1)
     assert 0 < figures.rss < MAX_RSS

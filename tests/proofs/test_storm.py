@@ -7,6 +7,7 @@ import pytest
 from tests.proofs.storm import storm
 
 
+@pytest.mark.timeout(300)
 async def test_fifty_booths_reconnect_at_once(tmp_path: Path) -> None:
     print(await storm(tmp_path, 50, 1.0))
 
