@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.domain.clock import SystemClock
-from edge_agent.domain.errors import EdgeAgentError
+from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
 from port_gateway.audit import Fault, audit
 from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
@@ -52,11 +52,27 @@ def _parser() -> argparse.ArgumentParser:
     add_authority(commands.add_parser("ca", help="a small certificate authority for booths, where the site has none"))
     add_enroll(commands.add_parser("enroll", help="let a booth get its first certificate"))
 
-    serve = commands.add_parser("serve", help="run the gateway", description="Run the gateway until SIGTERM or SIGINT.")
+    serve = commands.add_parser(
+        "serve",
+        help="run the gateway",
+        description="Run the gateway until SIGTERM or SIGINT; then booths and readers are told, what is on its way is "
+        "acknowledged, and it ends with status 0. With `admin` in the settings a supervisor asks its health there "
+        "(grpc.health.v1.Health, or `port-gateway health`): SERVING from the ready line on, NOT_SERVING while it "
+        "drains, when its store failed or has no room.",
+    )
     add_config(serve)
     serve.add_argument("--json", action="store_true", help="print the ready line as a JSON object")
     serve.add_argument("--verbose", action="store_true", help="log every stream, not refusals and faults alone")
     serve.set_defaults(run=_serve)
+
+    healthy = commands.add_parser(
+        "health",
+        help="ask a running gateway whether it is serving",
+        description="Ask the admin port of the gateway with these settings. Status 0: SERVING; 1: not, or not there.",
+    )
+    add_config(healthy)
+    healthy.add_argument("--json", action="store_true", help="print a JSON object")
+    healthy.set_defaults(run=_health)
 
     tail = commands.add_parser(
         "tail",
@@ -139,6 +155,7 @@ def _serve(options: argparse.Namespace) -> int:
             "ready": True,
             "address": gateway.address,
             "enroll": gateway.enroll_address,
+            "admin": gateway.admin_address,
             "identity": str(gateway.identity),
             "pid": os.getpid(),
         }
@@ -146,6 +163,22 @@ def _serve(options: argparse.Namespace) -> int:
 
     asyncio.run(serve.serve(read_config(options.config), ready))
     return OK
+
+
+def _health(options: argparse.Namespace) -> int:
+    _quiet_grpc()
+    from port_gateway.admin import ask
+
+    admin = read_config(options.config).admin
+    if admin is None:
+        raise EdgeAgentError(f"{options.config} has no `admin`", "add `admin: {}` for 127.0.0.1:7445, and restart")
+    try:
+        state = ask(admin.listen)
+    except PortUnreachable as error:
+        print(f"port-gateway: {error}", file=sys.stderr)
+        state = "UNREACHABLE"
+    show({"state": state}, options.json, state)
+    return OK if state == "SERVING" else FAILED
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ A whole settings file; paths are taken from the folder of the file:
       key: keys/ca.key
       certificate: keys/ca.crt
       days: 90
+    admin: {}                         # may be left out: health and reflection on 127.0.0.1:7445
     limits:                           # all of them may be left out
       database_bytes: 500_000_000_000
       window_records: 1024
@@ -20,6 +21,7 @@ A whole settings file; paths are taken from the folder of the file:
       heartbeat_s: 5
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +78,28 @@ class Enroll(_Section):
     days: Annotated[int, Field(ge=1, le=825)] = 90
 
 
+class Admin(_Section):
+    """Where a supervisor on this machine asks: gRPC's health service and reflection, without TLS."""
+
+    listen: Annotated[str, Field(pattern=_HOST_PORT)] = "127.0.0.1:7445"
+
+    @field_validator("listen")
+    @classmethod
+    def _loopback(cls, value: str) -> str:
+        host = value.rpartition(":")[0].strip("[]")
+        if host != "localhost" and not (_is_address(host) and ip_address(host).is_loopback):
+            raise ValueError("must be on loopback (127.0.0.1, [::1]): nothing there is protected")
+        return value
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class Settings(_Section):
     """The whole file."""
 
@@ -85,6 +109,7 @@ class Settings(_Section):
     # Certificates of the site's own authority, if it has one: what it issues for a registered booth is taken.
     authorities: list[Path] = []
     enroll: Enroll | None = None
+    admin: Admin | None = None
     limits: Limits = Limits()
 
     @field_validator("listen")

@@ -9,13 +9,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain.clock import Clock
-from edge_agent.pack.collect import Contents, NotFound, collect_event, collect_inspection
+from edge_agent.pack.collect import Contents, KnownEnds, NotFound, collect_event, collect_inspection
 from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
+from port_gateway.chains import ends_within
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
+from port_gateway.revocation import read_ended
 from port_gateway.store import offline
 from port_gateway.trees import ChainNodes, Receipts
 from port_gateway.trust import read_trust
@@ -74,6 +76,12 @@ class InboxChain(ChainNodes):
         tree, tiles = self.tree(row[0])
         self._not_kept = {(node.level, node.position): node.sha256 for node in tiles}
         return receipts.sign(Head(self.booth_id, self.epoch, row[0], row[1]), tree), certificate
+
+    def key_ends(self) -> KnownEnds:
+        """The port keeps the list."""
+        return KnownEnds(
+            ends_within(read_ended(self._db, self.booth_id).get(self.booth_id, {}), self.epoch), complete=True
+        )
 
     def evidence(self, sha256: bytes) -> Path | str:
         return self._files.path(sha256) if self._files.complete(sha256) else "it has not arrived at the port"

@@ -34,6 +34,7 @@ from edge_agent.wire.identity import (
     load_private_key,
 )
 from edge_agent.wire.v1alpha1 import services_pb2_grpc as services
+from port_gateway.admin import administered
 from port_gateway.authority import Authority
 from port_gateway.config import Limits, Settings
 from port_gateway.enrollment import Enrollment
@@ -80,9 +81,15 @@ class Gateway:
     """Everything that `serve` runs, for a command or a test. `async with running(settings) as gateway`."""
 
     def __init__(
-        self, identity: SpiffeId, address: str, failed: "asyncio.Future[Fatal]", enroll_address: str = ""
+        self,
+        identity: SpiffeId,
+        address: str,
+        failed: "asyncio.Future[Fatal]",
+        enroll_address: str = "",
+        admin_address: str = "",
     ) -> None:
         self.identity = identity
+        self.admin_address = admin_address  # '' where there is no admin port
         self.enroll_address = enroll_address  # '' where booths do not enrol
         self.address = address
         self.failed = failed
@@ -139,14 +146,16 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             enroll_address = _listen(enrolling, settings.enroll.listen, grpc.ssl_server_credentials([pair]))
         await server.start()
         await enrolling.start()
-        watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
-        try:
-            yield Gateway(identity, address, failed, enroll_address)
-        finally:
-            watching.cancel()
-            await asyncio.gather(subscriptions.stop(), ingest.stop())
-            await enrolling.stop(None)
-            await server.stop(STOP_GRACE_S)
+        async with administered(settings.admin, store) as (health, admin_address):
+            watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
+            try:
+                yield Gateway(identity, address, failed, enroll_address, admin_address)
+            finally:
+                watching.cancel()
+                await health.drain()
+                await asyncio.gather(subscriptions.stop(), ingest.stop())
+                await enrolling.stop(None)
+                await server.stop(STOP_GRACE_S)
 
 
 async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:

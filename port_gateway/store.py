@@ -106,6 +106,7 @@ class Store:
         self.on_failure: Callable[[Fatal], None] = lambda error: None  # likewise, at most once
         self._failure: Fatal | None = None
         self._closed = False
+        self._full = False
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._submitting = threading.Lock()
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
@@ -157,6 +158,15 @@ class Store:
         """The file grows no further than about `max_bytes`; then the store is full."""
         pages = max(1, max_bytes // _number(db, "PRAGMA page_size"))
         db.execute(f"PRAGMA max_page_count={pages}")
+
+    @property
+    def writable(self) -> bool:
+        """Whether events can be kept, as far as is known: see `has_room`."""
+        return not self._full and self._failure is None
+
+    def has_room(self) -> None:
+        """A full store was tried with more than a small row, and took it."""
+        self._full = False
 
     def submit(self, work: Callable[[apsw.Connection], T]) -> Future[T]:
         """Run `work` in the next commit. The future is set when it is durable, or with the error.
@@ -246,6 +256,8 @@ class Store:
             job.done()
 
     def _undo(self, group: list[_Job[object]], error: EdgeAgentError) -> None:
+        if isinstance(error, StoreFull):
+            self._full = True
         if isinstance(error, Fatal):
             with self._submitting:
                 self._failure = error

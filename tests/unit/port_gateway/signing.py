@@ -15,6 +15,7 @@ from edge_agent.wire.codec import event_payload
 from edge_agent.wire.envelope import PAYLOAD_TYPE, envelope_sha256, pae, write_envelope
 from edge_agent.wire.identity import SpiffeId, create_identity, key_id, load_certificate, load_private_key, spki
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INSTANT = Instant(NOW, 5_000_000_000, ClockState.SYNCHRONISED)
@@ -69,6 +70,15 @@ class Ledger:
 
     def grow(self, count: int, detail: str = "") -> list[bytes]:
         return [self.add(device_event(f"camera-{n % 3}", detail)) for n in range(count)]
+
+    def large(self, size: int) -> bytes:
+        """An event with a text of so many bytes: more than an agent would write, and within the envelope's limit."""
+        event = Event.FromString(event_payload(domain.Draft(device_event(), INSTANT), self.head))
+        event.device_changed.status.detail = "x" * size
+        envelope = sign(event.SerializeToString(), self.session_key)
+        self.envelopes.append(envelope)
+        self.head = self.head.after(envelope_sha256(envelope))
+        return envelope
 
     def hello(self) -> wire.Hello:
         return wire.Hello(
