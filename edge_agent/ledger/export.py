@@ -11,13 +11,17 @@ from edge_agent.domain.errors import StoreFailed
 from edge_agent.ledger.database import MIGRATIONS, open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
+from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.store import DATABASE, EVIDENCE
 from edge_agent.ledger.trees import LedgerNodes, checkpoint_for, receipt_for
-from edge_agent.pack.collect import Source, collect_event, collect_inspection
+from edge_agent.pack.collect import KnownEnds, Source, collect_event, collect_inspection
 from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
+from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import load_certificate
+from edge_agent.wire.refused import RefusalCode
+from edge_agent.wire.verify import KeyEnd
 
 
 def refuse_older(database: apsw.Connection, path: Path) -> None:
@@ -60,6 +64,13 @@ class LedgerChain(LedgerNodes):
         receipt = receipt_for(self._database, seq)
         return None if receipt is None else (receipt.note, receipt.certificate)
 
+    def key_ends(self) -> KnownEnds:
+        """This booth's own handovers, as far as they are kept: what the port revoked, it alone knows."""
+        rows = self._rows("SELECT seq FROM event WHERE kind = 'key_rotated'")
+        openings = {seq: self.session(seq) for (seq,) in rows}
+        retired = {read_envelope(e)[1].keyid: KeyEnd(seq, RefusalCode.KEY_RETIRED) for seq, e in openings.items() if e}
+        return KnownEnds(retired, complete=False)
+
     def evidence(self, sha256: bytes) -> Path | str:
         rows = self._rows("SELECT state FROM blob WHERE sha256 = ?", sha256)
         state = rows[0][0] if rows else ""
@@ -94,7 +105,8 @@ def export(directory: Path, what: str | int, out: Path, identity: BoothIdentity,
         try:
             database.execute("BEGIN")
             source: Source = LedgerChain(database, directory)
-            certificates, held = identity.certificates(), identity.current()
+            identity.signer(handed_over(path))  # the key that was handed over to signs, whether the port knows it or not
+            certificates, held = identity.certificates(), identity.next() or identity.current()
             if isinstance(what, int):
                 contents = collect_event(source, what, certificates)
             else:

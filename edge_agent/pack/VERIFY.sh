@@ -53,7 +53,7 @@ for key in $KEYS; do
 done
 
 cd -- "$PACK" || unable "there is no folder $PACK"
-for tool in openssl awk cmp cut dd find od sed sort tail tr uniq wc xargs; do
+for tool in openssl awk cmp cut dd find grep od sed sort tail tr uniq wc xargs; do
     command -v "$tool" > /dev/null || unable "$tool is not installed"
 done
 case $(openssl version) in
@@ -289,6 +289,24 @@ case $EXPORTED_BY in
     *) fail "$EXPORTER: is the certificate of $EXPORTED_BY, which is neither this booth nor its port's gateway" ;;
 esac
 
+# What whoever put the pack together knew of the end of each device key: "key id, state [last sequence that counts]"
+: > "$T/ended"
+if [ -f KEYS ]; then
+    LOOKED=$(sed -n '1s/^at //p' KEYS)
+    case $LOOKED in *[!0-9TZ:-]* | '') fail 'KEYS: does not say when it was looked up' ;; esac
+    awk 'NR > 1 && (length($1) != 64 || $1 ~ /[^0-9a-f]/ ||
+        !(NF == 2 && $2 ~ /^(in-force|not-known)$/ || NF == 3 && $2 ~ /^KEY_(REVOKED|RETIRED)$/ && $3 ~ /^[0-9]+$/ && length($3) < 16)) { exit 1 }' KEYS ||
+        fail 'KEYS: a line that does not state what is known of a key'
+    awk 'NF == 3 { print }' KEYS > "$T/ended"
+fi
+
+# counts KEYID SEQUENCE FILE: fails for what a key signed beyond its end
+counts() {
+    [ -s "$T/ended" ] || return 0
+    over=$(awk -v key="$1" -v seq="$2" '$1 == key "" && seq + 0 > $3 + 0 { print $2 " through sequence " $3; exit }' "$T/ended")
+    [ -z "$over" ] || fail "$3: does not count: the device key $1 behind it ended: $over"
+}
+
 # --- 3. events: signatures, keys and links ------------------------------------------------------------------------------
 INTO='6 7 16 17 18 18.1 18.1.8 18.1.9 18.1.9.1 18.1.10 18.1.7 19 22 22.3'
 : > "$T/sessions"   # key id, sequence, file with the public key, kind of key
@@ -322,7 +340,7 @@ for file in events/*.envelope; do
         [ $# -eq 5 ] || fail "$file: is signed by the key $keyid, and no certificate in the pack is that key's"
         [ "$2" = "$BOOTH" ] || fail "$4: is the certificate of $2, and the events are of $BOOTH"
         trusted "$keyid" "$file"
-        key=$3 kind=$5 by="the key of $4"
+        key=$3 kind=$5 by="the key of $4" device=$keyid
     else
         set -- $(tail -n 1 "$T/sessions")
         [ "${1:-}" = "$keyid" ] ||
@@ -330,6 +348,8 @@ for file in events/*.envelope; do
         key=$3 kind=$4 by="the session key that event $2 names"
     fi
     signed_by "$kind" "$key" "$T/signature" "$T/pae" || fail "$file: its signature is not one by $by"
+    counts "$device" "$seq" "$file"
+    [ ! -f KEYS ] || grep -q "^$device " KEYS || fail "KEYS: does not name the key $device, which signed"
 
     [ "$booth" = "$BOOTH" ] || fail "$file: is an event of $booth, not of $BOOTH"
     [ "$epoch" = "$EPOCH" ] || fail "$file: is of another epoch than $EPOCH"
@@ -503,6 +523,17 @@ printf '\n'
 [ -z "$BY_BOOTH" ] || printf '  in the chain of %s events that the booth signed\n' "$BY_BOOTH"
 [ -z "$BY_PORT" ] || printf '  in the chain of %s events that %s held at %s by its own clock\n' "$BY_PORT" "$BY_GATEWAY" "$HELD"
 printf '  the pack was put together by %s\n' "$EXPORTED_BY"
+if [ -f KEYS ]; then
+    awk -v by="$EXPORTED_BY" -v at="$LOOKED" 'NR > 1 {
+        if ($2 == "KEY_REVOKED") text = "WAS REVOKED later; what it signed counts through event " $3 ", and nothing above is beyond it"
+        else if ($2 == "KEY_RETIRED") text = "was handed over to the next key by event " $3
+        else if ($2 == "in-force") text = "had not been revoked"
+        else text = "may have been revoked: the booth cannot know, ask the port"
+        print "  key " substr($1, 1, 16) "... " text " (" by ", " at ")"
+    }' KEYS
+else
+    printf '  whether a key was revoked is not stated: ask the port\n'
+fi
 if [ -z "$KEYS" ]; then
     printf '\nEverything above rests on these keys. Compare each with the key id that its owner states (or give them with -k):\n'
 else

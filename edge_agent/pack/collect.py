@@ -8,7 +8,7 @@ Everything is verified on the way: what would not verify is never written.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from edge_agent.wire.identity import PublicKey, certificate_key, identity_of, ke
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.tree import Nodes, inclusion_proof, verify_inclusion
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EvidenceRef
-from edge_agent.wire.verify import Chain, Session, verify_event
+from edge_agent.wire.verify import Chain, KeyEnd, Session, counts_still, verify_event
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GIVE = "give the UUID by which its events name it, or --seq for a single event"
@@ -33,6 +33,21 @@ CHECKPOINT, RECEIPT = "tlog-proof", "port.tlog-proof"
 
 class NotFound(Permanent):
     """There is nothing of that name to be exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEnds:
+    """Device keys that count no more in this chain, by key id. `complete`: any other is known to be in force."""
+
+    ends: Mapping[str, KeyEnd]
+    complete: bool
+
+    def state(self, keyid: str) -> str:
+        """As in the pack's file KEYS."""
+        end = self.ends.get(keyid)
+        if end is not None:
+            return f"{end.code.name} {end.through_seq}"
+        return "in-force" if self.complete else "not-known"
 
 
 class Source(Nodes, Protocol):
@@ -62,6 +77,10 @@ class Source(Nodes, Protocol):
 
     def receipt(self, seq: int) -> tuple[bytes, bytes] | None:
         """A receipt by the port for `seq` events or more, as few more as there is, and its gateway's certificate."""
+        ...
+
+    def key_ends(self) -> KnownEnds:
+        """What is known of the end of the booth's device keys."""
         ...
 
     def evidence(self, sha256: bytes) -> Path | str:
@@ -99,6 +118,7 @@ class Contents:
     certificates: tuple[x509.Certificate, ...]
     checkpoint: Checkpoint | None
     receipt: Checkpoint | None
+    keys: Mapping[str, str]  # the state of each device key by key id, see KnownEnds.state
 
 
 def collect_inspection(source: Source, inspection_id: str, certificates: Sequence[x509.Certificate]) -> Contents:
@@ -149,6 +169,7 @@ class _Collector:
         }
         self._device_keys = {keyid: certificate_key(certificate) for keyid, certificate in self._known.items()}
         self._sessions: dict[int, tuple[bytes, Session]] = {}
+        self._ends = source.key_ends()
 
     def collect(self, seqs: Sequence[int], inspection_id: str) -> Contents:
         source = self._source
@@ -178,6 +199,7 @@ class _Collector:
             (*certificates, *([] if received is None else [x509.load_der_x509_certificate(received[1])])),
             said[CHECKPOINT][1],
             said[RECEIPT][1],
+            {keyid: self._ends.state(keyid) for keyid in sorted(keyids)},
         )
 
     def _session(self, seq: int) -> int:
@@ -192,12 +214,12 @@ class _Collector:
                 "give that certificate (of a former key, it is still registered at the port), or export at the port",
             )
         event, _ = verify_event(self._chain(None), envelope)
-        session = Session.of(load_public_key(event.session_opened.public_key))
+        session = Session.of(load_public_key(event.session_opened.public_key), keyid)
         self._sessions[event.seq] = (envelope, session)
         return event.seq
 
     def _chain(self, session: Session | None) -> Chain:
-        return Chain(Head(self._source.booth_id, self._source.epoch), self._device_keys, session)
+        return Chain(Head(self._source.booth_id, self._source.epoch), self._device_keys, session, self._ends.ends)
 
     def _opened(self, note: bytes | None) -> Checkpoint | None:
         if note is None:
@@ -219,8 +241,9 @@ class _Collector:
         return checkpoint
 
     def _proved(self, seq: int, envelope: bytes, said: dict[str, tuple[bytes | None, Checkpoint | None]]) -> Proved:
-        session = None if seq in self._sessions else self._sessions[self._session(seq)][1]
-        event, _ = verify_event(self._chain(session), envelope)
+        session = self._sessions[self._session(seq)][1]
+        event, _ = verify_event(self._chain(None if seq in self._sessions else session), envelope)
+        counts_still(self._chain(session), session, seq)
         opens, by_device = event.WhichOneof("body") == "session_opened", _keyid(envelope) in self._known
         if event.seq != seq or opens is not by_device:
             raise Refused(RefusalCode.WRONG_SIGNER, f"held at sequence {seq} is event {event.seq}", seq)

@@ -15,6 +15,7 @@ from cryptography import x509
 from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved
 from edge_agent.pack.words import body_in_words, clock_in_words, kind_in_words, record_in_words, utc_in_words
 from edge_agent.wire.identity import certificate_key, identity_of, key_id
+from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _PICTURES = ("image/jpeg", "image/png")
@@ -59,9 +60,11 @@ def page(contents: Contents, facts: Facts) -> bytes:
             proves=_items(_proves(contents)),
             bound="" if contents.receipt else " No receipt of the port in this pack bounds the time.",
             unknown=_items(_unknown(facts)),
+            revoked=_revoked(contents),
+            warning=_warning(contents),
             exporter=escape(str(identity_of(facts.exporter.certificate))),
             at=f"{facts.exporter.at:%Y-%m-%d %H:%M:%S} UTC",
-            keys=_keys(facts.certificates.values()),
+            keys=_keys(facts.certificates.values(), contents.keys),
         )
         .encode()
     )
@@ -96,6 +99,30 @@ def _proves(contents: Contents) -> list[str]:
             "existed by then, whatever the booth's clock says."
         )
     return said
+
+
+def _warning(contents: Contents) -> str:
+    """Of a revoked key, before anything else is read."""
+    ended = [(keyid, state.split()) for keyid, state in contents.keys.items()]
+    return "\n".join(
+        f'<p class="note"><b>A key that signed here was revoked later.</b> The port counts what the key '
+        f"<code>{keyid[:16]}…</code> signed through event {state[1]} of this ledger, and nothing after it. All "
+        "events shown here are at or before that place. The port's operator knows why it was revoked.</p>"
+        for keyid, state in ended
+        if state[0] == RefusalCode.KEY_REVOKED.name
+    )
+
+
+def _revoked(contents: Contents) -> str:
+    if "not-known" in contents.keys.values():
+        return (
+            "That a key had not been revoked when it signed: the booth, which put this pack together, cannot know. "
+            "The port keeps the list of revoked keys: ask it for its own pack of this inspection."
+        )
+    return (
+        "That no key will be revoked after this pack was put together. What the port had revoked until then is stated "
+        "in the file KEYS and under Keys below; it rests on the word of the port's gateway."
+    )
 
 
 def _unknown(facts: Facts) -> list[str]:
@@ -134,14 +161,28 @@ def _pieces(pieces: Sequence[Piece], facts: Facts) -> str:
     return "\n".join(shown) or "<p>These events bind no evidence.</p>"
 
 
-def _keys(certificates: Iterable[x509.Certificate]) -> str:
+_STATES = {
+    "in-force": "in force when this pack was put together",
+    "not-known": "whether it was revoked is not known to the booth: ask the port",
+    RefusalCode.KEY_REVOKED.name: "REVOKED: counts through event",
+    RefusalCode.KEY_RETIRED.name: "handed over to the booth's next key by event",
+}
+
+
+def _state(state: str) -> str:
+    words, *through = state.split()
+    return " ".join([_STATES.get(words, ""), *through])
+
+
+def _keys(certificates: Iterable[x509.Certificate], states: Mapping[str, str]) -> str:
     return _rows(
-        ("Whose", "Key id (SHA-256 of the public key)", "Validity of the certificate"),
+        ("Whose", "Key id (SHA-256 of the public key)", "Validity of the certificate", "The key's state"),
         (
             (
                 f"<code>{escape(str(identity_of(certificate)))}</code>",
                 f"<code>{key_id(certificate_key(certificate))}</code>",
                 f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}",
+                _state(states.get(key_id(certificate_key(certificate)), "-")),
             )
             for certificate in certificates
         ),

@@ -53,6 +53,8 @@ def body_in_words(event: wire.Event) -> str:
         return (
             "The booth's program started, and the device key vouched for the key that signs the events after this one."
         )
+    if kind == "key_rotated":
+        return "The booth handed over to a new device key: from here on the one before signs nothing more."
     if kind == "inspection_opened":
         opened = event.inspection_opened
         return f"A vehicle arrived in lane {opened.lane_id} (noticed by: {opened.cause.replace('_', ' ')})."

@@ -109,6 +109,8 @@ def _write(contents: Contents, exporter: Exporter, folder: Path, out: Path) -> W
     certificates = {_name(certificate): certificate for certificate in (*contents.certificates, exporter.certificate)}
     for name, certificate in certificates.items():
         add(name, certificate.public_bytes(serialization.Encoding.PEM))
+    keys = [f"at {exporter.at:%Y-%m-%dT%H:%M:%SZ}", *(f"{keyid} {state}" for keyid, state in contents.keys.items())]
+    add("KEYS", "".join(f"{line}\n" for line in keys).encode())
     script = verify_script()
     add("VERIFY.sh", script)
     script_sha256 = digests["VERIFY.sh"]

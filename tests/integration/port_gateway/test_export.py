@@ -50,9 +50,22 @@ def test_an_inspection(port: Port, config: Path, capsys: pytest.CaptureFixture[s
     assert f"{CROP.sha256.hex()}: it has not arrived at the port" in said
     assert "in the chain of 354 events that spiffe://uslrd/gateway/main held at" in said
     assert "put together by spiffe://uslrd/gateway/main" in said
+    booth_key = key_id(port.booth.key.public_key())
+    assert f"  key {booth_key[:16]}... had not been revoked (spiffe://uslrd/gateway/main, " in said
     assert written["size"] < 60_000
     assert main(["export", str(config), INSPECTION, str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [True], indirect=True)
+def test_the_key_was_revoked_after_it(port: Port, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = key_id(port.booth.key.public_key())
+    assert main(["trust", "revoke", str(config), port.booth.identity, "--key", key[:16], "--now"]) == 0
+    out = port.folder / "pack"
+    assert main(["export", str(config), "--booth", port.booth.identity, "--seq", "2", str(out)]) == 0
+    status, said = verify(out)
+    assert (status, "WAS REVOKED later; what it signed counts through event 354" in said) == (0, True), said
+    assert "A key that signed here was revoked later." in (out / "README.html").read_text()
 
 
 @pytest.mark.parametrize("config", [True], indirect=True)

@@ -16,7 +16,7 @@ from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Complete, Inspection, ScanJoin, ScanSeen, SealSeen, Voted, VotedCode
 from edge_agent.domain.observation import CharacterRead, RadiationKind
-from edge_agent.pack.collect import collect_inspection
+from edge_agent.pack.collect import KnownEnds, collect_inspection
 from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
@@ -45,6 +45,7 @@ class Chain:
     evidence_kept: tuple[Evidence, ...] = (FRAME, CROP, SCAN)
     checkpoint_size: int = 0
     receipt_size: int = 0
+    ends: KnownEnds = field(default_factory=lambda: KnownEnds({}, complete=False))
     levels: dict[int, list[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +89,9 @@ class Chain:
         held = Checkpoint(origin_of(self.booth_id, self.epoch), self.receipt_size, self.root(self.receipt_size), HELD)
         note = sign_checkpoint(held, self.gateway.identity, self.gateway.key.public_key(), by(self.gateway.key))
         return note, self.gateway.certificate.public_bytes(serialization.Encoding.DER)
+
+    def key_ends(self) -> KnownEnds:
+        return self.ends
 
     def evidence(self, sha256: bytes) -> Path | str:
         path = self.folder / sha256.hex()

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from edge_agent.domain import event as domain
-from edge_agent.pack.collect import collect_event
+from edge_agent.pack.collect import KnownEnds, collect_event
 from edge_agent.pack.write import write_pack
 from edge_agent.wire.envelope import read_envelope, write_envelope
 from edge_agent.wire.identity import key_id
+from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.verify import KeyEnd
 from tests.unit.pack.port_of_entry import BOOTH, FRAME, GATEWAY, HELD, INSPECTION, Chain, Place, certificate_for, verify
 from tests.unit.port_gateway.signing import Ledger, Party, device_event, sign
 
@@ -106,7 +108,7 @@ def test_an_inspection_in_the_middle_of_a_chain(tmp_path: Path) -> None:
     ):
         assert fact in said
     assert "2026-03-01 12:00:00 UTC (clock synchronised)  inspection closed" in said
-    assert written.files == len(files(tmp_path / "pack")) == 28
+    assert written.files == len(files(tmp_path / "pack")) == 29
     assert written.size < 60_000
 
 
@@ -168,8 +170,8 @@ def test_only_keys_that_are_trusted(place: Small, pack: Path) -> None:
 def test_one_changed_byte_in_any_file(pack: Path) -> None:
     """One file of each kind here; every file and more places among the proofs."""
     names = files(pack)
-    assert len(names) == 13
-    for kind in ("MANIFEST", "README.html", "certificates/gateway", "events/0000000003.port", "evidence/"):
+    assert len(names) == 14
+    for kind in ("KEYS", "MANIFEST", "README.html", "certificates/gateway", "events/0000000003.port", "evidence/"):
         name = next(name for name in names if name.startswith(kind))
         data = (pack / name).read_bytes()
         flip(pack / name, len(data) // 2)
@@ -305,6 +307,66 @@ def test_what_a_stranger_wrote_commands_no_terminal(place: Small, pack: Path) ->
     said = refused(pack)
     assert "spiffe://uslrd/gateway/?[31m?" in said
     assert said.isprintable()
+
+
+# --- keys that ended --------------------------------------------------------------------------------------------------
+
+
+def _ended(place: Small, code: RefusalCode, through: int, complete: bool = True) -> None:
+    place.chain.ends = KnownEnds({key_id(place.booth.key.public_key()): KeyEnd(through, code)}, complete)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            RefusalCode.KEY_REVOKED,
+            "WAS REVOKED later; what it signed counts through event 5, and nothing above is beyond",
+        ),
+        (
+            RefusalCode.KEY_RETIRED,
+            "was handed over to the next key by event 5 (spiffe://uslrd/gateway/main, 2026-11-22",
+        ),
+    ],
+)
+def test_a_key_that_ended_later(tmp_path: Path, code: RefusalCode, said: str) -> None:
+    place = Small(tmp_path)
+    place.chain.checkpoint_size = 0
+    _ended(place, code, 5)
+    pack = place.pack(exporter=place.gateway)
+    status, out = verify(pack)
+    assert (status, said in out) == (0, True), out
+    page = (pack / "README.html").read_text()
+    assert ("A key that signed here was revoked later." in page) is (code is RefusalCode.KEY_REVOKED)
+
+
+def test_what_a_key_signed_beyond_its_end_does_not_count(place: Small, pack: Path, tmp_path: Path) -> None:
+    key = key_id(place.booth.key.public_key())
+    assert (pack / "KEYS").read_text() == f"at {HELD:%Y-%m-%dT%H:%M:%SZ}\n{key} not-known\n"
+    for line, said in (
+        (f"{key} KEY_REVOKED 2", f"{ENVELOPE}: does not count: the device key {key} behind it ended: KEY_REVOKED"),
+        (f"{key} KEY_REVOKED 0", f"events/0000000001.envelope: does not count: the device key {key} behind it"),
+        (f"{'0' * 64} in-force", f"KEYS: does not name the key {key}, which signed"),
+        (f"{key} fine", "KEYS: a line that does not state what is known of a key"),
+        (f"{key} in-force 3", "KEYS: a line that does not state what is known of a key"),
+    ):
+        (pack / "KEYS").write_text(f"at 2026-11-22T09:00:00Z\n{line}\n")
+        place.sign_again(pack)
+        assert refused(pack).startswith(said)
+    other = Small(tmp_path / "other")
+    _ended(other, RefusalCode.KEY_REVOKED, 2)
+    with pytest.raises(Refused, match="KEY_REVOKED"):
+        other.pack()
+
+
+def test_a_booth_cannot_know_and_the_port_does(lean: tuple[Small, Path], tmp_path: Path) -> None:
+    place, by_booth = lean
+    status, said = verify(by_booth)
+    assert (status, "may have been revoked: the booth cannot know, ask the port" in said) == (0, True)
+    assert "The port keeps the list of revoked keys: ask it" in (by_booth / "README.html").read_text()
+    (by_booth / "KEYS").write_text(f"at 2026-11-22T09:00:00Z\n{key_id(place.booth.key.public_key())} in-force\n")
+    place.sign_again(by_booth)
+    assert "had not been revoked (spiffe://uslrd/booth/lane-1, 2026-11-22T09:00:00Z)" in verify(by_booth)[1]
 
 
 def test_a_proof_of_another_event(place: Small, pack: Path) -> None:
