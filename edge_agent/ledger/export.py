@@ -12,7 +12,6 @@ from edge_agent.ledger.database import MIGRATIONS, open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.handover import handed_over
-from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.store import DATABASE, EVIDENCE
 from edge_agent.ledger.trees import LedgerNodes, checkpoint_for, receipt_for
