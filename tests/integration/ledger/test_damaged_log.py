@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import random
 import shutil
 import struct
 import time
@@ -21,7 +22,7 @@ from edge_agent.ledger.leftover import KEPT_LOGS, keep_aside, next_place, places
 from edge_agent.ledger.salvage import is_whole, salvage
 from edge_agent.ledger.scan import find_in_log
 from edge_agent.ledger.store import DATABASE, Store
-from edge_agent.ledger.wal import FRAME, surely_durable
+from edge_agent.ledger.wal import FRAME, FRAME_HEADER, HEADER, surely_durable
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
 from edge_agent.wire.envelope import write_envelope
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
@@ -280,3 +281,50 @@ def test_a_long_log_is_looked_through_in_the_time_that_its_length_takes() -> Non
     began = time.process_time()
     assert list(find_in_log(bytes(32) + frames)) == []
     assert time.process_time() - began < 1.5
+
+
+async def test_two_power_cuts_in_one_log_are_no_damage(booth: Booth, tmp_path: Path) -> None:
+    """What the first left behind its torn end lies in the log, under the same salt, when the second comes."""
+    async with booth.open() as ledger:
+        await ledger.recorder.record(alarm(0))
+        accepted = _log(booth).stat().st_size
+        await asyncio.gather(*(ledger.recorder.record(_long(n)) for n in range(1, 9)))
+        shutil.copytree(booth.directory, tmp_path / "first")
+    for case in range(12):
+        rng = random.Random(case)
+        shutil.rmtree(booth.directory)
+        shutil.copytree(tmp_path / "first", booth.directory)
+        _tear(_log(booth), accepted, rng)
+        async with booth.open() as ledger:
+            accepted_now = _end_of_last_commit(_log(booth))
+            head = ledger.recorder.head.seq
+            await asyncio.gather(*(ledger.recorder.record(alarm(n)) for n in range(case % 4)))
+            shutil.copytree(booth.directory, tmp_path / f"second-{case}")
+        shutil.rmtree(booth.directory)
+        (tmp_path / f"second-{case}").rename(booth.directory)
+        _tear(_log(booth), accepted_now, rng)
+        assert _open(booth) >= head, case
+
+
+def _tear(log: Path, behind: int, rng: random.Random) -> None:
+    """Some sectors of what was not synced were never written."""
+    data = bytearray(log.read_bytes())
+    for at in range(behind, len(data), 512):
+        if rng.random() < 0.4:
+            data[at : at + 512] = bytes(len(data[at : at + 512]))
+    log.write_bytes(data)
+
+
+def _end_of_last_commit(log: Path) -> int:
+    """Where what SQLite takes of this log ends."""
+    data = log.read_bytes()
+    salt, (end, sums) = data[16:24], (HEADER, struct.unpack(">II", data[24:32]))
+    order = ">" if data[3] & 1 else "<"
+    for at in range(HEADER, len(data) - FRAME + 1, FRAME):
+        for one, other in struct.iter_unpack(f"{order}II", data[at : at + 8] + data[at + FRAME_HEADER : at + FRAME]):
+            first = (sums[0] + one + sums[1]) & 0xFFFFFFFF
+            sums = (first, (sums[1] + other + first) & 0xFFFFFFFF)
+        if data[at + 8 : at + 16] != salt or struct.pack(">II", *sums) != data[at + 16 : at + 24]:
+            break
+        end = at + FRAME if data[at + 4 : at + 8] != bytes(4) else end
+    return end
