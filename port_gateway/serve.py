@@ -207,21 +207,28 @@ def _identity(settings: Settings) -> tuple[SpiffeId, tuple[bytes, bytes]]:
 
 
 def _credentials(pair: tuple[bytes, bytes], trust: TrustStore) -> grpc.ServerCredentials:
-    """TLS that asks for the registered certificates at every handshake, so that `trust add` works at once."""
-    last: list[grpc.ServerCertificateConfiguration] = []
+    """TLS that asks for the registered certificates at every handshake, so that `trust add` works at once.
 
-    def fetch() -> grpc.ServerCertificateConfiguration:
+    It is told only what has changed: gRPC aborts the process when it replaces its settings while another handshake
+    takes them up (grpc/grpc#36693), and would replace them at every handshake.
+    """
+    # The gateway's own certificate keeps the list from being empty, and opens nothing (peers.py).
+    known = pair[1] + trust.roots_pem()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal known
         try:
-            # The gateway's own certificate keeps the list from being empty, and opens nothing (peers.py).
             roots = pair[1] + trust.roots_pem()
         except EdgeAgentError:
-            if not last:
-                raise
-            return last[0]  # the services look again, and end the call in words
-        last[:] = [grpc.ssl_server_certificate_configuration([pair], roots)]
-        return last[0]
+            return None  # the services look again, and end the call in words
+        if roots == known:
+            return None
+        known = roots
+        return grpc.ssl_server_certificate_configuration([pair], roots)
 
-    return grpc.dynamic_ssl_server_credentials(fetch(), fetch, require_client_authentication=True)
+    first = grpc.ssl_server_certificate_configuration([pair], known)
+    fetch: Any = changed  # types-grpcio does not know that None stands for no change
+    return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=True)
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> None:
