@@ -33,6 +33,8 @@ CONNECT_TIMEOUT_S = 10.0
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),  # a port's certificates in one message
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # otherwise a new dial waits for the back-off of the one before

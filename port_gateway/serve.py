@@ -72,7 +72,9 @@ def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
         # A booth's connection may be silent for hours and must be known dead soon: both sides ping.
         ("grpc.keepalive_time_ms", round(1000 * limits.keepalive_s)),
         ("grpc.keepalive_timeout_ms", round(1000 * limits.keepalive_timeout_s)),
+        ("grpc.http2.ping_timeout_ms", round(1000 * limits.keepalive_timeout_s)),  # measured: this is what ends it
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),  # a reader to whom nothing is sent is asked all the same
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
     )
 

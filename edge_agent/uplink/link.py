@@ -237,6 +237,10 @@ class Port:
         options = [
             ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
+            (
+                "grpc.http2.ping_timeout_ms",
+                round(settings.keepalive_timeout_s * 1000),
+            ),  # measured: this is what ends it
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.use_local_subchannel_pool", 1),  # otherwise a new dial waits for the old one's own back-off

@@ -158,7 +158,7 @@ async def test_a_subscriber_that_never_reads_costs_a_page(served: Port) -> None:
         await stream.send(1, *ledger.envelopes)
         for _ in range(100):  # 12 MB: far beyond what HTTP/2 lets through unread
             seq = ledger.head.seq + 1
-            await stream.send(seq, *ledger.grow(1, "x" * 120_000))
+            await stream.send(seq, ledger.large(120_000))
             await stream.acked(seq)
         got = await deaf.take(102)
         assert [r.envelope for r in got] == ledger.envelopes
