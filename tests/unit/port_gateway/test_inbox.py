@@ -13,6 +13,7 @@ from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.identity import key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Chain, Verified, verify_next
+from port_gateway import inbox as module
 from port_gateway.audit import Fault, audit
 from port_gateway.config import Identity, Settings
 from port_gateway.evidence import EvidenceFiles
@@ -65,6 +66,20 @@ def test_pages_move_on_past_other_booths(inbox: Inbox, booth: Party) -> None:
     assert ([s.cursor for s in found], through) == ([1, 2, 3, 4], 4)
     assert inbox.page(4, ("spiffe://uslrd/booth/other",), 100) == ([], 10)
     assert inbox.page(10, None, 100) == ([], 10)
+    assert inbox.page(99, None, 100) == ([], 99)
+
+
+def test_a_page_looks_at_so_many_events_alone(inbox: Inbox, booth: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SCAN_CURSORS", 4)
+    ledger = Ledger(booth.identity, booth.key)
+    ledger.grow(9)
+    inbox.append(Head(booth.identity, ledger.epoch), verified(ledger)).result(10)
+    found: list[tuple[list[int], int]] = []
+    while not found or found[-1][1] < 10:
+        page, through = inbox.page(found[-1][1] if found else 0, ("spiffe://uslrd/booth/other",), 100)
+        found.append(([stored.cursor for stored in page], through))
+    assert found == [([], 4), ([], 8), ([], 10)]
+    assert [s.cursor for s in inbox.page(3, None, 100)[0]] == [4, 5, 6, 7]
 
 
 def test_alarms_are_bounded_and_not_repeated(inbox: Inbox, booth: Party, store: Store) -> None:

@@ -8,14 +8,16 @@ import pytest
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed
+from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import key_id, spki
 from edge_agent.wire.verify import Chain, verify_next
 from port_gateway import store as module
 from port_gateway.inbox import Inbox
 from port_gateway.store import MIGRATIONS, Store, offline
-from tests.unit.port_gateway.signing import Ledger, Party
+from tests.unit.port_gateway.signing import Ledger, Party, device_event
 
+PICTURE = EvidenceRef(EvidenceKind.FRAME, "image/jpeg", b"p" * 32, 9)
 NEXT = "CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT; INSERT INTO more SELECT cursor FROM event;"
 
 
@@ -24,7 +26,8 @@ def old(tmp_path: Path, booth: Party) -> Path:
     """An inbox as the first schema left it: written by its own statements, as they were."""
     path = tmp_path / "inbox.sqlite"
     ledger = Ledger(booth.identity, booth.key)
-    ledger.grow(4)
+    ledger.grow(3)
+    ledger.add(device_event(), evidence=(PICTURE,))
     key = booth.key.public_key()
     chain = Chain(Head(booth.identity, ledger.epoch), {key_id(key): key})
     database = apsw.Connection(str(path))
@@ -73,6 +76,8 @@ def test_an_inbox_of_the_first_schema_is_taken_over(old: Path, monkeypatch: pyte
         assert len(page) == 5
         with store.reading() as db:
             assert db.execute("SELECT count(*) FROM more").get == 5
+            named = db.execute("SELECT sha256, booth_id FROM evidence_ref").fetchall()
+    assert named == [(PICTURE.sha256, "spiffe://uslrd/booth/lane-1")]
     assert version_of(old) == len(MIGRATIONS) + 1
     with contextlib.closing(Store(old)):  # a second time there is nothing to do
         pass
