@@ -155,7 +155,11 @@ class Chapter:
     async def _arrived(self) -> None:
         """All that the ledger holds is with the back-office, and all evidence at the port."""
         await self._until(lambda: self._acked() >= self._ledger_seq() > 0, "the backlog does not drain")
-        await self._until(lambda: not self._pending(), "evidence does not arrive")
+        before = self._pending()
+        while before:  # as long as some of it arrives
+            left = before
+            await self._until(lambda: self._pending() < left, "evidence does not arrive")  # noqa: B023 - asked at once
+            before = self._pending()
         await self._until(lambda: len(self.office.effects) >= self._held(), "the back-office is not given all")
 
     async def _stop(self) -> None:
@@ -212,7 +216,7 @@ class Chapter:
         return self._reader(lambda reader: reader.extent().newest)
 
     def _pending(self) -> int:
-        return self._reader(lambda reader: len(reader.pending_blobs(0, 1)))
+        return self._reader(lambda reader: len(reader.pending_blobs(0, 1_000_000)))
 
     def _reader(self, ask: Any) -> int:
         try:

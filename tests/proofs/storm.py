@@ -231,7 +231,8 @@ async def _be_booths(folder: Path, address: str, numbers: range) -> None:
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(uplink.run(), name="uplink") for uplink in uplinks]
         print(json.dumps(await _until_all(outboxes)), flush=True)
-        await asked.get()
+        if not await asked.get():
+            os._exit(1)  # who asked is gone
         for outbox, uplink in zip(outboxes, uplinks, strict=True):
             outbox.ledger.grow(AFTER)
             uplink.wake()
@@ -243,7 +244,10 @@ async def _be_booths(folder: Path, address: str, numbers: range) -> None:
 async def _until_all(outboxes: list[Outbox]) -> list[float]:
     """When each was acknowledged to its end."""
     at: dict[int, float] = {}
+    parent = os.getppid()
     while len(at) < len(outboxes):
+        if os.getppid() != parent:
+            os._exit(1)
         for number, outbox in enumerate(outboxes):
             if number not in at and outbox.through == outbox.ledger.head.seq:
                 at[number] = time.monotonic()
