@@ -29,6 +29,7 @@ from hardware_sim.faults import (
 )
 from hardware_sim.links.faults import FaultyLink
 from hardware_sim.links.link import Connected, Link, Received
+from hardware_sim.links.relay import Relay
 from hardware_sim.port_proxy import PortProxy
 from hardware_sim.port_settings import PortSettings
 from hardware_sim.world.lane import Lane
@@ -42,6 +43,18 @@ class HasFaults(Protocol):
 
     def fault(self, settings: FaultSettings, active: bool) -> None:
         """One of `own_faults` begins or ends."""
+        ...
+
+
+@runtime_checkable
+class Relayed(Protocol):
+    """A service whose library serves over TCP: faults reach its messages in a relay before it."""
+
+    relay: Relay | None
+
+    @staticmethod
+    def message_length(data: bytes) -> int:
+        """Of the message that begins here; 0 where too little of it is there to say."""
         ...
 
 
@@ -91,6 +104,8 @@ class FaultRun:
         for name in cameras:
             self.cameras[name] = CameraTrouble()
         for name, service in lane.services.items():
+            if isinstance(service, Relayed):
+                service.relay = Relay(self.faults, name, self._clock, service.message_length)
             self._pulled[name] = (service, asyncio.Event())
 
     def link(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from hardware_sim.device import DeviceSettings, WiredSettings
 from hardware_sim.devices.catalogue import DEVICES, SERVICES
-from hardware_sim.faults import BYTE_KINDS, CAMERA_KINDS, PORT, PORT_KINDS, UNPLUGGED
+from hardware_sim.devices.imaging import ImagingSettings
+from hardware_sim.faults import BYTE_KINDS, CAMERA_KINDS, PORT, PORT_KINDS, SERVED_KINDS, UNPLUGGED
 
 # Kinds whose messages end in a check value, and the setting that turns it on, if there is one.
 _CHECKED = {"toledo_continuous": "checksum", "uhfreader18": "", "uhfreader288": ""}
@@ -14,7 +15,11 @@ def device_kinds(kind: str, settings: DeviceSettings) -> frozenset[str]:
     """What can happen to a device: to its line, to its plug, and what it has of its own."""
     row = DEVICES.get(kind) or SERVICES.get(kind)
     own: frozenset[str] = getattr(row.build, "own_faults", frozenset()) if row else frozenset()
-    if not isinstance(settings, WiredSettings):
+    if isinstance(settings, ImagingSettings) and settings.format != "png":
+        own -= {"wrong_checksum"}  # of its formats PNG alone has check values
+    if row is not None and hasattr(row.build, "message_length"):  # a server behind a relay
+        return SERVED_KINDS | own
+    if not isinstance(settings, WiredSettings) or kind == "modem_lines":  # contacts: no byte is ever sent
         return UNPLUGGED | own
     flag = _CHECKED.get(kind)
     checked = flag is not None and (flag == "" or bool(getattr(settings, flag, False)))

@@ -235,6 +235,27 @@ BYTE_KINDS = frozenset({"drop", "delay", "garble", "split", "merge", "silence", 
 CAMERA_KINDS = frozenset({"frozen", "black", "lens_flare"})
 PORT_KINDS = frozenset({"refuse", "slow", "half_open", "forget", "down"})
 ALL_KINDS = frozenset(get_args(m.model_fields["kind"].annotation)[0] for m in get_args(get_args(FaultSettings)[0]))
+# Of devices behind a server of their own, whose messages pass a relay; a TCP connection has no rate.
+SERVED_KINDS = BYTE_KINDS - {"wrong_baud"}
+# What a target must be or have for a fault to mean anything.
+_NEEDS = {
+    "drop": "messages that can be lost",
+    "delay": "messages that can be late",
+    "garble": "bytes of its own on a line",
+    "split": "messages whose pieces it can send apart",
+    "merge": "messages that can be gathered",
+    "silence": "something that it says by itself",
+    "wrong_checksum": "messages with a check value of their own",
+    "hang_up": "a link that can be broken",
+    "re_plug": "a link that can be pulled out",
+    "wrong_baud": "a serial line with a rate, on which bytes are sent",
+    "stuck_motion": "a scale that says when it is in motion",
+    "tamper": "a portal that says when its housing is open",
+    "background": "a portal that counts radiation",
+    "clock_skew": "a device that states the time by its own clock",
+    **dict.fromkeys(CAMERA_KINDS, "a camera"),
+    **dict.fromkeys(PORT_KINDS, f"the target `{PORT}`, the way to the port"),
+}
 # The link is gone while one of these lasts.
 UNPLUGGED = frozenset({"hang_up", "re_plug"})
 
@@ -251,10 +272,10 @@ def misfit(target: str, kind: str, kinds: Mapping[str, frozenset[str]]) -> Misfi
     """Why a fault cannot happen to a target, if it cannot; `kinds` says what can happen to each."""
     if target not in kinds:
         return Misfit("target", f"there is no {target}", one_of(target, sorted(kinds)))
+    if kind in kinds[target]:
+        return None
     possible = ", ".join(sorted(kinds[target])) or "nothing"
-    return (
-        None if kind in kinds[target] else Misfit("kind", f"{kind} cannot happen to {target}", f"what can: {possible}")
-    )
+    return Misfit("kind", f"{kind} cannot happen to {target}: it needs {_NEEDS[kind]}", f"what can: {possible}")
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,8 @@ from pydantic import Field
 from hardware_sim.device import DeviceSettings, Site
 from hardware_sim.faults import Background, FaultSettings
 from hardware_sim.links.address import unserved
+from hardware_sim.links.relay import Relay
+from hardware_sim.links.settings import LOCAL
 from hardware_sim.settings import Host, Port
 from hardware_sim.world import radiation
 from hardware_sim.world.outline import BARRIER_M, blocked_at
@@ -100,6 +102,7 @@ class AspectModbus:
         self._reports: dict[int, dict[str, object]] = {}
         self._server: Any = None
         self._port = settings.port
+        self.relay: Relay | None = None  # faults reach what goes through it
 
     # --- the world -----------------------------------------------------------------------------------------------
 
@@ -199,6 +202,11 @@ class AspectModbus:
     def url(self) -> str:
         return f"modbus://{self._settings.host}:{self._port}/{self._settings.unit}"
 
+    @staticmethod
+    def message_length(data: bytes) -> int:
+        """By the MBAP header: six bytes, of which the last two say how many follow."""
+        return 6 + int.from_bytes(data[4:6]) if len(data) >= 6 else 0
+
     async def open(self) -> None:
         from pymodbus.server import ModbusTcpServer
         from pymodbus.simulator import DataType, SimData, SimDevice
@@ -215,19 +223,27 @@ class AspectModbus:
 
         block = SimData(FIRST_REGISTER, values=list(self.registers), datatype=DataType.REGISTERS, readonly=True)
         device = SimDevice(self._settings.unit, simdata=[block], action=current)
-        server: Any = ModbusTcpServer(device, address=(self._settings.host, self._port))
+        own = (LOCAL, 0) if self.relay is not None else (self._settings.host, self._port)
+        server: Any = ModbusTcpServer(device, address=own)
         try:
             await server.serve_forever(background=True)
         except RuntimeError:
             await server.shutdown()
             raise unserved(self.url, self._settings.host, self._port) from None
         self._server = server
-        self._port = server.transport.sockets[0].getsockname()[1]
+        port = server.transport.sockets[0].getsockname()[1]
+        try:
+            self._port = port if self.relay is None else await self.relay.open(self._settings.host, self._port, port)
+        except OSError as error:
+            await self.close()
+            raise unserved(self.url, self._settings.host, self._port, error.strerror) from None
 
     async def run(self) -> None:
         """pymodbus serves by itself."""
 
     async def close(self) -> None:
+        if self.relay is not None:
+            await self.relay.close()
         if self._server is not None:
             await self._server.shutdown()
             self._server = None

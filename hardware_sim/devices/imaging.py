@@ -5,6 +5,7 @@ What is the same however it is handed on; `imaging_folder`, `imaging_dicom` and 
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from hardware_sim.device import DeviceSettings, Site
+from hardware_sim.devices.handing_on import HandingOn, damaged
 from hardware_sim.devices.scan_files import Format, Scan, encoded, sop_instance_uid
 from hardware_sim.faults import ClockSkew, FaultSettings
 from hardware_sim.settings import Metres
@@ -44,7 +46,7 @@ class ImagingScanner:
     """The scanner on the world's clock. `waiting` holds what is still to be handed on, oldest first."""
 
     kind = ""
-    own_faults = frozenset({"clock_skew"})
+    own_faults = frozenset({"clock_skew", "drop", "delay", "merge", "silence", "garble", "split", "wrong_checksum"})
     takes_s = 2.0  # for a receiver to take the scan, before the run may end
 
     def __init__(self, name: str, settings: ImagingSettings, site: Site) -> None:
@@ -55,31 +57,59 @@ class ImagingScanner:
         self._site = site
         self._next = 0
         self._skew_s = 0.0
+        self._way = HandingOn(self._garbled, np.random.default_rng(site.random_key(name, 2)))
         self._drawn: dict[int, tuple[Scan, bytes]] = {}
         self._reports: dict[int, dict[str, object]] = {}
 
     def fault(self, settings: FaultSettings, active: bool) -> None:
-        """Its clock is wrong."""
+        """Its clock is wrong, or something happens to its scans on their way."""
         if isinstance(settings, ClockSkew):
             self._skew_s = settings.by_s if active else 0.0
             self._drawn.clear()
+        else:
+            self._way.fault(settings, active)
+
+    def _garbled(self, scan: Scan, data: bytes, share: float, random: np.random.Generator) -> tuple[Scan, bytes]:
+        return scan, damaged(data, share, random)
+
+    async def pieces(self, data: bytes) -> AsyncIterator[bytes]:
+        """The file as it is carried: at once, or in the pieces of a fault while that lasts."""
+        at = 0
+        while at < len(data):
+            split = self._way.split
+            size = split.size if split else len(data)
+            yield data[at : at + size]
+            at += size
+            if split and at < len(data):
+                await asyncio.sleep(split.gap_s)
 
     def _handed_on(self, passage: Passage) -> float:
         return passage.leaves(self._settings.at_m) + self._settings.delay_s
 
     def next_wake(self) -> float | None:
+        moments = (self._next_scan(), self._way.next_due())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _next_scan(self) -> float | None:
         passages = self._site.lane.passages
         while self._next < len(passages) and not passages[self._next].covers(self._settings.at_m):
             self._next += 1  # a truck that turns back before
         return self._handed_on(passages[self._next]) if self._next < len(passages) else None
 
     def woke(self, now: float) -> bytes:
-        """The file that is handed on now."""
+        """The file that is to be handed on now."""
+        taken = self._next_scan()
+        data = self._take(now) if taken is not None and taken <= now else b""
+        for handed in self._way.due(now):
+            self.waiting.append(handed)
+            self.news.set()
+        return data
+
+    def _take(self, now: float) -> bytes:
         passage = self._site.lane.passages[self._next]
         self._next += 1
         scan, data = self._drawn.pop(passage.truck.index) if passage.truck.index in self._drawn else self._draw(passage)
-        self.waiting.append((scan, data))
-        self.news.set()
+        self._way.put(scan, data, now)
         self._reports[passage.truck.index] = {
             "scan_id": scan.scan_id,
             "vehicle_number": scan.vehicle_number or None,
@@ -124,7 +154,7 @@ class ImagingScanner:
         return self._handed_on(passage) + self.takes_s
 
     def said_of(self, passage: Passage) -> dict[str, object] | None:
-        """What was handed on, whether or not somebody took it."""
+        """What was to be handed on, whatever became of it on the way."""
         return self._reports.pop(passage.truck.index, None)
 
 

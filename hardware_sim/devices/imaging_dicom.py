@@ -1,11 +1,14 @@
 """A scanner that sends its scans by DICOM C-STORE (PS3.4, annex B), as its service class user."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from hardware_sim.device import Site
+from hardware_sim.devices.handing_on import damaged
 from hardware_sim.devices.imaging import ImagingScanner, ImagingSettings
 from hardware_sim.devices.scan_files import DICOS_DX_FOR_PRESENTATION, DX_FOR_PRESENTATION, Scan, dataset
 from hardware_sim.settings import Host
@@ -33,6 +36,8 @@ class ImagingDicom(ImagingScanner):
     """Sends one scan after the other, each over an association of its own, and again while the receiver is away."""
 
     kind = "imaging_dicom"
+    # How an object is cut into PDUs is between the two libraries, and DICOM has no check value of its own.
+    own_faults = ImagingScanner.own_faults - {"split", "wrong_checksum"}
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         super().__init__(name, settings, site)
@@ -40,6 +45,12 @@ class ImagingDicom(ImagingScanner):
         self._opened = asyncio.Event()
         self._association: Any = None
         self.refused = 0  # scans that the receiver did not want, or that nobody took in all tries
+
+    def _garbled(self, scan: Scan, data: bytes, share: float, random: np.random.Generator) -> tuple[Scan, bytes]:
+        """Its pixels: a damaged data set would never be sent."""
+        picture = scan.picture
+        wrong = np.frombuffer(damaged(picture.tobytes(), share, random), picture.dtype).reshape(picture.shape)
+        return replace(scan, picture=wrong), data
 
     @property
     def url(self) -> str:

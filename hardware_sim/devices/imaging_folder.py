@@ -88,8 +88,12 @@ class ImagingFolder(ImagingScanner):
             taken = scan.taken.astimezone(UTC).isoformat(timespec="milliseconds")
             told = {"scan_id": scan.scan_id, "vehicle_number": scan.vehicle_number, "taken_at": taken}
             _rename_into(files[-1], json.dumps(told).encode())
-        if self._how.finish == "rename":
+        if self._how.finish == "rename" and self._way.split is None:
             _rename_into(path, data)
+        elif self._how.finish == "rename":
+            fresh = _fresh(path)
+            await self._write_slowly(fresh, data)
+            fresh.replace(path)
         else:
             files.append(path.with_name(path.name + ".done"))
             await self._write_slowly(path, data)
@@ -102,6 +106,10 @@ class ImagingFolder(ImagingScanner):
     async def _write_slowly(self, path: Path, data: bytes) -> None:
         piece = len(data) // _PIECES + 1
         with path.open("wb", buffering=0) as file:
+            if self._way.split is not None:
+                async for each in self.pieces(data):
+                    file.write(each)
+                return
             for begin in range(0, len(data), piece):
                 file.write(data[begin : begin + piece])
                 if self._how.writes_s:
@@ -113,6 +121,10 @@ class ImagingFolder(ImagingScanner):
 
 def _rename_into(path: Path, data: bytes) -> None:
     """Write beside it and rename: there is never a part of a file under its name."""
-    fresh = path.with_name(f".{path.name}.part")
+    fresh = _fresh(path)
     fresh.write_bytes(data)
     fresh.replace(path)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")

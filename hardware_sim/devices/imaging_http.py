@@ -89,7 +89,10 @@ class ImagingHttp(ImagingScanner):
         for _ in range(self._how.tries):
             await self._opened.wait()
             try:
-                async with session.post(self._how.to, data=BytesIO(data), headers=headers) as response:
+                # A length, as if it were sent at once: scanners' software sends no chunks.
+                body, length = (self.pieces(data), str(len(data))) if self._way.split else (BytesIO(data), None)
+                said = {**headers, "Content-Length": length} if length else headers
+                async with session.post(self._how.to, data=body, headers=said) as response:
                     if response.status < 400:
                         return True
                     if response.status < 500 and response.status != 429:

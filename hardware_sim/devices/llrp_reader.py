@@ -10,6 +10,8 @@ from pydantic import Field
 
 from hardware_sim.device import DeviceSettings, Site
 from hardware_sim.links.address import unserved
+from hardware_sim.links.relay import Relay
+from hardware_sim.links.settings import LOCAL
 from hardware_sim.settings import Host, Metres, Port
 from hardware_sim.world.passage import Passage
 from hardware_sim.world.tags import Antennas, Heard, TagSettings
@@ -47,6 +49,7 @@ class LlrpReader:
         self._heard: list[Heard] = []
         self._emulator: Any = None
         self._port = settings.port
+        self.relay: Relay | None = None  # faults reach what goes through it
 
     def next_wake(self) -> float | None:
         if self._heard:
@@ -76,16 +79,25 @@ class LlrpReader:
     def url(self) -> str:
         return f"llrp://{self._settings.host}:{self._port}"
 
+    @staticmethod
+    def message_length(data: bytes) -> int:
+        """By the header (LLRP 1.1, 17.1.1): the third to sixth byte."""
+        return max(10, int.from_bytes(data[2:6])) if len(data) >= 6 else 0
+
     async def open(self) -> None:
         from hardware_sim.devices.llrp_emulator import Emulator
 
         s = self._settings
-        emulator = Emulator(s.host, self._port, s.antennas, s.reads_per_s, self._seed)
+        host, port = (LOCAL, 0) if self.relay is not None else (s.host, self._port)
+        emulator = Emulator(host, port, s.antennas, s.reads_per_s, self._seed)
         try:
             await emulator.start()
+            self._emulator = emulator
+            port = emulator.port
+            self._port = port if self.relay is None else await self.relay.open(s.host, self._port, port)
         except OSError as error:
+            await self.close()
             raise unserved(self.url, s.host, self._port, error.strerror) from None
-        self._emulator, self._port = emulator, emulator.port
         self._place()
 
     def _place(self) -> None:
@@ -96,6 +108,8 @@ class LlrpReader:
         """The emulator serves by itself."""
 
     async def close(self) -> None:
+        if self.relay is not None:
+            await self.relay.close()
         if self._emulator is not None:
             await self._emulator.stop()
             self._emulator = None

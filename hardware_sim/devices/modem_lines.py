@@ -4,11 +4,14 @@ A vehicle that drives forward breaks the first barrier before the second, and fr
 direction. No byte is ever sent: only an RFC 2217 link carries lines, a pseudo-terminal and raw TCP have none.
 """
 
+from collections import deque
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from hardware_sim.device import Site, WiredSettings
+from hardware_sim.faults import Delay, Drop, FaultSettings, Silence
 from hardware_sim.links.lines import Lines
 from hardware_sim.world.outline import BARRIER_M, blocked_at
 from hardware_sim.world.passage import Passage
@@ -17,6 +20,8 @@ from hardware_sim.world.stretch import Stretch
 Line = Literal["cts", "dsr", "ri", "cd"]
 # Contacts of a light barrier switch within some milliseconds.
 _LOOK_EVERY_S = 0.01
+# Changes that a fault holds back; a truck makes a dozen.
+_MOST_LATE = 1000
 
 
 class Settings(WiredSettings):
@@ -43,6 +48,7 @@ class ModemLines:
     """The barriers on the world's clock; `control_lines` is what they say now."""
 
     kind = "modem_lines"
+    own_faults = frozenset({"silence", "drop", "delay"})
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         self.name = name
@@ -54,13 +60,17 @@ class ModemLines:
         self._stretch = Stretch(site.lane, settings.at_m, self._places[-1][1], 3 * _LOOK_EVERY_S)
         self._looked = site.started
         self._blocked: frozenset[str] = frozenset()
+        self._random = np.random.default_rng(site.random_key(name))
+        self._active: list[FaultSettings] = []
+        self._late: deque[tuple[float, frozenset[str]]] = deque(maxlen=_MOST_LATE)
+        self._shown: frozenset[str] = frozenset()
         self._reports: dict[int, int] = {}
 
     def control_lines(self) -> Lines:
         """The levels now."""
         free = not self._settings.blocked_is
         used = {line for line, _ in self._places}
-        return Lines(**{n: (n in self._blocked) != free if n in used else False for n in Lines._fields})
+        return Lines(**{n: (n in self._shown) != free if n in used else False for n in Lines._fields})
 
     def connected(self) -> bytes:
         return b""
@@ -68,8 +78,32 @@ class ModemLines:
     def received(self, data: bytes, now: float) -> bytes:
         return b""
 
+    def fault(self, settings: FaultSettings, active: bool) -> None:
+        """Its contacts stick, miss changes, or switch late; afterwards they are what the barriers are."""
+        if active:
+            self._active.append(settings)
+        elif settings in self._active:
+            self._active.remove(settings)
+            self._late.clear()
+            self._shown = self._blocked
+
+    def _switch(self, now: float) -> None:
+        due = now
+        for settings in self._active:
+            match settings:
+                case Silence():
+                    return
+                case Drop(share=share) if self._random.random() < share:
+                    return
+                case Delay(delay_s=(least, most)):
+                    due += float(self._random.uniform(least, most))
+                case _:
+                    pass
+        self._late.append((max(due, self._late[-1][0]) if self._late else due, self._blocked))
+
     def next_wake(self) -> float | None:
-        return self._stretch.touched_from(self._looked + _LOOK_EVERY_S)
+        moments = (self._stretch.touched_from(self._looked + _LOOK_EVERY_S), self._late[0][0] if self._late else None)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def woke(self, now: float) -> bytes:
         self._looked = now
@@ -81,8 +115,11 @@ class ModemLines:
                     blocked.add(line)
         if blocked != self._blocked:
             self._blocked = frozenset(blocked)
+            self._switch(now)
             for passage in self._stretch.touched_by(now):
                 self._reports[passage.truck.index] = self._reports.get(passage.truck.index, 0) + 1
+        while self._late and self._late[0][0] <= now:
+            self._shown = self._late.popleft()[1]
         return b""
 
     def done_with(self, passage: Passage) -> float:

@@ -76,6 +76,10 @@ class FaultyLine:
             self._held.append((max(at, last), piece))
         self._held_bytes += kept
 
+    def close(self) -> None:
+        """The connection is over: faults are none of its business any more."""
+        self._faults.on_change.remove(self._changed)
+
     def next_due(self) -> float | None:
         """When the next bytes go out."""
         return self._held[0][0] if self._held else None

@@ -33,7 +33,8 @@ def test_mistakes_of_fields_and_of_the_whole_are_told_at_once() -> None:
     assert "s.yaml:7: lanes.1.traffic.cuont: no such setting\n  → did you mean count?" in text
     assert f"s.yaml:{_AFTER + 1}: faults.0.target: there is no portl\n  → did you mean portal?" in text
     assert (
-        f"s.yaml:{_AFTER + 2}: faults.1.kind: stuck_motion cannot happen to portal\n  → what can: background," in text
+        f"s.yaml:{_AFTER + 2}: faults.1.kind: stuck_motion cannot happen to portal: it needs a scale that"
+        " says when it is in motion\n  → what can: background," in text
     )
     assert f"s.yaml:{_AFTER + 3}: faults.2.kind: there is no kind 'silense'\n  → did you mean silence?" in text
     assert "5 mistakes" in text
