@@ -34,7 +34,8 @@ class Driver:
 
     `gives` says what a lane can expect of it. `dialogue` makes the conversation of one connection from this driver's
     own `settings`. `silence_s` is how long the device may say nothing before that is news; None for a device that
-    speaks only when used. `buffer_limit` is the most bytes that a dialogue holds.
+    speaks only when used. `buffer_limit` is the most bytes that a dialogue holds. Bytes with one of `slow_at` among
+    them may take long to make sense of: they are given to the dialogue in a thread, and other devices go on meanwhile.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Driver:
     baud: int
     silence_s: float | None
     buffer_limit: int
+    slow_at: bytes = b""
 
     def open(self, settings: BaseModel) -> Dialogue:
         """A dialogue for a new connection. Raises TypeError if `settings` are another driver's."""
@@ -114,6 +116,7 @@ CATALOGUE: dict[str, Driver] = {
         baud=115_200,
         silence_s=None,  # most speak once a vehicle
         buffer_limit=spectroscopic_n42.NOISE_LIMIT + 1 + spectroscopic_n42.LARGEST_LIMIT,
+        slow_at=bytes([spectroscopic_n42.ETX]),
     ),
     "uhfreader18": Driver(
         name="uhfreader18",

@@ -116,8 +116,12 @@ class _Connection:
             await self._hear(dialogue, received[0])
 
     async def _hear(self, dialogue: Dialogue, data: bytes) -> None:
+        def ask() -> tuple[Reading, ...]:
+            return self._ask(lambda: tuple(dialogue.received(data, self._now)))
+
         try:
-            readings = self._ask(lambda: tuple(dialogue.received(data, self._now)))
+            is_slow = any(byte in data for byte in self._driver.slow_at)
+            readings = await asyncio.to_thread(ask) if is_slow else ask()
         except DriverFailed as error:
             await self._emit(Reading(Malformed(error.wrong), self._now, data))
             raise

@@ -1,6 +1,7 @@
 """A conversation over a link in memory: time is stepped by the script, nothing waits."""
 
 import math
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -261,6 +262,25 @@ async def test_a_driver_that_cannot_begin_fails_too() -> None:
     booth = Booth(PORT, [])
     await booth.talks(ASKING, CATALOGUE["barcode_scanner"].settings())
     assert booth.states == [(0, "failed")]
+
+
+class Threads(Asking):
+    """Says whether it was asked in the loop's own thread."""
+
+    def received(self, data: bytes, now: float) -> Iterable[Reading]:
+        for reading in super().received(data, now):
+            yield replace(reading, body=Opaque(str(threading.current_thread() is threading.main_thread()), ()))
+
+
+async def test_what_takes_long_is_read_in_a_thread_and_in_order() -> None:
+    booth = Booth(PORT, [(1, b"a"), (0, b"b\x03"), (0, b"c"), (0, b"\x04d"), (0, b"!\x03")])
+    await booth.talks(replace(ASKING, dialogue=Threads, slow_at=b"\x03\x04"))
+    said = [(r.raw, r.body.tag) for r in booth.readings if isinstance(r.body, Opaque)]
+    assert said == [
+        (b"a", "True"), (b"b", "False"), (b"\x03", "False"), (b"c", "True"), (b"\x04", "False"), (b"d", "False"),
+    ]  # fmt: skip
+    assert booth.states[-1][1] == "failed"
+    assert CATALOGUE["spectroscopic_n42"].slow_at == b"\x03"
 
 
 async def test_what_the_line_raises_goes_through() -> None:
