@@ -275,3 +275,23 @@ async def test_a_receipt_for_another_chain_shows_the_fork(served: Port, tmp_path
     assert status == 0, said
     status, said = await site.read("--note", receipt)
     assert (status, said.splitlines()[-1].split()[:2]) == (1, ["REFUSED", "FORK"]), said
+
+
+async def test_an_event_that_is_let_out_of_quarantine(served: Port) -> None:
+    site = Site(served)
+    site.ledger.grow(3)
+    await site.send()
+    with contextlib.closing(apsw.Connection(str(served.settings().database))) as db, db:
+        db.set_busy_timeout(5_000)
+        db.execute(
+            "INSERT INTO quarantine SELECT cursor, booth_id, epoch, seq, 'MALFORMED_EVENT', '', 100, 1 FROM event"
+            " WHERE seq = 3"
+        )
+    status, said = await site.read(count=5)
+    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chains"), said
+    third, fourth, again = said.splitlines()[2:5]
+    assert third.endswith(" 3 in quarantine: MALFORMED_EVENT")
+    assert " 4 device_changed " in fourth
+    assert again.startswith("100 ")
+    assert " 3 device_changed " in again
+    assert again.endswith("let out of quarantine")
