@@ -6,7 +6,7 @@ from edge_agent.domain.event import Replaced, SessionOpened
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import key_id, spki
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
-from edge_agent.wire.verify import Chain
+from edge_agent.wire.verify import Chain, Verified
 from port_gateway.describe import event_text
 from port_gateway.inbox import Inbox
 from port_gateway.receive import judge_batch
@@ -20,7 +20,7 @@ def take(inbox: Inbox, booth: Party, ledger: Ledger) -> list[wire.Event]:
     judged = judge_batch(inbox, chain, {}, 1, ledger.envelopes)
     assert judged.refused is None
     inbox.append(chain.head, judged.verified).result(10)
-    return [verified.event for verified in judged.verified]
+    return [verified.event for verified in judged.verified if isinstance(verified, Verified)]
 
 
 def alarms(store: Store) -> list[tuple[object, ...]]:
