@@ -1,6 +1,6 @@
 """Plates on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.plates PATH [--reader own|ppocr|mixed] [--boxes | --causes] [--no-peer] [--json] [--limit N]
+    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--no-peer] [--json] [--limit N]
 
 PATH holds a folder for each region, with the photos and `labels.csv` (image, x, y, w, h, plate), or is one such folder.
 A photo may have several labelled boxes, and texts may be missing. *Any*: a labelled text is among the reported plates.

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--threads", type=int, default=2, help="processor threads to use (default: %(default)s)")
     read.add_argument("--draw", type=Path, metavar="DIR", help="write each picture there with boxes and texts")
     read.add_argument("--keep-faces", action="store_true", help="do not blur the faces in what --draw writes")
-    read.add_argument("--models", choices=("mixed", "own", "ppocr"), help=argparse.SUPPRESS)
+    read.add_argument("--models", choices=("own", "ppocr"), help=argparse.SUPPRESS)
 
     replay = _command(commands, "replay", _replay, "run a recorded capture of a device through its driver")
     replay.add_argument(

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.observation import PlateRead
@@ -52,17 +52,10 @@ class PpOcrRecogniser:
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
-        return self._guarded(frame, self._look)
-
-    def codes(self, frame: Frame) -> Sequence[Sighting]:
-        """Container codes alone, as `look` does; a photo is looked at again for the rest of a code, not for a plate."""
-        return self._guarded(frame, self._look_for_codes)
-
-    def _guarded(self, frame: Frame, look: Callable[[Image], list[Sighting]]) -> Sequence[Sighting]:
         image = picture_of(frame)
         try:
             with self._one_at_a_time:
-                return look(image)
+                return self._look(image)
         except Exception as error:
             # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.
             raise RecogniserBroken(f"could not look at a frame of {frame.camera_id or 'a picture'}: {error}") from error
@@ -85,13 +78,6 @@ class PpOcrRecogniser:
         if not self._look_again or not _left_open(found, lines):
             return found
         return self._sightings(image, self._lines_again(image)) or found
-
-    def _look_for_codes(self, image: Image) -> list[Sighting]:
-        lines = self.lines(image, self._long_side)
-        found = _codes(self._sightings(image, lines))
-        if not self._look_again or not _code_left_open(found, lines):
-            return found
-        return _codes(self._sightings(image, self._lines_again(image))) or found
 
     def _lines_again(self, image: Image) -> list[TextLine]:
         return self.lines(image, LONG_SIDE_AGAIN, 1.0 if max(image.shape[:2]) > LONG_SIDE else ENLARGE_AGAIN)

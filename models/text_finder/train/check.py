@@ -3,7 +3,8 @@
     python -m models.text_finder.train.check FOLDER
 
 Converts the base and compares it with the file; draws a few scenes; learns until the loss falls; exports, and compares
-the file with PyTorch; and looks for the plates in the scenes with the agent's own steps.
+the file with PyTorch; and looks for the plates in the scenes with the agent's own steps. Then labels every line in the
+scenes with both published finders, and measures the shipped finder of lines against them.
 """
 
 import argparse
@@ -14,25 +15,43 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.text_finder.train import convert, export
+from models.text_finder.train import convert, export, lines
 from models.text_finder.train.data import batches
 from models.text_finder.train.evaluate import Looking, measure, of_scenes
-from models.text_finder.train.render import render
+from models.text_finder.train.network import CODE
+from models.text_finder.train.render import cached, render
 from models.text_finder.train.sources import scenes
 from models.text_finder.train.train import Plan, Trainer, run
 
 BASE = "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx"
+LATER = "rapidocr", "models/PP-OCRv6_det_small.onnx"
+LINE_FINDER = Path(__file__).resolve().parents[2] / "line_finder" / "line_finder.onnx"
+LINES_SHARE = 0.6  # of the lines that both published finders see, the shipped one finds
 SCENES, SIDE, STEPS = 12, 320, 24
 FALLS_TO = 0.6  # of the loss before
 APART_MIN = 3.0  # a network that says the same everywhere lets the loss fall as well
 
 
-def base_path() -> Path:
-    """The base inside its installed package, found without importing it."""
-    spec = importlib.util.find_spec(BASE[0])
+def packaged(package: str, path: str) -> Path:
+    """A file inside an installed package, found without importing it."""
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{BASE[0]} is not installed: see requirements/train.in")
-    return Path(next(iter(spec.submodule_search_locations))) / BASE[1]
+        raise SystemExit(f"{package} is not installed: see requirements/train.txt")
+    return Path(next(iter(spec.submodule_search_locations))) / path
+
+
+def check_lines(folder: Path) -> None:
+    """Lines are labelled beside those that were drawn, and the shipped finder finds them."""
+    finders = lines.Finders([packaged(*BASE), packaged(*LATER)], threads=1)
+    lines.write(folder / "lines", lines.of_scenes(folder / "scenes"), finders, SCENES)
+    drawn = sum(c == CODE for _, boxes in cached(folder / "scenes") for c, _ in boxes)
+    known = sum(c == CODE for _, boxes in cached(folder / "lines") for c, _ in boxes)
+    if not known > drawn:
+        raise SystemExit(f"{known} lines are labelled, {drawn} were drawn: the published finders added none")
+    (counted,) = measure(Looking(LINE_FINDER, 2 * SIDE, 2.0), of_scenes(folder / "lines", SCENES)).values()
+    print(f"of {counted.true} lines the shipped finder finds {counted.matched}")
+    if counted.matched < LINES_SHARE * counted.true:
+        raise SystemExit("the shipped finder of lines is not what was trained")
 
 
 def main() -> None:
@@ -40,7 +59,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     torch.set_num_threads(1)  # so small a network gains nothing from more
-    finder, difference, correlation = convert.start(base_path())
+    finder, difference, correlation = convert.start(packaged(*BASE))
     if difference > convert.TOLERANCE or correlation < convert.CORRELATION_MIN:
         raise SystemExit(f"the network is not the base's: {difference:.1e} apart, correlation {correlation:.3f}")
     render(folder / "scenes", SCENES, 1, SIDE, None, None)
@@ -70,9 +89,10 @@ def main() -> None:
     worst = export.difference(learnt, out)
     if worst > export.TOLERANCE:
         raise SystemExit(f"the exported file is not the network: {worst:.1e} apart")
-    plates, codes = measure(Looking(out, SIDE), of_scenes(folder / "scenes", SCENES))
+    plates, codes = measure(Looking(out, SIDE), of_scenes(folder / "scenes", SCENES)).values()
     if plates.pictures != SCENES or plates.true + codes.true == 0:
         raise SystemExit("the evaluation saw no plate and no code")
+    check_lines(folder)
 
 
 if __name__ == "__main__":

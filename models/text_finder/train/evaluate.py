@@ -3,6 +3,7 @@
     python -m models.text_finder.train.evaluate FINDER.onnx --photos ../shared/data/plates/dashcam
     python -m models.text_finder.train.evaluate FINDER.onnx --scenes CACHE/validate
 
+--scenes also takes pictures whose lines are labelled (lines.py), for a finder of lines alone.
 --photos measures on the validation part of the dashcam photos. Boxes with a shorter side below SHORT_SIDE_MIN pixels at
 the size looked at, and those on an unsure place, count neither way. A finding is right if it and a true box share half
 of what both cover; it is usable if at least 0.9 of the true box lies in it and it is no more than twice as large.
@@ -24,7 +25,7 @@ from models.rendering.drawn import Picture, Quad
 from models.text_finder.train.data import SHORT_SIDE_MIN, Labelled, sides
 from models.text_finder.train.network import CODE, PLATE
 from models.text_finder.train.photos import Dashcam
-from models.text_finder.train.render import cached
+from models.text_finder.train.render import UNSURE, cached
 
 OVERLAP_MIN = 0.5
 COVER_MIN = 0.9
@@ -96,30 +97,34 @@ class Looking:
         self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         self.long_side, self.enlarge = long_side, enlarge
 
-    def find(self, image: Picture) -> tuple[float, list[list[TextRegion]]]:
-        """The factor by which the picture was scaled, and for each channel what was found."""
+    def find(self, image: Picture) -> tuple[float, dict[int, list[TextRegion]]]:
+        """The factor by which the picture was scaled, and for each channel what was found; one map is that of lines."""
         x = finder_input(image, self.long_side, self.enlarge, short_side=0)
         maps = self._session.run(None, {"x": x})[0][0]
         size = int(x.shape[2]), int(x.shape[3])
-        return size[1] / image.shape[1], [areas(plane, size, *image.shape[:2]) for plane in maps]
+        channels = (PLATE, CODE)[-len(maps) :]
+        found = {c: areas(plane, size, *image.shape[:2]) for c, plane in zip(channels, maps, strict=True)}
+        return size[1] / image.shape[1], found
 
 
-def measure(looking: Looking, pictures: Iterator[tuple[str, Labelled]], draw: Path | None = None) -> list[Count]:
-    """The figures of both channels."""
-    totals = [Count(), Count()]
+def measure(looking: Looking, pictures: Iterator[tuple[str, Labelled]], draw: Path | None = None) -> dict[int, Count]:
+    """The figures of each channel that the finder has."""
+    totals: dict[int, Count] = {}
     for name, picture in pictures:
         scale, found = looking.find(picture.image)
-        for channel in (PLATE, CODE):
+        for channel in found:
             own = [q for c, q in picture.boxes if c == channel]
             small = [q for q in own if min(sides(q)) * scale < SHORT_SIDE_MIN[channel]]
             large = [q for q in own if min(sides(q)) * scale >= SHORT_SIDE_MIN[channel]]
-            totals[channel].add(count(large, (*small, *picture.unsure), [f.quad for f in found[channel]]))
+            totals.setdefault(channel, Count()).add(
+                count(large, (*small, *picture.unsure), [f.quad for f in found[channel]])
+            )
         if draw is not None:
             drawn = picture.image.copy()
             for _, quad in picture.boxes:
                 cv2.polylines(drawn, [quad.round().astype(np.int32)], True, (0, 255, 0), 1, cv2.LINE_AA)
             for channel, colour in ((PLATE, (0, 0, 255)), (CODE, (0, 255, 255))):
-                for region in found[channel]:
+                for region in found.get(channel, ()):
                     cv2.polylines(drawn, [region.quad.round().astype(np.int32)], True, colour, 1, cv2.LINE_AA)
             cv2.imwrite(str(draw / f"{Path(name).stem}.png"), drawn)
     return totals
@@ -138,7 +143,8 @@ def of_scenes(folder: Path, limit: int) -> Iterator[tuple[str, Labelled]]:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError(f"{path} is no picture that OpenCV can read")
-        yield path.name, Labelled(np.asarray(image, np.uint8), boxes)
+        known = [(c, quad) for c, quad in boxes if c != UNSURE]
+        yield path.name, Labelled(np.asarray(image, np.uint8), known, [quad for c, quad in boxes if c == UNSURE])
 
 
 def main() -> None:
@@ -153,17 +159,16 @@ def main() -> None:
     a = parser.parse_args()
     if a.draw:
         a.draw.mkdir(parents=True, exist_ok=True)
+    names = {PLATE: "plates", CODE: "lines"}
     for side in a.sides:
         looking = Looking(a.finder, side)
         if a.photos:
-            plates, codes = measure(looking, of_photos(Dashcam(a.photos, "validate"), a.every), a.draw)
-            print(
-                f"photos at {side}: plates {plates}\n    code lines found in {codes.spoilt} of {codes.pictures}",
-                flush=True,
-            )
+            counts = measure(looking, of_photos(Dashcam(a.photos, "validate"), a.every), a.draw)
+            print(f"photos at {side}: plates {counts[PLATE]}", flush=True)
+            print(f"    lines found in {counts[CODE].spoilt} of {counts[CODE].pictures}", flush=True)
         if a.scenes:
-            plates, codes = measure(looking, of_scenes(a.scenes, a.limit), a.draw)
-            print(f"scenes at {side}: plates {plates}\n    code lines {codes}", flush=True)
+            for channel, figures in measure(looking, of_scenes(a.scenes, a.limit), a.draw).items():
+                print(f"scenes at {side}: {names[channel]} {figures}", flush=True)
 
 
 if __name__ == "__main__":

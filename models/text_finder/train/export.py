@@ -1,7 +1,9 @@
 """Writes the averaged weights of a run as the ONNX file that the agent loads, and checks it against PyTorch.
 
     python -m models.text_finder.train.export RUN/last.pt text_finder.onnx
+    python -m models.text_finder.train.export RUN/last.pt line_finder.onnx --lines
 
+--lines leaves the map of plates out: of a finder that learnt every line of text.
 More than 1e-4 between two probabilities, over drawn pictures of three sizes, is an error. Prints size and SHA-256 for
 model.toml.
 """
@@ -15,10 +17,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.text_finder.train.convert import drawn_text
-from models.text_finder.train.network import STRIDE_OUT, Finder, FinderWithSigmoid
+from models.text_finder.train.network import CODE, STRIDE_OUT, Finder, FinderWithSigmoid
 from models.text_finder.train.train import weights
 
 TOLERANCE = 1e-4
@@ -30,6 +32,16 @@ def load(path: Path) -> Finder:
     """The finder of a run (its average) or of a file of bare weights."""
     finder = Finder()
     finder.load_state_dict(weights(path))
+    return finder.eval()
+
+
+def lines_alone(finder: Finder) -> Finder:
+    """The same finder without its map of plates."""
+    both = finder.decide
+    assert both.bias is not None
+    finder.decide = nn.Conv2d(both.in_channels, STRIDE_OUT**2, 1)
+    own = slice(CODE * STRIDE_OUT**2, (CODE + 1) * STRIDE_OUT**2)
+    finder.decide.load_state_dict({"weight": both.weight[own], "bias": both.bias[own]})
     return finder.eval()
 
 
@@ -61,7 +73,7 @@ def difference(finder: Finder, path: Path) -> float:
         with torch.inference_mode():
             expected: Tensor = model(torch.from_numpy(x))
         found = session.run(None, {"x": x})[0]
-        if found.shape != (2, 2, height // STRIDE_OUT, width // STRIDE_OUT):
+        if found.shape != tuple(expected.shape) or found.shape[2:] != (height // STRIDE_OUT, width // STRIDE_OUT):
             raise ValueError(f"{path}: {found.shape} for a picture of {height} × {width}")
         worst = max(worst, float(np.abs(expected.numpy() - found).max()))
     return worst
@@ -71,8 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--lines", action="store_true", help="the map of lines alone")
     a = parser.parse_args()
-    finder = load(a.weights)
+    finder = lines_alone(load(a.weights)) if a.lines else load(a.weights)
     export(finder, a.out)
     worst = difference(finder, a.out)
     print(f"largest difference between PyTorch and ONNX Runtime: {worst:.1e}")

@@ -26,6 +26,7 @@ from models.text_finder.train.photos import Dashcam, Part
 SIDE = 640
 QUALITY = 95
 CHUNK = 50
+UNSURE = -1  # in a cache: what stands there counts neither way
 
 
 def draw(

@@ -9,7 +9,7 @@ import numpy as np
 from models.text_finder.train.data import Labelled, Rng, Source
 from models.text_finder.train.network import PLATE
 from models.text_finder.train.photos import Dashcam
-from models.text_finder.train.render import cached
+from models.text_finder.train.render import UNSURE, cached
 
 
 def scenes(folder: Path) -> Source:
@@ -22,7 +22,8 @@ def scenes(folder: Path) -> Source:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError(f"{path} is no picture that OpenCV can read: delete its chunk and render again")
-        return Labelled(np.asarray(image, np.uint8), boxes)
+        known = [(channel, quad) for channel, quad in boxes if channel != UNSURE]
+        return Labelled(np.asarray(image, np.uint8), known, [quad for channel, quad in boxes if channel == UNSURE])
 
     def take(rng: Rng) -> Labelled:
         return opened(int(rng.integers(len(listed))))

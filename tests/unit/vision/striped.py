@@ -1,6 +1,6 @@
-"""Two models small enough to be known by heart, and pictures that they read.
+"""Models small enough to be known by heart, and pictures that they read.
 
-The finder takes red areas for plates and green ones for lines of codes, on a map four times coarser. The reader takes
+The finders take red areas for plates and green ones for lines, on a map four times coarser. The reader takes
 one blue level for each character: a text is a row of stripes, with stripes of the blank's level between them.
 """
 
@@ -41,15 +41,17 @@ def level(kind: int) -> float:
     return (((kind + 18) % CLASSES) - 18) / 18
 
 
-def finder() -> bytes:
-    weights = np.zeros((2, 3, 1, 1), np.float32)
-    weights[0, 2] = weights[1, 1] = 8
+def finder(*colours: int) -> bytes:
+    """A map for each of the colours' channels."""
+    weights = np.zeros((len(colours), 3, 1, 1), np.float32)
+    weights[range(len(colours)), colours] = 8
     nodes = [
         node("AveragePool", ["x"], "coarse", kernel_shape=[4, 4], strides=[4, 4]),
         node("Conv", ["coarse", "weights"], "logits"),
         node("Sigmoid", ["logits"], "maps"),
     ]
-    return OnnxFile(("x", ("N", 3, "H", "W")), ("maps", ("N", 2, "h", "w")), nodes, {"weights": weights}).data()
+    shapes = ("x", ("N", 3, "H", "W")), ("maps", ("N", len(colours), "h", "w"))
+    return OnnxFile(*shapes, nodes, {"weights": weights}).data()
 
 
 def reader(characters: str = LETTERS_AND_DIGITS) -> bytes:
@@ -85,10 +87,11 @@ def reader(characters: str = LETTERS_AND_DIGITS) -> bytes:
 
 
 def models(folder: Path, characters: str = LETTERS_AND_DIGITS) -> Path:
-    """Both models with their descriptions, as PlateCodeRecogniser.open takes them."""
+    """The models with their descriptions, as PlateCodeRecogniser.open takes them."""
     digest = hashlib.sha256("\n".join(characters).encode()).hexdigest()
     for name, data, inputs, outputs, more in (
-        ("text_finder", finder(), "[0, 3, 0, 0]", "[0, 2, 0, 0]", ""),
+        ("text_finder", finder(2, 1), "[0, 3, 0, 0]", "[0, 2, 0, 0]", ""),
+        ("line_finder", finder(1), "[0, 3, 0, 0]", "[0, 1, 0, 0]", ""),
         ("plate_code_reader", reader(characters), "[0, 3, 48, 0]", f"[0, 0, {CLASSES}]",
          ALPHABET.format(len(characters), digest)),
     ):  # fmt: skip

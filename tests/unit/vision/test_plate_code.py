@@ -10,10 +10,13 @@ import pytest
 from edge_agent.domain.errors import ModelRefused, RecogniserBroken
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
 from edge_agent.vision.ctc import LETTERS_AND_DIGITS
-from edge_agent.vision.frame import Frame, Image
+from edge_agent.vision.frame import Frame, Image, Role
+from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import PlateCodeRecogniser
-from edge_agent.vision.plate_code_finder import INSET
+from edge_agent.vision.plate_code_finder import INSET, PlateCodeFinder
+from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
+from edge_agent.vision.text_finder import TextRegion
 from tests.unit.vision.striped import draw, empty, level, models, turned
 
 
@@ -107,6 +110,73 @@ def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path)
     assert [p.text for p in plates(twice.look(Frame(image)))] == ["AB12C"]
 
 
+@pytest.mark.parametrize("role", ["plate", "container", "both"])
+def test_a_camera_is_looked_at_for_what_its_role_says(recogniser: PlateCodeRecogniser, role: Role) -> None:
+    image = empty()
+    draw(image, "7KLM223", 200, 300, 192, 48)
+    draw(image, "MSKU4135329", 60, 100, 480, 40, channel=1)
+    seen = recogniser.look(Frame(image, role=role))
+    assert [p.text for p in plates(seen)] == ([] if role == "container" else ["7KLM223"])
+    assert [c.code for c in codes(seen)] == ([] if role == "plate" else ["MSKU4135329"])
+
+
+@pytest.mark.parametrize("role", ["plate", "container"])
+def test_a_camera_for_one_thing_does_not_search_for_the_other(folder: Path, role: Role) -> None:
+    class Broken:
+        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
+            raise AssertionError("looked for what nobody asks for")
+
+    whole = PlateCodeRecogniser.open(1, folder=folder)
+    finder, line_finder, reader = whole._finder, whole._line_finder, whole._reader
+    unneeded = Broken()
+    if role == "plate":
+        alone = PlateCodeRecogniser(finder, unneeded, reader)  # type: ignore[arg-type]
+    else:
+        alone = PlateCodeRecogniser(unneeded, line_finder, reader)  # type: ignore[arg-type]
+    assert list(alone.look(Frame(empty(), role=role))) == []
+
+
+def test_part_of_a_code_beside_a_convincing_plate_is_looked_at_again(folder: Path) -> None:
+    image = empty(4000, 2250)
+    draw(image, "7KLM223", 1600, 1200, 1200, 300)
+    draw(image, "22G1", 200, 300, 340, 80, channel=1)
+    draw(image, "MSKU4135329", 200, 200, 200, 12, channel=1)  # too small for the first look
+    once = PlateCodeRecogniser.open(1, look_again=False, folder=folder)
+    twice = PlateCodeRecogniser.open(1, folder=folder)
+    assert codes(once.look(Frame(image))) == []
+    seen = twice.look(Frame(image))
+    assert [p.text for p in plates(seen)] == ["7KLM223"]
+    assert [c.code for c in codes(seen)] == ["MSKU4135329"]
+
+
+def test_a_code_with_a_character_that_is_a_guess_is_not_reported(recogniser: PlateCodeRecogniser) -> None:
+    image = empty()
+    draw(image, "MSKU4135329", 60, 100, 480, 40, channel=1)
+    assert [c.code for c in codes(recogniser.look(Frame(image)))] == ["MSKU4135329"]
+    at = 60 + 480 * 11 // 23  # the sixth stripe: between the levels of 1 and 2
+    between = (level(LETTERS_AND_DIGITS.index("1") + 1) + level(LETTERS_AND_DIGITS.index("2") + 1)) / 2
+    image[100:140, at : at + 21, 0] = round((between + 1) * 127.5)
+    assert codes(recogniser.look(Frame(image))) == []
+
+
+def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Path) -> None:
+    class Counting(LineFinder):
+        looks = 0
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> list[TextRegion]:
+            self.looks += 1
+            return super().find(image, long_side, enlarge)
+
+    image = empty()
+    draw(image, "1234567", 200, 250, 192, 48)
+    image[254:294, 205:387, 1] = 255  # a line of text, too
+    line_finder = Counting.open(1, folder)
+    assert isinstance(line_finder, Counting)
+    own = PlateCodeRecogniser(PlateCodeFinder.open(1, folder), line_finder, PlateCodeReader.open(1, folder))
+    assert [p.text for p in plates(own.look(Frame(image)))] == ["1234567"]
+    assert line_finder.looks == 1
+
+
 def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:
     image = empty()
     draw(image, "7KLM223", 200, 250, 192, 48)
@@ -174,7 +244,7 @@ def test_a_model_that_fails_is_not_an_empty_lane(folder: Path) -> None:
         def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
             raise cv2.error("ONNX Runtime: bad allocation")
 
-    broken = PlateCodeRecogniser(Broken(), Broken())  # type: ignore[arg-type]
+    broken = PlateCodeRecogniser(Broken(), Broken(), Broken())  # type: ignore[arg-type]
     with pytest.raises(RecogniserBroken, match=r"could not look at a frame of north: .*bad allocation"):
         broken.look(Frame(empty(), "north"))
 
