@@ -155,5 +155,5 @@ async def test_check_looks_at_tree_and_checkpoints(booth: Booth) -> None:
     with pytest.raises(StoreCorrupt, match="the checkpoint at 512 is not of this chain"):
         verify_ledger(booth.directory, booth.device_keys)
     rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note[:-9] + b"A" + note[-8:])
-    with pytest.raises(StoreCorrupt, match=r"the checkpoint at 512 \(the checkpoint's signature"):
+    with pytest.raises(StoreCorrupt, match=r"the checkpoint at 512 \(NOTE_BAD_SIGNATURE: the checkpoint's signature"):
         verify_ledger(booth.directory, booth.device_keys)
