@@ -28,12 +28,14 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
+from edge_agent.config_places import PlaceSettings, place_mistakes, place_of
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.owners import Held, held_places
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
-from edge_agent.inspection.lane import LaneRules
+from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.whereabouts import Driving
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
@@ -106,7 +108,7 @@ class VisionSettings(_Section):
     countries: list[_Country] = []
 
 
-class DeviceConfig(_Section):
+class DeviceConfig(_Section, PlaceSettings):
     """A device; `settings` are its driver's own. One whose driver speaks over a serial or network link has a `link`."""
 
     id: Id
@@ -115,7 +117,7 @@ class DeviceConfig(_Section):
     settings: dict[str, Any] = {}
 
 
-class CameraConfig(CameraSettings):
+class CameraConfig(CameraSettings, PlaceSettings):
     """A camera, by its settings in edge_agent/vision/camera_settings.py."""
 
     id: Id
@@ -130,6 +132,11 @@ class LaneConfig(_Section):
     longest_s: float = Field(default=600.0, gt=0, le=86_400)
     # How long after a vehicle a scanner may still send its scan of it.
     scan_delay_s: float = Field(default=120.0, gt=0, le=86_400)
+    # Where devices have positions: the slowest that a vehicle drives which does not stop, and the fastest; its length.
+    slowest_mps: float = Field(default=1.0, ge=0.1, le=50)
+    fastest_mps: float = Field(default=8.0, ge=0.1, le=50)
+    shortest_m: float = Field(default=4.0, ge=1, le=100)
+    longest_m: float = Field(default=30.0, ge=1, le=100)
     devices: list[DeviceConfig] = []
     cameras: list[CameraConfig] = []
 
@@ -246,7 +253,12 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
         for camera in lane.cameras
     )
-    rules = LaneRules(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s)
+    places = {d.id: place_of(d) for d in lane.devices} | {c.id: place_of(c, c.role) for c in lane.cameras}
+    rules = LaneRules(
+        *(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s),
+        places={id: place for id, place in places.items() if place is not None},
+        driving=Driving(lane.slowest_mps, lane.fastest_mps, lane.shortest_m, lane.longest_m),
+    )
     providers = (
         *(Provider(d.config.id, d.driver.gives, silent_is_down=d.silent_is_down) for d in devices),
         *(Provider(camera.id, _ROLES[camera.role], silent_is_down=True) for camera in cameras),
@@ -274,6 +286,10 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
 def _lane_mistakes(place: Place, lane: dict[str, object], context: _Context) -> Iterator[Mistake]:
     known = drivers()
     given: set[Expected] = set()
+    yield from _driving_mistakes(place, lane)
+    placed = [*items_of(lane, place, "devices"), *items_of(lane, place, "cameras")]
+    scanners = [name for name, driver in known.items() if driver.gives == {Expected.SCAN}]  # a scan is no place's
+    yield from place_mistakes([(at, item) for at, item in placed if item.get("driver") not in scanners])
     for at, device in items_of(lane, place, "devices"):
         name = device.get("driver")
         driver = known.get(name) if isinstance(name, str) else None
@@ -293,6 +309,13 @@ def _lane_mistakes(place: Place, lane: dict[str, object], context: _Context) -> 
                 f"the lane expects {what}, and no device or camera of it can give that",
                 "add the device, or take it out of `expects`",
             )
+
+
+def _driving_mistakes(place: Place, lane: dict[str, object]) -> Iterator[Mistake]:
+    for low, high in (("slowest_mps", "fastest_mps"), ("shortest_m", "longest_m")):
+        least, most = (lane.get(name, LaneConfig.model_fields[name].default) for name in (low, high))
+        if isinstance(least, int | float) and isinstance(most, int | float) and least >= most:
+            yield Mistake((*place, low), f"{low} is not below {high}: {least:g} and {most:g}", "let it be smaller")
 
 
 def _link_mistakes(place: Place, driver: AnyDriver, device: dict[str, object]) -> Iterator[Mistake]:

@@ -109,6 +109,10 @@ class Assembly:
         self._measured_bytes = 0
         self._blind: dict[str, str] = {}
 
+    def preceded_by(self, observations: Iterable[Observation]) -> None:
+        """What a portal said before the vehicle came to it."""
+        self._before = (*self._before, *observations)
+
     def join(self, observation: Observation) -> None:
         """Take in an observation that belongs to this vehicle."""
         self._count += 1

@@ -9,7 +9,7 @@
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -59,10 +59,10 @@ class Scans:
             self._waiting.remove(scan)
         return tuple(replace(scan, how=ScanJoin.NUMBER) for scan in own)
 
-    def received(self, observation: Observation, scan: ScanImage, read: Iterable[str]) -> ScanReceived:
-        """A scan came. `read` are the numbers read so far on the vehicle that is in the lane now."""
+    def received(self, observation: Observation, scan: ScanImage, read: Mapping[str, Iterable[str]]) -> ScanReceived:
+        """A scan came. `read` are the numbers read so far on each vehicle that is in the lane now, by inspection."""
         files = tuple(evidence.ref for evidence in observation.evidence)
-        numbers = frozenset(map(normalise_plate, read))
+        numbers = {one: frozenset(map(normalise_plate, texts)) for one, texts in read.items()}
         vehicle, how = self._vehicle(observation, scan, numbers)
         seen = ScanSeen(scan, observation.device_id, observation.at, how, files, observation.device_time)
         if vehicle is None:
@@ -71,11 +71,11 @@ class Scans:
         return ScanReceived(vehicle.inspection_id, self._lane_id, seen)
 
     def _vehicle(
-        self, observation: Observation, scan: ScanImage, read: frozenset[str]
+        self, observation: Observation, scan: ScanImage, read: Mapping[str, frozenset[str]]
     ) -> tuple[_Vehicle | None, ScanJoin]:
         number = _number(scan)
         for vehicle in reversed(self._vehicles) if number else ():
-            if number in (vehicle.numbers if vehicle.closed else read):
+            if number in (vehicle.numbers if vehicle.closed else read.get(vehicle.inspection_id, ())):
                 return vehicle, ScanJoin.NUMBER
         at = observation.at
         taken = _utc(observation.device_time)

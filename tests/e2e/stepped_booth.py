@@ -201,7 +201,13 @@ def _settings(booth: dict[str, Any], folder: Path) -> Path:
                 **{key: value for key, value in lane.items() if key != "devices"},
                 "devices": [{**d, "link": {"url": f"/memory/{d['id']}"}} for d in lane["devices"]],
                 "cameras": [
-                    {"id": f"{lane_id}-{role}", "source": "http://localhost/", "role": role} for role in IN_VIEW
+                    {
+                        "id": f"{lane_id}-{role}",
+                        "source": "http://localhost/",
+                        "role": role,
+                        **lane.get("cameras", {}).get(role, {}),
+                    }
+                    for role in IN_VIEW
                 ],
             }
             for lane_id, lane in booth.items()

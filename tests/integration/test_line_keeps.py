@@ -16,7 +16,7 @@ from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Expected
 from edge_agent.domain.observation import Reading, ScanImage
 from edge_agent.inspection.assemble import Provider
-from edge_agent.inspection.lane import LaneRules
+from edge_agent.inspection.records import LaneRules
 from edge_agent.line import Line
 
 FILE = Evidence(EvidenceKind.SCAN, "application/dicom", b"DICM")

@@ -21,7 +21,7 @@ from edge_agent.domain.errors import StoreFull
 from edge_agent.domain.inspection import Expected
 from edge_agent.domain.observation import DeviceStatus
 from edge_agent.inspection.assemble import Provider
-from edge_agent.inspection.lane import LaneRules
+from edge_agent.inspection.records import LaneRules
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line

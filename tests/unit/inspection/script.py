@@ -1,5 +1,6 @@
 """Lets a test of the lane read as a script: what happens, second by second, and what follows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -49,7 +50,9 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.inspection.assemble import Provider
-from edge_agent.inspection.lane import Lane, LaneRules
+from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.whereabouts import Place
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERYTHING = (Expected.PLATE, Expected.CONTAINER_CODE, Expected.SEAL, Expected.RADIATION)
@@ -139,11 +142,15 @@ ARRIVES, DEPARTS = Presence(True), Presence(False)
 class Script:
     """A lane under test. `at(seconds, device, body)` observes; `until(seconds)` lets time pass, waking when asked."""
 
-    def __init__(self, connected: bool = True, expects: tuple[Expected, ...] = EVERYTHING) -> None:
+    def __init__(
+        self,
+        connected: bool = True,
+        expects: tuple[Expected, ...] = EVERYTHING,
+        places: Mapping[str, Place] | None = None,
+    ) -> None:
         ids = count(1)
-        self.lane = Lane(
-            LaneRules("1", expects, settle_s=3.0, longest_s=60.0), PROVIDERS, lambda: f"inspection-{next(ids)}"
-        )
+        rules = LaneRules("1", expects, settle_s=3.0, longest_s=60.0, places=places or {})
+        self.lane = Lane(rules, PROVIDERS, lambda: f"inspection-{next(ids)}")
         self.drafts: list[Draft] = []
         self.observed: list[Observation] = []
         self._ids = count(1)

@@ -258,7 +258,7 @@ def test_a_device_that_never_connected_could_not_look() -> None:
 
 def test_no_device_for_what_is_expected() -> None:
     script = Script(expects=(Expected.PLATE,))
-    script.lane._providers.pop("front")
+    script.lane._records.providers.pop("front")
     script.at(10, "portal", ARRIVES).at(12, "portal", DEPARTS).until(30)
     assert script.said()[-1] == "closed - without plate (could_not_look)"
 
@@ -350,7 +350,7 @@ def test_no_observation_is_lost_or_doubled(happenings: list[tuple[float, tuple[s
     for gap, (device, body) in happenings:
         now += gap
         script.at(now, device, body)
-        if script.lane._blocked and isinstance(body, (RadiationSample, Opaque)):
+        if script.lane._traffic.blocked_for(script.observed[-1]) and isinstance(body, (RadiationSample, Opaque)):
             of_a_blocked_lane.add(script.observed[-1].id)
     script.until(now + 1000)
     script.drafts += script.lane.stop(instant(now + 1000), "end")
@@ -377,7 +377,7 @@ def test_no_observation_is_lost_or_doubled(happenings: list[tuple[float, tuple[s
     assert len(captured) == len(set(captured))
     for kind, number in events.items():
         assert number == sum(isinstance(o.body, kind) for o in script.observed)
-    context = [o.id for o in script.lane._context]
+    context = [o.id for o in script.lane._records.context]
     accounted = {*captured, *unassigned, *context, *of_a_blocked_lane}
     for o in script.observed:
         own_event = isinstance(o.body, (DeviceStatus, RadiationAlarm))

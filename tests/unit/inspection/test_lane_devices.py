@@ -23,7 +23,8 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
-from edge_agent.inspection.lane import Lane, LaneRules
+from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.records import LaneRules
 from edge_agent.wire import codec
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload

@@ -1,0 +1,59 @@
+"""The inspections of a lane: opens one with what is known at that moment, and closes it as a record."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.event import Draft, InspectionOpened
+from edge_agent.domain.inspection import Expected, Outcome
+from edge_agent.domain.observation import Observation
+from edge_agent.inspection.assemble import Assembly, Provider
+from edge_agent.inspection.scans import Scans
+from edge_agent.inspection.whereabouts import Driving, Place
+
+# What a portal said of its background in the last minutes belongs into the next vehicle's profile.
+CONTEXT_OBSERVATIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRules:
+    """What a lane expects of each vehicle, how long it waits, and where its devices stand (`places`, by device id).
+
+    Without places one vehicle is in the lane at a time.
+    """
+
+    lane_id: str
+    expects: tuple[Expected, ...]
+    settle_s: float = 3.0
+    longest_s: float = 600.0
+    scan_delay_s: float = 120.0
+    places: Mapping[str, Place] = field(default_factory=dict)
+    driving: Driving = field(default_factory=Driving)
+
+
+class Records:
+    """What the inspections of one lane have in common."""
+
+    def __init__(self, rules: LaneRules, providers: Iterable[Provider], new_id: Callable[[], str]) -> None:
+        self.rules = rules
+        self.providers = {provider.device_id: provider for provider in providers}
+        self.down: dict[str, str] = dict.fromkeys(self.providers, "has not connected")
+        self.context: deque[Observation] = deque(maxlen=CONTEXT_OBSERVATIONS)
+        self.reported: set[str] = set()
+        self.scans = Scans(rules.lane_id, rules.scan_delay_s)
+        self._new_id = new_id
+
+    def open(self, observation: Observation, cause: str) -> tuple[Assembly, Draft]:
+        """A vehicle came: `cause` is what it was seen by."""
+        opened = Assembly(self._new_id(), self.rules.lane_id, observation.at, self.context)
+        self.context.clear()
+        self.reported.clear()
+        self.scans.opened(opened.id, observation.at)
+        for device, why in self.down.items():
+            opened.was_blind(device, why)
+        return opened, Draft(InspectionOpened(opened.id, self.rules.lane_id, cause), observation.at)
+
+    def close(self, inspection: Assembly, now: Instant, outcome: Outcome | None = None) -> Draft:
+        """The vehicle left, or is given up."""
+        return inspection.close(now, self.rules.expects, self.providers, outcome, self.scans.closed)

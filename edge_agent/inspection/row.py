@@ -1,0 +1,403 @@
+"""The traffic of a lane whose devices have positions: vehicles in a row, each with an inspection of its own.
+
+    driving direction ──►      B          A        rear ≤ front, front of B ≤ rear of A: nobody overtakes
+                            ▐███▌      ▐████▌      where each can be at a moment: whereabouts.py
+    positions      ──┬────────┬──────────┬─────►
+
+The rules, each with its test in tests/unit/inspection/test_row.py:
+
+P1. A presence sensor that becomes occupied has met the foremost vehicle that has not come by it yet and can have got
+    there. If there is none, it has met a new vehicle, and that one's inspection opens; the others stay open.
+P2. What a presence sensor measures while it is occupied belongs to the vehicle that occupies it; an alarm, an occupancy
+    or a spectrum after that, to the vehicle that was the last on it.
+P3. Every other observation belongs to the vehicle whose front (a camera of plates), rear (a camera or scanner at the
+    rear) or any part can have been in the device's stretch at that moment. Of several it is the one of which the same
+    text was read already; else the one that must have been there; else the only one that can have been there if all
+    drove on at the slowest speed or faster. Else it is nobody's: nothing is guessed.
+P4. A plate or code that can be of no vehicle in the row opens an inspection: cameras before the first sensor.
+P5. A measurement that may come later (a spectrum) is of the one vehicle that can have been in the device's stretch
+    within `scan_delay_s`; where there were several it is nobody's.
+P6. A reading that is dated before others is judged by where vehicles were at its own moment on the booth's clock, those
+    whose inspection has closed included: it is reported with that inspection's id. Devices' own clocks decide nothing.
+P7. A sensor that was occupied for less than the shortest vehicle takes at the fastest speed has not been passed; if it
+    is occupied again, it is by the same vehicle. So it is with one that was down while its vehicle can still be there.
+P8. A sensor that is occupied again after a vehicle has passed it has met that vehicle coming back, if the sensor says
+    so (direction), or if no new one can have got there: another sensor before it works and has met none. From then on
+    that vehicle may drive either way. It goes back over a sensor when it clears it and is over one before it, or would
+    be over the next one if it drove on, or has gone back over one already; then it may meet that sensor again.
+P9. An inspection closes `settle_s` after the last sign of its vehicle, when that is on no sensor; but it is waited for
+    as long as a vehicle at the slowest speed takes to the last device that it has not come to. One that went back is
+    not waited for.
+P10. A vehicle that has not left after `longest_s` is recorded as abandoned, once, and stays in the row: what is read of
+    it is reported with its inspection's id, and the inspections of others go on. What sensors count and say of its
+    moves meanwhile is not kept (an alarm is an event all the same).
+P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from edge_agent.domain.clock import Instant
+from edge_agent.domain.event import Draft
+from edge_agent.domain.inspection import Abandoned
+from edge_agent.domain.observation import (
+    ContainerCodeRead,
+    Direction,
+    Observation,
+    PlateRead,
+    Presence,
+    RadiationAlarm,
+    RadiationOccupancy,
+    SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
+)
+from edge_agent.inspection.assemble import Assembly
+from edge_agent.inspection.records import Records
+from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span, Whereabouts
+
+_TICK_S = 1e-6  # a wake time goes through a float and back
+# More do not stand in one lane; a sensor that chatters must not fill the memory.
+MAX_ROW = 32
+# Vehicles that have left, for readings that are dated before.
+MAX_GONE = 16
+MAX_STAYS = 64
+LATE = (RadiationAlarm, RadiationOccupancy, SpectroscopicMeasurement)
+SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
+# What is read off a vehicle, also by a device that is a presence sensor besides.
+READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
+
+
+@dataclass(eq=False, slots=True)
+class Vehicle:
+    """One vehicle in the row. `inspection` None: it was given up, and has not left."""
+
+    id: str
+    inspection: Assembly | None
+    where: Whereabouts
+    opened: float
+    last_activity: float
+    on: dict[str, float] = field(default_factory=dict)  # sensors that it occupies, since when
+    reached: set[str] = field(default_factory=set)  # sensors by which its front has come
+    backed_off: bool = False  # its front has come back over a sensor
+    left_back: bool = False
+    closed: float | None = None
+
+
+@dataclass(slots=True)
+class _Stay:
+    vehicle: Vehicle
+    since: float
+    until: float | None = None
+
+
+class Row:
+    """Vehicles, the foremost first."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._rules = records.rules
+        self._places = records.rules.places
+        self._row: list[Vehicle] = []
+        self._gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
+        self._stays: dict[str, deque[_Stay]] = {}  # of each presence sensor that spoke
+        self._lost: dict[str, Vehicle] = {}  # by sensor, the vehicle that it may find again
+
+    @property
+    def busy(self) -> bool:
+        """Whether a vehicle is in the lane."""
+        return any(v.inspection or v.on for v in self._row)
+
+    def inspections(self) -> tuple[Assembly, ...]:
+        """Those that are open, the foremost vehicle's first."""
+        return tuple(v.inspection for v in self._row if v.inspection)
+
+    # --- whose it is ------------------------------------------------------------------------------------------
+
+    def open_for(self, observation: Observation) -> Assembly | None:
+        """The open inspection that it belongs to."""
+        vehicle = self._whose(observation)
+        return vehicle.inspection if isinstance(vehicle, Vehicle) else None
+
+    def late_for(self, observation: Observation) -> str | None:
+        """The id of the closed inspection that it is of, '' if it could be of several vehicles; else None."""
+        vehicle = self._whose(observation)
+        if isinstance(vehicle, Vehicle):
+            return None if vehicle.inspection else vehicle.id
+        return None if vehicle is None else ""
+
+    def blocked_for(self, observation: Observation) -> bool:
+        """It is of a vehicle whose inspection is closed."""
+        vehicle = self._whose(observation)
+        return isinstance(vehicle, Vehicle) and vehicle.inspection is None
+
+    def keeps_out(self, observation: Observation) -> bool:
+        """A read is of a vehicle that was given up, or could be of several: it opens nothing."""
+        vehicle = self._whose(observation)
+        if isinstance(vehicle, Vehicle):
+            vehicle.last_activity = max(vehicle.last_activity, observation.at.monotonic)
+        return vehicle is not None
+
+    def _whose(self, observation: Observation) -> "Vehicle | tuple[Vehicle, ...] | None":
+        """The vehicle; those among which nothing is guessed; None: no vehicle that is known."""
+        at, body, device = observation.at.monotonic, observation.body, observation.device_id
+        stays = self._stays.get(device)
+        if stays and not isinstance(body, READ_OFF):
+            last = next((s for s in reversed(stays) if s.since <= at + _TICK_S), None)
+            there = last and (last.until is None or at <= last.until or isinstance(body, LATE))
+            return last.vehicle if last and there else None
+        place = self._places.get(device)
+        if place is None:
+            return None
+        bodies = self._bodies(at)
+        if isinstance(body, SLOW):
+            return self._was_there(at, place)
+        possible = [v for v, where in bodies if where.possible(place)]
+        if len(possible) > 1:
+            driving_on = self._bodies(at, self._rules.driving.slowest_mps)
+            for narrower in (
+                self._same_text(body, possible),
+                [v for v, where in bodies if where.certain(place)],
+                [v for v, where in driving_on if where.possible(place)],
+            ):
+                if len(narrower) == 1:
+                    return narrower[0]
+        return possible[0] if len(possible) == 1 else tuple(possible) or None
+
+    def _was_there(self, at: float, place: Place) -> "Vehicle | tuple[Vehicle, ...] | None":
+        """The one vehicle that was in the stretch in the time that a measurement takes (P5)."""
+        since = at - self._rules.scan_delay_s
+        last = [v for v in self._gone if v.closed is not None and v.closed >= since]
+        there = [
+            v
+            for v in (*last, *self._row)
+            if v.where.at(at).front.hi >= place.begin and v.where.at(since).rear.lo <= place.until
+        ]
+        return there[0] if len(there) == 1 else tuple(there) or None
+
+    @staticmethod
+    def _same_text(body: object, possible: list[Vehicle]) -> list[Vehicle]:
+        text = body.text if isinstance(body, PlateRead) else body.code if isinstance(body, ContainerCodeRead) else ""
+        return [v for v in possible if v.inspection and text in v.inspection.numbers()]
+
+    def _bodies(self, at: float, least_mps: float = 0.0) -> list[tuple[Vehicle, Body]]:
+        """Where each vehicle can be at a moment, those included that were in the lane then and have left."""
+        there = [v for v in self._gone if v.closed is not None and at <= v.closed]
+        bodies = [(v, v.where.at(at, (), least_mps)) for v in there]
+        before = float("inf")
+        for vehicle in self._row:
+            where = vehicle.where.at(at, self._limits(vehicle, at), least_mps)
+            # Nobody overtakes: its front is behind the rear of the one before it.
+            where = Body(where.front.within(Span(hi=before)), where.rear)
+            before = where.rear.hi
+            bodies.append((vehicle, where))
+        return bodies
+
+    def _limits(self, vehicle: Vehicle, at: float) -> list[Fact]:
+        limits = []
+        for device, place in self._places.items():
+            if device in vehicle.on and vehicle.on[device] <= at:
+                limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until)))
+            elif self._works(device) and device not in vehicle.reached:
+                limits.append(Fact(at, front=Span(hi=place.until)))
+        return limits
+
+    def _works(self, device: str) -> bool:
+        return device in self._stays and device not in self._records.down
+
+    # --- presence ---------------------------------------------------------------------------------------------
+
+    def presence(self, observation: Observation, occupied: bool) -> list[Draft]:
+        """A sensor is occupied or free."""
+        device, at = observation.device_id, observation.at.monotonic
+        place, drafts = self._places[device], list[Draft]()
+        stays = self._stays.setdefault(device, deque(maxlen=MAX_STAYS))
+        vehicle = next((v for v in self._row if device in v.on), None)
+        if occupied and vehicle is None:
+            vehicle = self._met_by(observation, place)
+            if vehicle is None:
+                vehicle, drafts = self._open(observation, "presence")
+            if device not in vehicle.reached:
+                vehicle.where.met(at, place)
+                if vehicle.inspection is not None:
+                    vehicle.inspection.preceded_by(self._records.context)
+                self._records.context.clear()
+                vehicle.backed_off = False
+            vehicle.reached |= {device, *self._before(place)}
+            vehicle.on[device] = at
+            stays.append(_Stay(vehicle, at))
+            self._lost.pop(device, None)
+        elif not occupied and vehicle is not None:
+            self._clears(vehicle, device, place, at)
+            stays[-1].until = at
+        if vehicle is not None:
+            self._join(vehicle, observation)
+        return drafts
+
+    def _met_by(self, observation: Observation, place: Place) -> Vehicle | None:
+        """Of the vehicles that are known, the one that this sensor has met (P1, P7, P8)."""
+        device, at = observation.device_id, observation.at.monotonic
+        backward = isinstance(observation.body, Presence) and observation.body.direction is Direction.BACKWARD
+        bodies = dict(self._bodies(at))
+        lost = self._lost.get(device)
+        if lost is not None and lost in self._row and bodies[lost].rear.lo <= place.until:
+            return lost
+        coming = [v for v in self._row if device not in v.reached and bodies[v].front.lo <= place.until]
+        if coming and not backward and bodies[coming[0]].front.hi >= place.begin:
+            return coming[0]
+        passed = [v for v in self._row if device in v.reached]
+        stay = next((s for s in reversed(self._stays[device]) if passed and s.vehicle is passed[-1]), None)
+        if stay is None or not (backward or passed[-1].where.backing or self._watched_before(place)):
+            return None
+        passed[-1].where.turned(stay.until if stay.until is not None else at)
+        passed[-1].left_back = False
+        return passed[-1]
+
+    def _watched_before(self, place: Place) -> bool:
+        """Whatever comes to this place from the lane's beginning was seen by a sensor before it."""
+        return any(self._works(d) and p.until < place.begin for d, p in self._places.items())
+
+    def _clears(self, vehicle: Vehicle, device: str, place: Place, at: float) -> None:
+        since = vehicle.on.pop(device)
+        driving = self._rules.driving
+        if at - since < driving.shortest_m / driving.fastest_mps and not vehicle.where.backing:
+            self._lost[device] = vehicle
+            return
+        if vehicle.where.backing and self._backed_off(vehicle, place):
+            vehicle.reached.discard(device)
+            vehicle.backed_off = True
+            vehicle.where.met(at, place)  # its front is there
+            vehicle.left_back = not vehicle.on
+            return
+        vehicle.where.cleared(at, place)
+
+    def _backed_off(self, vehicle: Vehicle, place: Place) -> bool:
+        """Its front, not its rear, has left the sensor: it still is over one before, or would be over the next one."""
+        ahead = place.at_m + self._rules.driving.shortest_m
+        return vehicle.backed_off or any(
+            (d in vehicle.on and p.at_m < place.at_m)
+            or (self._works(d) and d not in vehicle.reached and place.at_m < p.at_m <= ahead)
+            for d, p in self._places.items()
+        )
+
+    def lost(self, device: str) -> None:
+        """The sensor went down (P7, P11)."""
+        for vehicle in self._row:
+            if vehicle.on.pop(device, None) is not None:
+                self._lost[device] = vehicle
+                self._stays[device][-1].until = vehicle.last_activity
+
+    # --- inspections ------------------------------------------------------------------------------------------
+
+    def begin(self, observation: Observation, cause: str) -> list[Draft]:
+        """A device sees a vehicle that is none of the row (P4)."""
+        vehicle, drafts = self._open(observation, cause)
+        place = self._places[observation.device_id]
+        vehicle.where.seen(observation.at.monotonic, place)
+        vehicle.reached |= self._before(place)
+        self._join(vehicle, observation)
+        return drafts
+
+    def _before(self, place: Place) -> set[str]:
+        """Devices that a vehicle at this place has come by, seen or not."""
+        return {device for device, one in self._places.items() if one.until < place.begin}
+
+    def _open(self, observation: Observation, cause: str) -> tuple[Vehicle, list[Draft]]:
+        drafts = list[Draft]()
+        if len(self._row) >= MAX_ROW:
+            drafts += self._give_up(self._row[0], observation.at, f"{MAX_ROW} vehicles came after it")
+        inspection, draft = self._records.open(observation, cause)
+        at, device = observation.at.monotonic, observation.device_id
+        place = self._places[device]
+        vehicle = Vehicle(inspection.id, inspection, Whereabouts(self._rules.driving), at, at)
+        bodies = dict(self._bodies(at))
+        ahead = [n for n, v in enumerate(self._row, 1) if device in v.reached or bodies[v].front.lo > place.until]
+        self._row.insert(max(ahead, default=0), vehicle)
+        return vehicle, [*drafts, draft]
+
+    def join(self, observation: Observation) -> None:
+        """Into the inspection that it belongs to."""
+        vehicle = self._whose(observation)
+        if isinstance(vehicle, Vehicle) and vehicle.inspection is not None:
+            place = self._places.get(observation.device_id)
+            if place is not None and isinstance(observation.body, READ_OFF):
+                vehicle.where.seen(observation.at.monotonic, place)
+            self._join(vehicle, observation)
+
+    def join_to(self, inspection: Assembly, observation: Observation) -> None:
+        """As `join`, where it is known whose it is: a scan, which comes when it comes."""
+        inspection.join(observation)
+
+    @staticmethod
+    def _join(vehicle: Vehicle, observation: Observation) -> None:
+        vehicle.last_activity = max(vehicle.last_activity, observation.at.monotonic)
+        if vehicle.inspection is not None:
+            vehicle.inspection.join(observation)
+
+    def next_wake(self) -> float | None:
+        """When `woke` wants to be called."""
+        return min((w for v in self._row if (w := self._ends_at(v)) is not None), default=None)
+
+    def _ends_at(self, vehicle: Vehicle) -> float | None:
+        settles = None if vehicle.on else vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
+        if vehicle.inspection is None:
+            return settles
+        longest = vehicle.opened + self._rules.longest_s
+        return longest if settles is None else min(settles, longest)
+
+    def _waits(self, vehicle: Vehicle) -> float:
+        """Seconds that it may take, from its last sign, to the last device that it has not come to (P9)."""
+        if vehicle.left_back:
+            return 0.0
+        where = vehicle.where.at(vehicle.last_activity)
+        least = max(where.front.lo, min(place.begin for place in self._places.values()))
+        rear = max(where.rear.lo, least - self._rules.driving.longest_m)
+        ways = (p.begin - (rear if p.end is End.REAR else least) for p in self._places.values())
+        return max(0.0, *ways) / self._rules.driving.slowest_mps
+
+    def woke(self, now: Instant) -> list[Draft]:
+        """Close what has settled, give up what does not leave."""
+        drafts = list[Draft]()
+        for vehicle in list(self._row):
+            ends = self._ends_at(vehicle)
+            if ends is None or now.monotonic < ends - _TICK_S:
+                continue
+            longest_s = self._rules.longest_s
+            if (
+                now.monotonic >= vehicle.opened + longest_s - _TICK_S
+                and vehicle.inspection
+                and self._stays_on(vehicle, now)
+            ):
+                drafts.append(
+                    self._records.close(
+                        vehicle.inspection, now, Abandoned(f"the vehicle had not left after {longest_s:g} s")
+                    )
+                )
+                vehicle.inspection = None
+                continue
+            if vehicle.inspection is not None:
+                drafts.append(self._records.close(vehicle.inspection, now))
+            self._leaves(vehicle, now)
+        return drafts
+
+    def _stays_on(self, vehicle: Vehicle, now: Instant) -> bool:
+        settled = vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
+        return bool(vehicle.on) or now.monotonic < settled - _TICK_S
+
+    def _leaves(self, vehicle: Vehicle, now: Instant) -> None:
+        vehicle.inspection, vehicle.closed = None, now.monotonic
+        self._row.remove(vehicle)
+        self._gone.append(vehicle)
+        if not self._row:
+            self._records.reported.clear()
+
+    def stop(self, now: Instant, why: str) -> list[Draft]:
+        """Give up what is open."""
+        return [draft for vehicle in list(self._row) for draft in self._give_up(vehicle, now, why)]
+
+    def _give_up(self, vehicle: Vehicle, now: Instant, why: str) -> list[Draft]:
+        inspection = vehicle.inspection
+        self._leaves(vehicle, now)
+        return [self._records.close(inspection, now, Abandoned(why))] if inspection else []
