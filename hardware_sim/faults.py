@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from edge_agent.settings_words import one_of
+from hardware_sim.misfit import misfit
 from hardware_sim.settings import Name, OneOrTwo
 
 # The target that stands for the connection to the port gateway (scenario: `port:`).
@@ -237,45 +237,8 @@ PORT_KINDS = frozenset({"refuse", "slow", "half_open", "forget", "down"})
 ALL_KINDS = frozenset(get_args(m.model_fields["kind"].annotation)[0] for m in get_args(get_args(FaultSettings)[0]))
 # Of devices behind a server of their own, whose messages pass a relay; a TCP connection has no rate.
 SERVED_KINDS = BYTE_KINDS - {"wrong_baud"}
-# What a target must be or have for a fault to mean anything.
-_NEEDS = {
-    "drop": "messages that can be lost",
-    "delay": "messages that can be late",
-    "garble": "bytes of its own on a line",
-    "split": "messages whose pieces it can send apart",
-    "merge": "messages that can be gathered",
-    "silence": "something that it says by itself",
-    "wrong_checksum": "messages with a check value of their own",
-    "hang_up": "a link that can be broken",
-    "re_plug": "a link that can be pulled out",
-    "wrong_baud": "a serial line with a rate, on which bytes are sent",
-    "stuck_motion": "a scale that says when it is in motion",
-    "tamper": "a portal that says when its housing is open",
-    "background": "a portal that counts radiation",
-    "clock_skew": "a device that states the time by its own clock",
-    **dict.fromkeys(CAMERA_KINDS, "a camera"),
-    **dict.fromkeys(PORT_KINDS, f"the target `{PORT}`, the way to the port"),
-}
 # The link is gone while one of these lasts.
 UNPLUGGED = frozenset({"hang_up", "re_plug"})
-
-
-class Misfit(NamedTuple):
-    """Why a fault cannot be: which of its keys is wrong, what is, and what could stand there."""
-
-    key: Literal["target", "kind"]
-    wrong: str
-    remedy: str
-
-
-def misfit(target: str, kind: str, kinds: Mapping[str, frozenset[str]]) -> Misfit | None:
-    """Why a fault cannot happen to a target, if it cannot; `kinds` says what can happen to each."""
-    if target not in kinds:
-        return Misfit("target", f"there is no {target}", one_of(target, sorted(kinds)))
-    if kind in kinds[target]:
-        return None
-    possible = ", ".join(sorted(kinds[target])) or "nothing"
-    return Misfit("kind", f"{kind} cannot happen to {target}: it needs {_NEEDS[kind]}", f"what can: {possible}")
 
 
 @dataclass(slots=True, eq=False)

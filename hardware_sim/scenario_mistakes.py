@@ -14,8 +14,9 @@ from edge_agent.settings_numbers import whole_number
 from hardware_sim.device import DeviceSettings
 from hardware_sim.devices.catalogue import AnyDevice
 from hardware_sim.fault_targets import targets_of
-from hardware_sim.faults import ALL_KINDS, PORT, misfit
+from hardware_sim.faults import ALL_KINDS, PORT
 from hardware_sim.links.settings import LOCAL
+from hardware_sim.misfit import misfit
 from hardware_sim.port_settings import split_address
 from hardware_sim.world.settings import DriveSettings, TrafficSettings
 

@@ -55,6 +55,15 @@ class Relay:
         if task is None:
             return
         self._connections.add(task)
+        try:
+            await self._carry(reader, writer)
+        except asyncio.CancelledError:
+            pass  # closed: asyncio would log what ends this task otherwise
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up: asyncio.StreamWriter | None = None
         try:
             up_reader, up = await asyncio.open_connection(LOCAL, self._to, limit=_CHUNK)
@@ -67,8 +76,6 @@ class Relay:
         except* OSError:
             pass  # one side broke: so does the other
         finally:
-            self._connections.discard(task)
-            writer.close()
             if up is not None:
                 up.close()
 

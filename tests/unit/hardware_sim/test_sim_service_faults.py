@@ -10,7 +10,8 @@ from hardware_sim.devices import imaging_dicom, imaging_folder, modem_lines
 from hardware_sim.devices.catalogue import AnyDevice
 from hardware_sim.devices.imaging import ImagingScanner
 from hardware_sim.fault_targets import device_kinds
-from hardware_sim.faults import ALL_KINDS, AnyFault, FaultSettings, misfit
+from hardware_sim.faults import ALL_KINDS, AnyFault, FaultSettings
+from hardware_sim.misfit import misfit
 from tests.unit.hardware_sim.roads import lane_of, site_of, truck
 
 DEVICE: TypeAdapter[Any] = TypeAdapter(AnyDevice)
