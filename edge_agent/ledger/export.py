@@ -105,7 +105,8 @@ def export(directory: Path, what: str | int, out: Path, identity: BoothIdentity,
         try:
             database.execute("BEGIN")
             source: Source = LedgerChain(database, directory)
-            identity.signer(handed_over(path))  # the key that was handed over to signs, whether the port knows it or not
+            # The key that was handed over to signs, whether the port knows it or not.
+            identity.signer(handed_over(path))
             certificates, held = identity.certificates(), identity.next() or identity.current()
             if isinstance(what, int):
                 contents = collect_event(source, what, certificates)

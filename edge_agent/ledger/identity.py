@@ -77,6 +77,10 @@ class BoothIdentity:
         """What the port knows."""
         return self._held(self._certificate)
 
+    def certificate(self) -> Path:
+        """That of `current`, whether or not its key is at hand."""
+        return self._certificate
+
     def next(self) -> Held | None:
         """What is to follow, if the key that signs is that of its certificate: the port may or may not know it yet."""
         held = self.prepared()

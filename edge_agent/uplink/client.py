@@ -15,7 +15,7 @@ import grpc.aio
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable, Recoverable
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.uplink.receipts import check_receipt
 from edge_agent.uplink.window import ChainForked, SendWindow, in_quarantine
@@ -134,7 +134,7 @@ class Uplink:
 
     async def _or_the_clock(self, failure: EdgeAgentError) -> EdgeAgentError:
         if type(failure) is PortUnreachable:
-            with suppress(IdentityInvalid, Recoverable):
+            with suppress(IdentityInvalid):
                 return await asyncio.to_thread(self._port.clock_wrong, self._clock.now().utc) or failure
         return failure
 

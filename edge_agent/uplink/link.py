@@ -147,6 +147,10 @@ class Identities(Protocol):
 
     def current(self) -> TlsIdentity: ...
 
+    def certificate(self) -> Path:
+        """That of `current`."""
+        ...
+
     def next(self) -> TlsIdentity | None:
         """One that follows; the port may not know it yet."""
         ...
@@ -196,10 +200,10 @@ class Port:
         return True
 
     def clock_wrong(self, now: datetime) -> ClockWrong | None:
-        """Whether the clock explains that no connection comes about. Raises IdentityInvalid, Recoverable."""
+        """Whether the clock explains that no connection comes about. Raises IdentityInvalid. Opens no key."""
         shown = {
             "the gateway's certificate": self._settings.gateway_certificate,
-            "this booth's certificate": self._identities.current().certificate,
+            "this booth's certificate": self._identities.certificate(),
         }
         for whose, path in shown.items():
             certificate = load_certificate(path)
