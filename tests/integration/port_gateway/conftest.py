@@ -51,7 +51,7 @@ class Port:
         identity = Identity(key=self.gateway.key_path, certificate=self.gateway.certificate_path)
         return Settings(identity=identity, listen="127.0.0.1:0", data=self.folder / "data", limits=self.limits)
 
-    def write_config(self, listen: str = "127.0.0.1:0", limits: str = "{}") -> Path:
+    def write_config(self, listen: str = "127.0.0.1:0", limits: str = "{drain_s: 0.5, back_after_s: 0}") -> Path:
         path = self.folder / "gateway.yaml"
         path.write_text(
             "identity: {key: gw/main.key, certificate: gw/main.crt}\n"

@@ -100,8 +100,8 @@ async def test_receipts_are_verified_and_kept(site: Site) -> None:
         ("size", LinkState.FORKED, "FORK: the port signed for 5 events"),
         ("origin", LinkState.FORKED, "receipt is for 'spiffe://uslrd/booth/lane-2/"),
         ("no time", LinkState.FORKED, "receipt is for 'spiffe://uslrd/booth/lane-1/"),
-        ("key", LinkState.REFUSED, "receipt does not verify: the checkpoint is not signed by"),
-        ("form", LinkState.REFUSED, "receipt does not verify: not a checkpoint"),
+        ("key", LinkState.REFUSED, "receipt does not verify: NOTE_NOT_SIGNED: the checkpoint is not signed by"),
+        ("form", LinkState.REFUSED, "receipt does not verify: NOTE_MALFORMED: not a checkpoint"),
     ],
 )
 async def test_another_receipt_is_an_alarm(site: Site, instead: str, state: LinkState, said: str) -> None:
