@@ -1,12 +1,17 @@
 """Which text most evidence supports, over the frames and cameras of one inspection.
 
-Support is the sum, over the looks that read exactly this text, of their confidence (for a plate, times how much the
-thing that was read looks like a plate: lettering is read just as well). Nothing is corrected: a text that no
-frame showed is never the result, and what other frames read stays beside it.
+Every look speaks on every text, character by character: with its confidence where it read the same, and where it read
+another, with what it gave that character among its alternatives. So five looks that each misread another character vote
+for the one text that all of them nearly read. A look counts as much as what was read looks like a plate (lettering is
+read just as well), and speaks against no text by more than `OTHER_THING`: it may have read another thing.
+
+Nothing is corrected: a text that no frame showed is never the result, and what other frames read stays beside it. A
+right check digit is evidence for a code, of a stated weight.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 from edge_agent.domain.evidence import Evidence
 from edge_agent.domain.identifiers import check_digit_ok
@@ -15,8 +20,16 @@ from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
 
 # A lane sees a handful of texts a vehicle; a camera that hallucinates must not fill the memory.
 MAX_TEXTS = 64
-# A right check digit is passed by one random code in eleven, so it speaks for a code, and does not prove it.
-CHECK_DIGIT_WEIGHT = 3.0
+# A misread code passes its check digit once in eleven; a code as painted fails it once in a thousand. As evidence in
+# favour of one that passes over one that fails; about as much as one clear look, or two.
+CHECK_DIGIT_EVIDENCE = log(0.999 / (1 / 11)) + log((10 / 11) / 0.001)
+# How often a look reads something else than this identifier: the most that it says against a text.
+OTHER_THING = log(0.001)
+# No reader is surer of a character than this, nor surer that it is not another.
+LEAST = 1e-4
+SIGNS = 36  # A to Z, 0 to 9
+# A code's check digit that one look read and another text lacks: they leave it out, or do not find it in its box.
+LEFT_OUT = log(0.2)
 # Two codes that differ in so few characters are one code read in two ways, unless both carry their check digit.
 SAME_CODE_DISTANCE = 3
 
@@ -34,6 +47,9 @@ class Ballot:
     device_id: str = ""
     evidence: tuple[Evidence, ...] = ()
     size_types: dict[str, int] = field(default_factory=dict)
+    weight: float = 0.0
+    signs: list[dict[str, float]] = field(default_factory=list)  # by place: what is said for each sign, over `others`
+    others: list[float] = field(default_factory=list)  # by place: what is said for a sign that was not named
 
     def add(
         self,
@@ -47,9 +63,33 @@ class Ballot:
         self.reads += looks
         self.confidence += confidence * looks
         self.support += confidence * likeness * looks
+        self._weigh(characters, confidence, likeness * looks)
         if confidence * likeness > self.best:
             self.best, self.characters = confidence * likeness, characters
             self.device_id, self.evidence = device_id, evidence
+
+    def _weigh(self, characters: tuple[CharacterRead, ...], confidence: float, weight: float) -> None:
+        if len(characters) != len(self.text):
+            characters = tuple(CharacterRead(sign, confidence) for sign in self.text)
+        self.weight += weight
+        if not self.signs:
+            self.signs, self.others = [{} for _ in self.text], [0.0] * len(self.text)
+        for place, read in enumerate(characters):
+            named = {sign: p for sign, p in ((read.character, read.confidence), *read.alternatives) if p > LEAST}
+            rest = max(LEAST, (1 - sum(named.values())) / max(1, SIGNS - len(named)))
+            self.others[place] += weight * log(rest)
+            for sign, p in named.items():
+                said = self.signs[place].get(sign, 0.0)
+                self.signs[place][sign] = said + weight * (log(min(1.0, p)) - log(rest))
+
+    def speaks_for(self, text: str) -> float:
+        """The evidence of these reads for a text, as a logarithm, 0 at most."""
+        shorter = min(len(text), len(self.text))
+        said = sum(self.others[i] + self.signs[i].get(text[i], 0.0) for i in range(shorter))
+        if len(text) != len(self.text):
+            check_digit_only = {len(text), len(self.text)} == {10, 11}
+            said = said + self.weight * LEFT_OUT if check_digit_only else self.weight * OTHER_THING
+        return max(said, self.weight * OTHER_THING)
 
 
 class Ballots:
@@ -80,9 +120,11 @@ class Ballots:
         if read.size_type:
             ballot.size_types[read.size_type] = ballot.size_types.get(read.size_type, 0) + 1
 
-    def ranked(self, weight: Callable[[Ballot], float] = lambda ballot: ballot.support) -> list[Ballot]:
-        """Most supported first; a tie goes to the most confident single read."""
-        return sorted(self._by_text.values(), key=lambda ballot: (weight(ballot), ballot.best), reverse=True)
+    def ranked(self, prior: Callable[[str], float] = lambda text: 0.0) -> list[Ballot]:
+        """Most evidence first; a tie goes to the most confident single read. `prior`: evidence besides the reads."""
+        ballots = list(self._by_text.values())
+        evidence = {b.text: prior(b.text) + sum(other.speaks_for(b.text) for other in ballots) for b in ballots}
+        return sorted(ballots, key=lambda ballot: (evidence[ballot.text], ballot.best), reverse=True)
 
 
 def vote_plate(ballots: Ballots) -> tuple[Voted, Ballot] | None:
@@ -93,7 +135,7 @@ def vote_plate(ballots: Ballots) -> tuple[Voted, Ballot] | None:
 
 def vote_codes(ballots: Ballots) -> list[tuple[VotedCode, Ballot]]:
     """The vehicle's container codes, most supported first: readings of one code are one candidate."""
-    ranked = ballots.ranked(_code_weight)
+    ranked = ballots.ranked(lambda text: CHECK_DIGIT_EVIDENCE if check_digit_ok(text) else 0.0)
     found: list[tuple[Ballot, list[Ballot]]] = []
     for ballot in ranked:
         for winner, others in found:
@@ -108,10 +150,6 @@ def vote_codes(ballots: Ballots) -> list[tuple[VotedCode, Ballot]]:
         size_type = max(types, key=lambda t: sum(b.size_types.get(t, 0) for b in (winner, *others)), default="")
         codes.append((VotedCode(_voted(winner, others), check_digit_ok(winner.text), size_type), winner))
     return codes
-
-
-def _code_weight(ballot: Ballot) -> float:
-    return ballot.support * (CHECK_DIGIT_WEIGHT if check_digit_ok(ballot.text) else 1.0)
 
 
 def _same_code(one: str, other: str) -> bool:
