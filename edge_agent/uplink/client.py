@@ -117,6 +117,7 @@ class Uplink:
         ledger raises when it cannot be read. What the port does or says never ends it otherwise.
         """
         while True:
+            self._leaving.clear()  # also when the next dial fails before a stream begins
             try:
                 await self._stream()
                 failure: EdgeAgentError = PortUnreachable("the port ended the stream", "it is opened again")
@@ -192,7 +193,6 @@ class Uplink:
 
     async def _converse(self, call: _Call) -> None:
         outbox = self._outbox
-        self._leaving.clear()
         window = SendWindow(outbox.booth_id, outbox.epoch, *await asyncio.to_thread(outbox.extent))
         try:
             async with asyncio.timeout(self._settings.connect_s):
