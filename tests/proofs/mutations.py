@@ -267,31 +267,35 @@ class Talking:
 
     async def case(self, number: int, channel: grpc.aio.Channel, figures: Figures) -> None:
         """One stream. Raises Wrong."""
-        rng = random.Random(f"stream {number}")
         call: Any = channel.stream_stream(STREAM, None, wire.StreamEventsResponse.FromString)()
-        said, code = "", grpc.StatusCode.OK
-        try:
-            async with asyncio.timeout(60):
-                with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-                    for message in requests(self.forger, self.ledger, rng):
-                        await call.write(message)
-                    await call.done_writing()
-                with contextlib.suppress(grpc.aio.AioRpcError):
-                    while isinstance(response := await call.read(), wire.StreamEventsResponse):
-                        said = self._heard(number, response) or said
-                code = await call.code()
-        except TimeoutError:
-            # gRPC's client can lose a status that meets a failed write: the gateway must answer others all the same.
-            await self._answers(number)
-            figures.answers[UNANSWERED] += 1
-            if figures.answers[UNANSWERED] > 1 + figures.cases // 200:
-                raise Wrong(f"stream {number}: {figures.answers[UNANSWERED]} streams had no end within 60 s") from None
+        talking = asyncio.ensure_future(self._conversation(number, call))
+        await asyncio.wait({talking}, timeout=60)
+        if talking.done():
+            figures.answers[talking.result()] += 1
             return
-        finally:
-            call.cancel()
+        # gRPC's client can lose the status that meets a failed write, and then waits for it through any cancellation:
+        # the call is left behind, and the gateway must answer others all the same.
+        talking.cancel()
+        call.cancel()
+        await self._answers(number)
+        figures.answers[UNANSWERED] += 1
+        if figures.answers[UNANSWERED] > 1 + figures.cases // 200:
+            raise Wrong(f"stream {number}: {figures.answers[UNANSWERED]} streams had no end within 60 s")
+
+    async def _conversation(self, number: int, call: Any) -> str:
+        """What the gateway said of it."""
+        said = ""
+        with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            for message in requests(self.forger, self.ledger, random.Random(f"stream {number}")):
+                await call.write(message)
+            await call.done_writing()
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while isinstance(response := await call.read(), wire.StreamEventsResponse):
+                said = self._heard(number, response) or said
+        code: grpc.StatusCode = await call.code()
         if code not in _ANSWERS:
             raise Wrong(f"stream {number}: {code}: {await call.details()}")
-        figures.answers[said or code.name] += 1
+        return said or code.name
 
     def _heard(self, number: int, response: wire.StreamEventsResponse) -> str:
         if response.WhichOneof("message") == "ack" and response.ack.durable_through > len(self.ledger.envelopes):
