@@ -13,7 +13,7 @@ from edge_agent.vision.recogniser import Recogniser
 
 Models = Literal["own", "ppocr"]
 MODELS: tuple[Models, ...] = ("own", "ppocr")
-DEFAULT: Models = "own"  # ADR 0023
+DEFAULT: Models = "own"  # ADR 0025
 
 
 def open_recogniser(
