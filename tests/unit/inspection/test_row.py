@@ -104,8 +104,10 @@ def test_rule_p1_what_cannot_have_got_there_is_another_vehicle() -> None:
 
 
 def test_rule_p2_what_a_portal_measures_is_of_the_vehicle_in_it() -> None:
-    script = lane("entry", "portal").at(5, "portal", background(300), b"GB,000300\r\n").at(10, "entry", ARRIVES)
-    script.at(13, "entry", DEPARTS).at(14, "portal", ARRIVES).at(15, "entry", ARRIVES)
+    script = lane("entry", "portal").at(8, "portal", DEPARTS).at(10, "entry", ARRIVES)
+    script.at(11, "portal", background(300), b"GB,000300\r\n").at(13, "entry", DEPARTS).at(14, "portal", ARRIVES).at(
+        15, "entry", ARRIVES
+    )
     script.at(15, "portal", sample(60), b"GS,000060\r\n").at(16, "portal", alarm(900)).at(18, "portal", DEPARTS)
     script.at(18.2, "portal", occupancy(7)).at(19, "entry", DEPARTS).at(20, "portal", ARRIVES)
     script.at(24, "portal", DEPARTS).until(60)
@@ -167,6 +169,13 @@ def test_rule_p3_the_one_that_must_have_been_there() -> None:
 def test_rule_p4_a_sighting_before_the_first_sensor_opens(body: Body, cause: str) -> None:
     script = lane("front", "portal").at(10, "front", body).at(12, "portal", ARRIVES).at(15, "portal", DEPARTS).until(60)
     assert script.said() == [f"opened by {cause}", f"closed {'AAA111' if cause == 'plate' else '-'} complete"]
+
+
+def test_rule_p4_one_that_the_sensor_before_missed_is_opened_once() -> None:
+    script = lane("entry", "front").at(5, "entry", ARRIVES).at(8, "entry", DEPARTS).until(30)
+    assert script.said() == ["opened by presence", "closed - complete"]
+    script.at(40, "front", plate("AAA111")).at(41, "front", plate("AAA111")).until(60)
+    assert script.said() == ["opened by plate", "closed AAA111 complete"]
 
 
 @pytest.mark.parametrize("body", [seal("ML-1"), tag("E200"), weight(20_000), Opaque("x", ()), Malformed("noise")])
