@@ -34,4 +34,4 @@ def test_tens_of_thousands_of_mutated_envelopes_and_streams(tmp_path: Path) -> N
     assert envelopes.rss_end - envelopes.rss_begin < FLAT, envelopes
     (tmp_path / "streams").mkdir()
     streams = talked(1_000, tmp_path / "streams", 1_000_000)
-    assert streams.rss_end - streams.rss_begin < 3 * FLAT, streams  # docs/reliability.md: it grows, and why is open
+    assert streams.rss_end - streams.rss_begin < 3 * FLAT, streams  # levels off: docs/reliability.md
