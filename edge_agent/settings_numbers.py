@@ -1,5 +1,5 @@
-"""How a settings file writes numbers: `8443`, `"8443"` and `8443.0` are the same; true and false are none, though Python
-counts true as 1 and pydantic follows it."""
+"""How a settings file writes numbers: `8443`, `"8443"` and `8443.0` are the same; true and false are none, though
+Python counts true as 1 and pydantic follows it."""
 
 from collections.abc import Iterator, Mapping
 from types import UnionType
