@@ -53,7 +53,14 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
             opened = open_ledger(
-                setup.ledger, str(setup.booth), key, clock, VERSION, told.room, keeping=_keeping(setup)
+                setup.ledger,
+                str(setup.booth),
+                key,
+                clock,
+                VERSION,
+                told.room,
+                device_keys=identity.device_keys(),
+                keeping=_keeping(setup),
             )
             async with opened as ledger:
                 head = ledger.recorder.head

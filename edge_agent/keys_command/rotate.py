@@ -45,7 +45,16 @@ async def rotate(setup: Setup, clock: Clock, agent_version: str) -> Rotation:
         return Rotation(old, before.key, 0)
     signer = identity.signer(before)
     new = identity.prepare(setup.booth, clock.now().utc)
-    async with open_ledger(setup.ledger, str(setup.booth), signer, clock, agent_version, _no_word) as ledger:
+    opened = open_ledger(
+        setup.ledger,
+        str(setup.booth),
+        signer,
+        clock,
+        agent_version,
+        _no_word,
+        device_keys=identity.device_keys(),
+    )
+    async with opened as ledger:
         body = handover(str(setup.booth), ledger.recorder.head.epoch, key_id(signer.public_key), new)
         done = await ledger.recorder.record(Draft(body, clock.now()))
     return Rotation(old, new.key.key_id, done.seq)

@@ -22,7 +22,7 @@ def note_handover(database: apsw.Connection, envelope: bytes) -> None:
     """In the transaction that adds the KeyRotated in `envelope`, made here and now."""
     opening = database.execute("SELECT envelope FROM event WHERE kind = 'session_opened' ORDER BY seq DESC LIMIT 1").get
     assert isinstance(opening, bytes)  # noqa: S101 - a chain begins with one
-    before = _noted(database) or HandedOver("", frozenset())
+    before = noted_handover(database) or HandedOver("", frozenset())
     _note(database, envelope, before.retired | {read_envelope(opening)[1].keyid})
 
 
@@ -38,7 +38,7 @@ def note_handovers(database: apsw.Connection, envelopes: Iterable[bytes], noted:
             retired |= {signs}
             _note(database, envelope, retired)
     if noted is not None:
-        said = _noted(database) or noted
+        said = noted_handover(database) or noted
         _keep(database, said.key if noted.key in said.retired else noted.key, said.retired | noted.retired)
 
 
@@ -52,12 +52,13 @@ def handed_over(database_file: Path) -> HandedOver | None:
             database.set_busy_timeout(BUSY_MS)
             if not database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").get:
                 return None
-            return _noted(database)
+            return noted_handover(database)
         finally:
             database.close()
 
 
-def _noted(database: apsw.Connection) -> HandedOver | None:
+def noted_handover(database: apsw.Connection) -> HandedOver | None:
+    """As `handed_over`, of a database that is open."""
     values = dict(database.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (_KEY, _RETIRED)))
     key, retired = values.get(_KEY), values.get(_RETIRED, b"")
     if not isinstance(key, bytes) or not isinstance(retired, bytes):

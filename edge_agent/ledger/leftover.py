@@ -118,7 +118,9 @@ def _session(database: apsw.Connection) -> Session | None:
         envelope = database.execute("SELECT session FROM kept").get
     try:
         if isinstance(envelope, bytes):
-            return Session.of(load_public_key(Event.FromString(read_envelope(envelope)[0]).session_opened.public_key))
+            payload, signature = read_envelope(envelope)
+            key = load_public_key(Event.FromString(payload).session_opened.public_key)
+            return Session.of(key, signature.keyid)  # it may be about to hand over from that device key
     except (Refused, IdentityInvalid):
         pass
     return None

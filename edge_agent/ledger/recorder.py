@@ -32,6 +32,7 @@ from edge_agent.ledger.signer import DeviceKey, SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
 from edge_agent.ledger.trees import Receipt
 from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import PublicKey
 
 # Measured: beyond this a larger transaction gains little, and callers wait longer for their answer.
 MAX_BATCH = 256
@@ -355,6 +356,7 @@ async def open_ledger(
     agent_version: str,
     on_room: OnRoom,
     *,
+    device_keys: Mapping[str, PublicKey] | None = None,
     keeping: Keeping | None = None,
     max_waiting: int = MAX_WAITING,
     full_retry_s: float = FULL_RETRY_S,
@@ -364,10 +366,11 @@ async def open_ledger(
 
     `booth_id` is the SPIFFE id. `on_room(False, detail)` is called in the event loop as soon as the disk has no
     room, `on_room(True, '')` when it goes on. Without `keeping` nothing is ever dropped.
-    Raises what `Store.open` raises.
+    `device_keys`: those of this booth besides `device`, by key id. Raises what `Store.open` raises.
     """
+    keys = {device.key_id: device.public_key, **(device_keys or {})}
     recorder = Recorder(
-        lambda: Store.open(directory, booth_id, vfs, clock.monotonic, {device.key_id: device.public_key}),
+        lambda: Store.open(directory, booth_id, vfs, clock.monotonic, keys, device.key_id),
         EvidenceFiles(directory / EVIDENCE),
         device,
         on_room,

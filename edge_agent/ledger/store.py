@@ -25,7 +25,8 @@ from edge_agent.domain.event import Replaced
 from edge_agent.ledger.database import EPOCH_FILE, event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
-from edge_agent.ledger.handover import note_handover
+from edge_agent.ledger.handover import note_handover, noted_handover
+from edge_agent.ledger.identity import HandedOver
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.leftover import events_behind, keep_aside, leftover_log
 from edge_agent.ledger.replaced import replaced_of
@@ -92,13 +93,16 @@ class Store:
         vfs: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         device_keys: Mapping[str, PublicKey] = MappingProxyType({}),
+        signs: str = "",
     ) -> Self:
         """Open the ledger in `directory`, or begin one there; checks what is there before anything is added.
 
         `monotonic` gives seconds and never runs back; retention is counted by it. With `device_keys`, by
-        key id, sessions are believed that SQLite dropped with the end of a damaged log.
+        key id, sessions are believed that SQLite dropped with the end of a damaged log: give every key that this booth
+        has had. `signs` is the id of the one that is to sign from now on.
 
-        Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFailed (in use, not writable), StoreFull.
+        Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFull, StoreFailed (in use, not writable, or
+        its damaged log held that it was handed over from the key `signs`).
         """
         path = directory / DATABASE
         with file_faults(directory):
@@ -149,6 +153,8 @@ class Store:
                 )
                 store.append(behind.events)
             database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+            with sqlite_faults(path):
+                _refuse_retired(path, noted_handover(database), signs)
             return store
         except BaseException:
             database.close(force=True)
@@ -287,6 +293,15 @@ def lock_ledger(directory: Path) -> int:
             f"{directory}: another agent is writing this ledger", "stop it, or give this agent a directory of its own"
         ) from None
     return descriptor
+
+
+def _refuse_retired(path: Path, handed: HandedOver | None, signs: str) -> None:
+    """Who chose the key that signs could not see what only the damaged log held; from now on it is noted."""
+    if handed is not None and handed.key != signs and signs in handed.retired:
+        raise StoreFailed(
+            f"{path}: it was handed over to the key {handed.key}, as only its damaged log said",
+            "start again: that key signs then",
+        )
 
 
 def _refuse_lost_database(directory: Path) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ import pytest
 
 from edge_agent.cli import main
 from edge_agent.domain.clock import SystemClock
-from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.domain.errors import IdentityInvalid, StoreFailed
+from edge_agent.domain.event import Draft
 from edge_agent.keys_command.rotate import rotate
 from edge_agent.ledger.check import verify_ledger
-from edge_agent.ledger.handover import handed_over
-from edge_agent.ledger.recorder import open_ledger
+from edge_agent.ledger.handover import handed_over, handover
+from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.salvage import salvage
+from edge_agent.ledger.wal import FRAME_HEADER, HEADER
 from edge_agent.wire.identity import SpiffeId, certificate_key, create_identity, key_id, load_certificate
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceStub
@@ -28,6 +31,7 @@ from port_gateway.cli import main as gateway_main
 from port_gateway.tail import Printer, Tail, tail
 from tests.hardware_token import HardwareToken, needs_softhsm
 from tests.integration.keys.booth_at_port import BOOTH, Booth
+from tests.integration.ledger.conftest import AT, alarm
 from tests.integration.port_gateway.conftest import Port
 
 NOW = SystemClock().now().utc
@@ -182,13 +186,50 @@ async def test_a_handover_outlives_its_event(tmp_path: Path) -> None:
             assert ledger.recorder.head.seq == 1
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun"])
+async def test_a_handover_that_a_damaged_log_alone_holds_stays(tmp_path: Path, begun: bool) -> None:
+    """`begun`: the new key has signed events since, which lie in the same log."""
+    create_identity(tmp_path, "booth", SpiffeId.parse(BOOTH), NOW)
+    booth = Booth(tmp_path, Port(tmp_path), "booth.key")
+    directory = tmp_path / "ledger"
+    old, identity = certificate_id(tmp_path / "booth.crt"), booth.setup().identity()
+    async with opened(booth):
+        pass
+
+    @contextlib.asynccontextmanager
+    async def killed() -> AsyncIterator[Ledger]:
+        async with opened(booth) as ledger:
+            yield ledger
+            shutil.copytree(directory, tmp_path / "killed")
+        shutil.rmtree(directory)
+        (tmp_path / "killed").rename(directory)
+
+    async with killed() as ledger:
+        new = identity.prepare(SpiffeId.parse(BOOTH), NOW)
+        await ledger.recorder.record(Draft(handover(BOOTH, ledger.outbox.epoch, old, new), AT))
+    if begun:
+        async with killed() as ledger:
+            await ledger.recorder.record(alarm(1))
+    log = directory / "ledger.sqlite3-wal"
+    data = bytearray(log.read_bytes())
+    data[HEADER + FRAME_HEADER + 100] ^= 1
+    log.write_bytes(data)
+    with pytest.raises(StoreFailed, match=f"was handed over to the key {new.key.key_id}"):
+        async with opened(booth):
+            pass
+    async with opened(booth):
+        pass
+    assert verify_ledger(directory, identity.device_keys()).seq == (6 if begun else 4)
+
+
 def opened(booth: Booth) -> Any:
     """The ledger as the agent opens it."""
     setup = booth.setup()
     identity = setup.identity()
     identity.settle()
     signer = identity.signer(handed_over(setup.ledger / "ledger.sqlite3"))
-    return open_ledger(setup.ledger, str(setup.booth), signer, SystemClock(), "1.0", lambda *_: None)
+    keys = identity.device_keys()
+    return open_ledger(setup.ledger, str(setup.booth), signer, SystemClock(), "1.0", lambda *_: None, device_keys=keys)
 
 
 class Killed(BaseException):

@@ -8,9 +8,12 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -18,6 +21,8 @@ from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt, StoreFull
 from edge_agent.domain.event import AlarmRaised, Draft
 from edge_agent.domain.observation import RadiationKind
 from edge_agent.ledger.check import verify_ledger
+from edge_agent.ledger.handover import handed_over, handover
+from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.leftover import KEPT_LOGS, keep_aside, next_place, places
 from edge_agent.ledger.salvage import is_whole, salvage
 from edge_agent.ledger.scan import find_in_log
@@ -25,6 +30,7 @@ from edge_agent.ledger.store import DATABASE, Store
 from edge_agent.ledger.wal import FRAME, FRAME_HEADER, HEADER, surely_durable
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
 from edge_agent.wire.envelope import write_envelope
+from edge_agent.wire.identity import SpiffeId
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.integration.ledger.conftest import AT, Booth, alarm, until
 from tests.integration.ledger.failing_disk import FailingDisk
@@ -260,6 +266,34 @@ async def test_what_a_device_sent_does_not_pass_for_what_was_accepted(booth: Boo
     assert forged in _log(booth).read_bytes()
     assert _open(booth) == 4
     assert not (booth.directory / "damaged").exists()
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["in the last transaction", "one more behind it"])
+async def test_a_handover_is_taken_up_whose_session_was_opened_before_this_log(
+    booth: Booth, tmp_path: Path, last: bool
+) -> None:
+    identity = BoothIdentity("lane-1.key", Path("lane-1.crt"), booth.keys)
+    new = identity.prepare(SpiffeId.parse(booth.booth_id), datetime(2026, 3, 2, tzinfo=UTC))
+    (old,) = booth.device_keys
+    async with booth.open() as ledger:
+        await ledger.recorder.record(alarm(0))
+        with closing(apsw.Connection(str(booth.directory / DATABASE))) as other:
+            other.execute("PRAGMA wal_checkpoint(RESTART)")
+        await ledger.recorder.record(_long(1))
+        await ledger.recorder.record(Draft(handover(booth.booth_id, ledger.outbox.epoch, old, new), AT))
+        if not last:
+            ledger.outbox.acked(1)
+            await until(lambda: ledger.outbox.acked_through() == 1)
+        shutil.copytree(booth.directory, tmp_path / "killed")
+    shutil.rmtree(booth.directory)
+    (tmp_path / "killed").rename(booth.directory)
+    _flip(_log(booth), HEADER + FRAME_HEADER + 100)
+    assert handed_over(booth.directory / DATABASE) is None
+    assert _open(booth) == 4
+    handed = handed_over(booth.directory / DATABASE)
+    assert handed is not None
+    assert (handed.key, set(handed.retired)) == (new.key.key_id, {old})
+    assert verify_ledger(booth.directory, identity.device_keys()).seq == 4
 
 
 def test_so_many_logs_stay_aside_and_every_database(booth: Booth) -> None:
