@@ -14,7 +14,6 @@ from edge_agent.wire.verify import Verified
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
-from port_gateway.quarantine import read_quarantine
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
 
@@ -62,7 +61,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
     chains = _chains(db)
-    unread = {kept.cursor: kept.released_cursor for kept in read_quarantine(db, all_of_it=True)}
+    unread: dict[object, object] = dict(db.execute("SELECT cursor, released_cursor FROM quarantine"))
     trees: dict[tuple[str, bytes], Tree] = {}
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
@@ -70,7 +69,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         where = f"cursor {cursor} ({booth_id}, sequence {seq})"
         if not isinstance(envelope, bytes):
             raise Fault("STORE_CORRUPT", where, "there is no envelope")
-        verified = _verify(chains, where, str(booth_id), envelope, unread.get(int(str(cursor)), -1))
+        verified = _verify(chains, where, str(booth_id), envelope, int(str(cursor)), unread.get(cursor, -1))
         if (verified.chain.head.epoch, verified.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
             raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
         place = (str(booth_id), verified.chain.head.epoch)
@@ -111,13 +110,15 @@ def _chains(db: apsw.Connection) -> Chains:
         raise Fault("NOT_TRUSTED", "the registered certificates", error.wrong) from None
 
 
-def _verify(chains: Chains, where: str, booth_id: str, envelope: bytes, released: int | None) -> Verified | Linked:
+def _verify(
+    chains: Chains, where: str, booth_id: str, envelope: bytes, cursor: int, released: object
+) -> Verified | Linked:
     """`released`: the cursor at which an event left quarantine; None while it is there, -1 if it never was."""
     try:
         if released == -1:
             return chains.verify(booth_id, envelope)
-        linked = chains.pass_over(booth_id, envelope)
-        return linked if released is None else chains.let_out(booth_id, envelope)
+        linked = chains.pass_over(booth_id, envelope, cursor)
+        return linked if released is None else chains.let_out(booth_id, envelope, cursor)
     except Refused as refused:
         raise Fault(refused.code.name, where, refused.detail) from None
 

@@ -68,7 +68,8 @@ class Chains:
     keys: Mapping[str, Mapping[str, PublicKey]]
     ended: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)
     standing: dict[tuple[str, bytes], Chain] = field(default_factory=dict)
-    unread: dict[tuple[str, bytes], Chain] = field(default_factory=dict)  # in quarantine: by booth and digest
+    # In quarantine, by booth and digest: the cursor at which it was passed over, and the chain before it.
+    unread: dict[tuple[str, bytes], tuple[int, Chain]] = field(default_factory=dict)
 
     def verify(self, booth_id: str, envelope: bytes) -> Verified:
         """Verify `envelope` as the next of its chain. Raises Refused."""
@@ -76,20 +77,23 @@ class Chains:
         self.standing[booth_id, verified.chain.head.epoch] = verified.chain
         return verified
 
-    def pass_over(self, booth_id: str, envelope: bytes) -> Linked:
+    def pass_over(self, booth_id: str, envelope: bytes, cursor: int) -> Linked:
         """Verify the signature and the link of an event in quarantine; the chain goes on over it. Raises Refused."""
         chain = self._chain(booth_id, envelope, MAX_QUARANTINED_BYTES)
         linked = verify_link(chain, envelope)
-        self.unread[booth_id, linked.sha256] = chain
+        self.unread[booth_id, linked.sha256] = (cursor, chain)
         self.standing[booth_id, chain.head.epoch] = linked.chain
         return linked
 
-    def let_out(self, booth_id: str, envelope: bytes) -> Verified:
-        """Verify an event that was passed over, at the place that it had. Raises Refused."""
-        chain = self.unread.get((booth_id, envelope_sha256(envelope)))
-        if chain is None:
-            raise Refused(RefusalCode.PROTOCOL, "let out of quarantine, and it was never seen there")
-        return verify_next(chain, envelope)
+    def let_out(self, booth_id: str, envelope: bytes, released_from: int) -> Verified:
+        """Verify an event that was passed over at the cursor `released_from`, in its place; once. Raises Refused."""
+        name = (booth_id, envelope_sha256(envelope))
+        cursor, chain = self.unread.get(name, (0, None))
+        if chain is None or cursor != released_from:
+            raise Refused(RefusalCode.PROTOCOL, f"let out of quarantine, and it is not there at cursor {released_from}")
+        verified = verify_next(chain, envelope)
+        del self.unread[name]
+        return verified
 
     def _chain(self, booth_id: str, envelope: bytes, limit: int = MAX_ENVELOPE_BYTES) -> Chain:
         if booth_id not in self.keys:

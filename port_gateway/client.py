@@ -196,9 +196,12 @@ class Subscription:
             code = next((code for code in OF_CONTENT if code.value == response.quarantined), None)
             if code is None:
                 raise Refused(RefusalCode.PROTOCOL, f"in quarantine for the code {response.quarantined}")
-            return InQuarantine(response.cursor, booth_id, self._chains.pass_over(booth_id, envelope), code)
-        released_from = response.released_from
-        verified = (self._chains.let_out if released_from else self._chains.verify)(booth_id, envelope)
+            linked = self._chains.pass_over(booth_id, envelope, response.cursor)
+            return InQuarantine(response.cursor, booth_id, linked, code)
+        if released_from := response.released_from:
+            verified = self._chains.let_out(booth_id, envelope, released_from)
+        else:
+            verified = self._chains.verify(booth_id, envelope)
         return Received(response.cursor, booth_id, verified, released_from)
 
     async def _learn_keys(self) -> None:

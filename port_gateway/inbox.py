@@ -10,8 +10,9 @@ import apsw
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid, Permanent, Recoverable, StoreCorrupt
 from edge_agent.wire.chain import Head
-from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, read_envelope
+from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
+from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
@@ -167,7 +168,7 @@ class Inbox:
             min(refused.seq, 2**63 - 1),
             refused.code.name,
             refused.detail[:500],
-            envelope if len(envelope) <= MAX_ENVELOPE_BYTES else b"",
+            envelope if len(envelope) <= MAX_QUARANTINED_BYTES else b"",
             self._now_us(),
         )
 

@@ -6,7 +6,8 @@
 What may come here is decided by wire/quarantine.py, in receive.py.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -18,12 +19,16 @@ from edge_agent.wire.identity import load_public_key
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, Linked
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_event
 from port_gateway.evidence_index import note_evidence
+from port_gateway.store import Store
 
 # What a booth is told of at once; the rest is to be seen at the port.
 MAX_TOLD = 100
 MAX_DETAIL = 300
+# Let out in one transaction: a running gateway waits for it.
+GROUP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One event in quarantine; `released_cursor` is None while it is there."""
+    """One event in quarantine, of `size` bytes; `released_cursor` is None while it is there."""
 
     cursor: int
     booth_id: str
@@ -69,7 +74,7 @@ class Kept:
     released_cursor: int | None
     received_utc_us: int
     sha256: bytes
-    envelope: bytes
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +108,63 @@ def told_of(db: apsw.Connection, head: Head) -> list[wire.Quarantined]:
     ]
 
 
-def read_quarantine(db: apsw.Connection, all_of_it: bool = False) -> list[Kept]:
-    """What is in quarantine, in cursor order; with `all_of_it` also what was let out."""
+def read_quarantine(db: apsw.Connection, all_of_it: bool = False, after: int = 0) -> Iterator[Kept]:
+    """What is in quarantine beyond the cursor `after`, in cursor order; with `all_of_it` also what was let out."""
     rows = db.execute(
-        "SELECT q.cursor, q.booth_id, q.epoch, q.seq, q.code, q.detail, q.released_cursor, e.received_utc_us, e.sha256,"
-        " e.envelope FROM quarantine q JOIN event e USING (cursor) WHERE q.released_cursor IS NULL OR ?"
-        " ORDER BY q.cursor",
-        (all_of_it,),
+        f"{_KEPT} WHERE q.cursor > ? AND (q.released_cursor IS NULL OR ?) ORDER BY q.cursor", (after, all_of_it)
     )
-    return [Kept(*row) for row in rows]
+    return (Kept(*row) for row in rows)
 
 
-def release(db: apsw.Connection, cursors: Sequence[int] | None, now_us: int) -> list[Outcome]:
-    """Let out what this gateway can read now: of `cursors`, or of everything. In the transaction of `db`.
+def read_kept(db: apsw.Connection, cursor: int) -> Kept:
+    """The event that is in quarantine at that cursor, or was. Raises Permanent."""
+    row = db.execute(f"{_KEPT} WHERE q.cursor = ?", (cursor,)).fetchone()
+    if row is None:
+        raise Permanent(f"cursor {cursor} is not in quarantine", "`port-gateway quarantine list` shows what is")
+    return Kept(*row)
 
-    Raises Permanent for a cursor that is not in quarantine.
+
+def read_kept_envelope(db: apsw.Connection, cursor: int) -> bytes:
+    """The envelope of an event that is in quarantine, or was."""
+    envelope = db.execute("SELECT envelope FROM event WHERE cursor = ?", (cursor,)).get
+    if not isinstance(envelope, bytes):
+        raise apsw.CorruptError(f"the envelope at cursor {cursor} is not there")
+    return envelope
+
+
+_KEPT = (
+    "SELECT q.cursor, q.booth_id, q.epoch, q.seq, q.code, q.detail, q.released_cursor, e.received_utc_us, e.sha256,"
+    " length(e.envelope) FROM quarantine q JOIN event e USING (cursor)"
+)
+
+
+def release(store: Store, cursors: Sequence[int], now_us: int) -> Iterator[Outcome]:
+    """Let out what this gateway can read now: of `cursors`, or, without any, of everything.
+
+    In groups, each durable when its outcomes come: what is read and verified holds nobody up who writes.
+    Raises Permanent, before anything is let out, for a cursor that is not in quarantine.
     """
-    waiting = {kept.cursor: kept for kept in read_quarantine(db)}
-    for cursor in cursors or ():
-        if cursor not in waiting:
-            raise Permanent(f"cursor {cursor} is not in quarantine", "`port-gateway quarantine list` shows what is")
-    wanted = [waiting[cursor] for cursor in cursors] if cursors is not None else list(waiting.values())
-    return [_released(db, kept, now_us) for kept in wanted]
+    wanted = sorted(set(cursors))
+    with store.reading() as db:
+        for cursor in wanted:
+            if read_kept(db, cursor).released_cursor is not None:
+                raise Permanent(f"cursor {cursor} was let out", "`port-gateway quarantine list --all` shows where")
+    after = 0
+    while True:
+        with store.reading() as db:
+            some = (read_kept(db, c) for c in wanted if c > after) if wanted else read_quarantine(db, after=after)
+            group = [(kept, _read_again(db, kept)) for kept in list(itertools.islice(some, GROUP))]
+        if not group:
+            return
+        after = group[-1][0].cursor
+        yield from store.submit(_letting_out(group, now_us)).result()
 
 
-def _released(db: apsw.Connection, kept: Kept, now_us: int) -> Outcome:
+def _read_again(db: apsw.Connection, kept: Kept) -> Event | str:
+    """The event, or why it stays."""
+    envelope = read_kept_envelope(db, kept.cursor)
     try:
-        _, signature = read_envelope(kept.envelope, MAX_QUARANTINED_BYTES)
+        _, signature = read_envelope(envelope, MAX_QUARANTINED_BYTES)
         key = db.execute(
             "SELECT public_key FROM session WHERE booth_id = ? AND epoch = ? AND key_id = ?",
             (kept.booth_id, kept.epoch, signature.keyid),
@@ -137,16 +172,29 @@ def _released(db: apsw.Connection, kept: Kept, now_us: int) -> Outcome:
         if not isinstance(key, bytes):
             raise apsw.CorruptError(f"the session of sequence {kept.seq} of {kept.booth_id} is not there")
         chain = Chain(Head(kept.booth_id, kept.epoch), {}, Session.of(load_public_key(key)))
-        event, _ = verify_event(chain, kept.envelope)
+        return verify_event(chain, envelope)[0]
     except Refused as refused:
-        return Outcome(kept, None, f"{refused.code.name}: {refused.detail}")
+        return f"{refused.code.name}: {refused.detail}"
+
+
+def _letting_out(group: Sequence[tuple[Kept, Event | str]], now_us: int) -> Callable[[apsw.Connection], list[Outcome]]:
+    return lambda db: [_let_out(db, kept, read, now_us) for kept, read in group]
+
+
+def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) -> Outcome:
+    """In the transaction of `db`."""
+    if isinstance(read, str):
+        return Outcome(kept, None, read)
+    released = read_kept(db, kept.cursor).released_cursor
+    if released is not None:  # by another process, meanwhile
+        return Outcome(kept, released)
     cursor = db.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'event' RETURNING seq").get
     if not isinstance(cursor, int):
         raise apsw.CorruptError("the count of cursors is not there")
     db.execute(
         "UPDATE quarantine SET released_cursor = ?, released_utc_us = ? WHERE cursor = ?", (cursor, now_us, kept.cursor)
     )
-    note_evidence(db, kept.booth_id, event)
+    note_evidence(db, kept.booth_id, read)
     return Outcome(kept, cursor)
 
 

@@ -5,14 +5,15 @@ A held envelope that claims a new sequence is a replay. Everything else is for w
 linked and has content that cannot be read goes into quarantine.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
-from edge_agent.wire.quarantine import OF_CONTENT, verify_link
+from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, OF_CONTENT, signed_link, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
-from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.event_pb2 import Event, EventLink
 from edge_agent.wire.v1alpha1.services_pb2 import Hello
 from edge_agent.wire.verify import Chain, Verified, verify_event, verify_next
 from port_gateway.inbox import Inbox
@@ -85,8 +86,9 @@ def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelo
         return verify_next(chain, envelope)
     except Refused as refused:
         if refused.code in OF_CONTENT:
-            return _quarantined(chain, envelope, refused)
-        if refused.code not in (RefusalCode.REPLAYED, RefusalCode.UNKNOWN_KEY):
+            with contextlib.suppress(Refused):
+                return Quarantined(verify_link(chain, envelope), refused.code, refused.detail)
+        elif refused.code not in (RefusalCode.REPLAYED, RefusalCode.UNKNOWN_KEY):
             raise
         # Of an earlier session, or from the past: the inbox knows which.
         event = _verify_old(inbox, chain, envelope)
@@ -98,20 +100,23 @@ def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelo
         raise Refused(RefusalCode.FORK, "another event with this sequence is held", event.seq) from None
 
 
-def _quarantined(chain: Chain, envelope: bytes, refused: Refused) -> Quarantined:
-    """Content alone is wrong with it; raises `refused` when that is not all."""
+def _verify_old(inbox: Inbox, chain: Chain, envelope: bytes) -> Event | EventLink:
+    """Verify an event signed by any session that this chain has had; its link, if its content cannot be read.
+
+    Raises Refused.
+    """
+    session = chain.session
+    with contextlib.suppress(Refused):  # verify_event says why
+        _, signature = read_envelope(envelope, MAX_QUARANTINED_BYTES)
+        session = inbox.session(chain.head.booth_id, chain.head.epoch, signature.keyid) or session
+    signers = Chain(chain.head, chain.device_keys, session)
     try:
-        return Quarantined(verify_link(chain, envelope), refused.code, refused.detail)
-    except Refused:
-        raise refused from None
-
-
-def _verify_old(inbox: Inbox, chain: Chain, envelope: bytes) -> Event:
-    """Verify an event signed by any session that this chain has had. Raises Refused."""
-    _, signature = read_envelope(envelope)
-    session = inbox.session(chain.head.booth_id, chain.head.epoch, signature.keyid) or chain.session
-    event, _ = verify_event(Chain(chain.head, chain.device_keys, session), envelope)
-    return event
+        return verify_event(signers, envelope)[0]
+    except Refused as refused:
+        if refused.code in OF_CONTENT:
+            with contextlib.suppress(Refused):
+                return signed_link(signers, envelope)
+        raise
 
 
 def _digest(inbox: Inbox, head: Head, digests: Mapping[int, bytes], seq: int) -> bytes | None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from edge_agent.wire.chain import GENESIS_SHA256
+from edge_agent.wire.chain import GENESIS_SHA256, Head
 from edge_agent.wire.envelope import check_signature, envelope_sha256, read_envelope
+from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.v1alpha1.envelope_pb2 import Signature
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EventLink
-from edge_agent.wire.verify import Chain, counts_still, follows, of_chain
+from edge_agent.wire.verify import Chain, counts_still, follows, of_chain, signer
 
 # A batch carries no more.
 MAX_QUARANTINED_BYTES = 256 * 1024
@@ -44,14 +46,7 @@ def verify_link(chain: Chain, envelope: bytes) -> Linked:
     session = chain.session
     if session is None or signature.keyid != session.key_id:
         raise Refused(RefusalCode.WRONG_SIGNER, "only what the session key signed may go into quarantine")
-    check_signature(session.key, payload, signature.sig)
-    try:
-        link = EventLink.FromString(payload)
-    except DecodeError:
-        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, and names no place in a chain") from None
-    if len(link.previous_sha256) != len(GENESIS_SHA256):
-        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, and names no place in a chain", link.seq)
-    of_chain(chain.head, link)
+    link = _link(chain.head, session.key, payload, signature)
     follows(chain.head, link)
     others = UnknownFieldSet(link)
     if any(others[n].field_number in _DECIDE for n in range(len(others))):
@@ -59,3 +54,28 @@ def verify_link(chain: Chain, envelope: bytes) -> Linked:
     counts_still(chain, session, link.seq)
     sha256 = envelope_sha256(envelope)
     return Linked(link.seq, envelope, sha256, Chain(chain.head.after(sha256), chain.device_keys, session, chain.ends))
+
+
+def signed_link(chain: Chain, envelope: bytes) -> EventLink:
+    """The place in `chain` for which its session key or a device key signed `envelope`, whatever else it says.
+
+    Not that it follows anything: two of them for one place prove a fork. Raises Refused.
+    """
+    payload, signature = read_envelope(envelope, MAX_QUARANTINED_BYTES)
+    key, _ = signer(chain, signature.keyid)
+    link = _link(chain.head, key, payload, signature)
+    if link.seq == 0:
+        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, and names no place in a chain")
+    return link
+
+
+def _link(head: Head, key: PublicKey, payload: bytes, signature: Signature) -> EventLink:
+    check_signature(key, payload, signature.sig)
+    try:
+        link = EventLink.FromString(payload)
+    except DecodeError:
+        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, and names no place in a chain") from None
+    if len(link.previous_sha256) != len(GENESIS_SHA256):
+        raise Refused(RefusalCode.MALFORMED_EVENT, "signed, and names no place in a chain", link.seq)
+    of_chain(head, link)
+    return link

@@ -126,14 +126,15 @@ def counts_still(chain: Chain, session: Session, seq: int) -> None:
 def verify_event(chain: Chain, envelope: bytes) -> tuple[Event, str | None]:
     """Steps 1 to 4, wherever in the chain: the event, and the device key's id if one signed it. Raises Refused."""
     payload, signature = read_envelope(envelope)
-    key, by_device = _key(chain, signature.keyid)
+    key, by_device = signer(chain, signature.keyid)
     check_signature(key, payload, signature.sig)
     event = _parse(payload)
     of_chain(chain.head, event)
     return event, signature.keyid if by_device else None
 
 
-def _key(chain: Chain, keyid: str) -> tuple[PublicKey, bool]:
+def signer(chain: Chain, keyid: str) -> tuple[PublicKey, bool]:
+    """Step 2: the key of this id, and whether it is a device key. Raises Refused(UNKNOWN_KEY)."""
     if chain.session is not None and keyid == chain.session.key_id:
         return chain.session.key, False
     if keyid in chain.device_keys:

@@ -10,12 +10,12 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from edge_agent.domain.clock import SystemClock
-from edge_agent.domain.errors import EdgeAgentError, Permanent
+from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EventLink
 from port_gateway.config import read_config
-from port_gateway.quarantine import Kept, read_quarantine, release
+from port_gateway.quarantine import Kept, read_kept, read_kept_envelope, read_quarantine, release
 from port_gateway.store import Store, offline
 from port_gateway.trust_command.cli import OK, add_config, count, show
 
@@ -51,24 +51,23 @@ def add_quarantine(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     with offline(read_config(options.config).database) as db:
-        kept = read_quarantine(db, options.all)
-    for one in kept:
-        show(_facts(one), options.json, _line(one))
-    if not kept and not options.json:
+        nothing = True
+        for one in read_quarantine(db, options.all):
+            show(_facts(one), options.json, _line(one))
+            nothing = False
+    if nothing and not options.json:
         show({}, False, "nothing is in quarantine")
     return OK
 
 
 def _show(options: argparse.Namespace) -> int:
     with offline(read_config(options.config).database) as db:
-        kept = next((one for one in read_quarantine(db, all_of_it=True) if one.cursor == options.cursor), None)
-    if kept is None:
-        raise Permanent(f"cursor {options.cursor} is not in quarantine", "`port-gateway quarantine list` shows what is")
-    facts = {**_facts(kept), **_content(kept.envelope)}
+        kept, envelope = read_kept(db, options.cursor), read_kept_envelope(db, options.cursor)
+    facts = {**_facts(kept), **_content(envelope)}
     if options.out is not None:
         try:
             with options.out.open("xb") as file:
-                file.write(kept.envelope)
+                file.write(envelope)
         except OSError as error:
             raise EdgeAgentError(f"{options.out}: {error.strerror}", "choose another --out") from None
         facts["written_to"] = str(options.out)
@@ -80,15 +79,16 @@ def _release(options: argparse.Namespace) -> int:
     clock = SystemClock()
     now_us = round(clock.now().utc.timestamp() * 1e6)
     with contextlib.closing(Store(read_config(options.config).database)) as store:
-        done = store.submit(lambda db: release(db, options.cursors or None, now_us)).result()
-    for outcome in done:
-        released = outcome.released_cursor
-        said = f"let out at cursor {released}" if released is not None else f"STAYS: {outcome.why}"
-        facts = {**_facts(outcome.kept), "released_cursor": released, "why": outcome.why}
-        show(facts, options.json, f"{_place(outcome.kept)}  {said}")
-    if not done and not options.json:
+        stay = []
+        for outcome in release(store, options.cursors, now_us):
+            released = outcome.released_cursor
+            said = f"let out at cursor {released}" if released is not None else f"STAYS: {outcome.why}"
+            facts = {**_facts(outcome.kept), "released_cursor": released, "why": outcome.why}
+            show(facts, options.json, f"{_place(outcome.kept)}  {said}")
+            stay.append(released is None)
+    if not stay and not options.json:
         show({}, False, "nothing is in quarantine")
-    return OK if all(outcome.released_cursor is not None for outcome in done) else NOT_READ
+    return NOT_READ if any(stay) else OK
 
 
 def _facts(kept: Kept) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _facts(kept: Kept) -> dict[str, Any]:
         "code": kept.code,
         "detail": kept.detail,
         "sha256": kept.sha256.hex(),
-        "bytes": len(kept.envelope),
+        "bytes": kept.size,
         "received": (_EPOCH + timedelta(microseconds=kept.received_utc_us)).isoformat(),
         "released_cursor": kept.released_cursor,
     }

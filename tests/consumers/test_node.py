@@ -297,3 +297,15 @@ async def test_an_event_that_is_let_out_of_quarantine(served: Port) -> None:
     assert again.startswith("100 ")
     assert " 3 device_changed " in again
     assert again.endswith("let out of quarantine")
+    # The same event again under one more cursor, as let out from where it never was: once, or not at all.
+    with contextlib.closing(apsw.Connection(str(served.settings().database))) as db, db:
+        db.set_busy_timeout(5_000)
+        db.execute("INSERT INTO event SELECT 200, booth_id, epoch, 200, sha256, envelope, 1 FROM event WHERE seq = 3")
+        db.execute("INSERT INTO quarantine SELECT 200, booth_id, epoch, 200, code, '', 101, 1 FROM quarantine")
+    status, said = await site.read(count=6)
+    assert (status, said.splitlines()[-1].split()[:5]) == (1, ["REFUSED", "PROTOCOL", "at", "cursor", "101"]), said
+    with contextlib.closing(apsw.Connection(str(served.settings().database))) as db, db:
+        db.set_busy_timeout(5_000)
+        db.execute("UPDATE quarantine SET released_cursor = NULL WHERE cursor = 3")
+    status, said = await site.read(count=5)
+    assert (status, said.splitlines()[-1].split()[:5]) == (1, ["REFUSED", "PROTOCOL", "at", "cursor", "101"]), said

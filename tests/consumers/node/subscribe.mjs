@@ -36,7 +36,7 @@ class Reader {
     Object.assign(this, { schema, session, options, print, events: 0, cursor: 0n, where: 'before the first event' });
     this.anchors = options.anchor.flatMap((path) => pemCertificates(path));
     this.chains = new Map(); // `${booth}/${epoch}` -> chain
-    this.unread = new Map(); // of events in quarantine: digest -> the chain before it
+    this.unread = new Map(); // of events in quarantine: booth and digest -> {cursor, the chain before it}
     this.booths = new Map(); // booth -> {keys, ends}
   }
 
@@ -118,13 +118,14 @@ class Reader {
     if (this.options.evidence && line.event) await this.fetch(line.event.evidence);
   }
 
-  verify({ booth_id: boothId, envelope, quarantined, released_from: releasedFrom }) {
+  verify({ cursor, booth_id: boothId, envelope, quarantined, released_from: releasedFrom }) {
     const booth = this.booths.get(boothId);
     if (!booth) throw new Refused('NOT_TRUSTED', `${boothId} is no registered booth`);
     if (releasedFrom) {
-      const before = this.unread.get(sha256(envelope).toString('hex'));
-      if (!before) throw new Refused('PROTOCOL', 'let out of quarantine, and it was never seen there');
-      const { event, body } = verifyNext(this.schema, { ...before, leaves: [] }, envelope);
+      const passed = this.unread.get(unreadName(boothId, envelope));
+      if (passed?.cursor !== releasedFrom) throw new Refused('PROTOCOL', `let out of quarantine, and it is not there at cursor ${releasedFrom}`);
+      const { event, body } = verifyNext(this.schema, { ...passed.chain, leaves: [] }, envelope);
+      this.unread.delete(unreadName(boothId, envelope)); // acted on once
       return { event, text: `${event.seq} ${body} ${event.id} let out of quarantine` };
     }
     const epoch = claimedEpoch(this.schema, envelope, quarantined ? QUARANTINED : undefined);
@@ -134,7 +135,7 @@ class Reader {
       const code = this.schema.enums.get('RefusalCode').get(quarantined)?.replace('REFUSAL_CODE_', '');
       if (!['OVERSIZED', 'MALFORMED_EVENT'].includes(code)) throw new Refused('PROTOCOL', `in quarantine for the code ${quarantined}`);
       const { event, chain: after } = verifyLink(this.schema, chain, envelope);
-      this.unread.set(sha256(envelope).toString('hex'), chain);
+      this.unread.set(unreadName(boothId, envelope), { cursor, chain });
       this.chains.set(name, after);
       return { text: `${event.seq} in quarantine: ${code}` };
     }
@@ -183,6 +184,10 @@ class Reader {
     const { identity, key } = readCertificate(certificate.raw);
     return [identity, key];
   }
+}
+
+function unreadName(boothId, envelope) {
+  return `${boothId}/${sha256(envelope).toString('hex')}`;
 }
 
 function pemCertificates(path) {

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import tracemalloc
+from typing import Any
 
 import apsw
 import grpc
@@ -15,11 +17,12 @@ from edge_agent.wire import verify
 from edge_agent.wire.checkpoint import open_checkpoint
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256
-from edge_agent.wire.identity import certificate_key
+from edge_agent.wire.identity import certificate_key, key_id, spki
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.tree import Tree
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from port_gateway import quarantine
 from port_gateway.cli import main
 from port_gateway.client import InQuarantine, Received, Subscription
 from tests.integration.port_gateway.conftest import Port, Stream
@@ -172,7 +175,7 @@ async def test_a_port_cannot_pass_off_another_event_as_let_out(served: Port) -> 
     async with served.subscribe() as stub, Subscription(stub, after=0) as subscription:
         await subscription.next(20)
         forged = wire.SubscribeResponse(cursor=9, booth_id=ledger.booth_id, envelope=ledger.grow(1)[0], released_from=2)
-        with pytest.raises(Refused, match="never seen there"):
+        with pytest.raises(Refused, match="not there at cursor 2"):
             subscription._in_chain(forged)
         hidden = wire.SubscribeResponse(
             cursor=9, booth_id=ledger.booth_id, envelope=ledger.envelopes[2], quarantined=wire.REFUSAL_CODE_FORK
@@ -207,3 +210,148 @@ async def test_what_is_not_of_content_alone_is_refused_and_never_kept(served: Po
             assert await stream.status() is grpc.StatusCode.FAILED_PRECONDITION
     assert rows(served, "SELECT count(*) FROM quarantine") == [(0,)]
     assert rows(served, "SELECT count(*) FROM event") == [(2,)]
+
+
+async def test_a_released_event_is_acted_on_once_and_where_it_was_passed_over(
+    served: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port cannot have it counted twice by sending it under two cursors."""
+    ledger = served.ledger()
+    envelope = poison(ledger)
+    await sent(served, ledger)
+    async with served.subscribe() as stub, Subscription(stub, after=0) as subscription:
+        await subscription.next(20)
+        passed = await subscription.next(20)
+        assert isinstance(passed, InQuarantine)
+        monkeypatch.setattr(verify, "_parse", lambda payload: Event.FromString(payload))
+
+        def let_out(cursor: int, released_from: int) -> Received | InQuarantine:
+            return subscription._in_chain(
+                wire.SubscribeResponse(
+                    cursor=cursor, booth_id=ledger.booth_id, envelope=envelope, released_from=released_from
+                )
+            )
+
+        with pytest.raises(Refused, match="not there at cursor 1"):
+            let_out(8, passed.cursor - 1)
+        assert isinstance(let_out(9, passed.cursor), Received)
+        with pytest.raises(Refused, match="PROTOCOL: let out of quarantine, and it is not there"):
+            let_out(10, passed.cursor)
+
+
+LARGE = b"\xfa\x3f\x80\x80\x08" + bytes(MAX_ENVELOPE_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("rests", "keep_body"),
+    [((b"", b"\xfa\x3f\x01x"), False), ((LARGE, LARGE[:-1] + b"x"), True)],
+    ids=["small", "large"],
+)
+async def test_another_event_for_a_place_in_quarantine_is_a_fork(
+    served: Port, rests: tuple[bytes, bytes], keep_body: bool
+) -> None:
+    """And the same one again at a new place a replay. The envelope, which proves it, is kept with the alarm."""
+    ledger = served.ledger()
+    held = poison(ledger, rests[0], keep_body)
+    await sent(served, ledger)
+    twin = served.ledger()
+    twin.session_key, twin.envelopes = ledger.session_key, list(ledger.envelopes[:1])
+    twin.head = type(twin.head)(twin.booth_id, twin.epoch).after(envelope_sha256(twin.envelopes[0]))
+    other = poison(twin, rests[1], keep_body)
+    ledger.open_session()  # what an earlier session signed is told apart, too
+    await sent(served, ledger)
+    for seq, envelope, code in ((2, other, "FORK"), (4, other, "FORK"), (4, held, "REPLAYED")):
+        async with served.ingest() as stub:
+            stream = Stream(stub)
+            hello = ledger.hello()
+            hello.newest_seq = 9
+            await stream.hello(hello)
+            await stream.send(seq, envelope)
+            nack = await stream.nack()
+            assert (RefusalCode(nack.code).name, nack.seq) == (code, 2)
+    assert rows(served, "SELECT code, envelope FROM alarm ORDER BY id") == [("FORK", other), ("REPLAYED", held)]
+    # Nobody else makes a fork: what no key of the booth signed has the code that it had.
+    ledger.session_key = ed25519.Ed25519PrivateKey.generate()
+    forged = poison(ledger, rests[0], keep_body)
+    async with served.ingest() as stub:
+        stream = Stream(stub)
+        hello = ledger.hello()
+        hello.newest_seq = 9
+        await stream.hello(hello)
+        await stream.send(2, forged)
+        assert RefusalCode((await stream.nack()).code) is (
+            RefusalCode.OVERSIZED if keep_body else RefusalCode.UNKNOWN_KEY
+        )
+
+
+def filled(port: Port, count: int, rest: bytes = b"") -> Ledger:
+    """An inbox with a session and so many events in quarantine."""
+    ledger = port.ledger()
+    key = ledger.session_key.public_key()
+    envelopes = [poison(ledger, rest, keep_body=bool(rest)) for _ in range(count)]
+
+    def fill(db: apsw.Connection) -> None:
+        db.execute("INSERT INTO session VALUES (?,?,?,?,1)", (ledger.booth_id, ledger.epoch, key_id(key), spki(key)))
+        for seq, envelope in enumerate(ledger.envelopes, 1):
+            place = (ledger.booth_id, ledger.epoch, seq)
+            db.execute(
+                "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,0)",
+                (*place, envelope_sha256(envelope), envelope),
+            )
+            if seq > 1:
+                db.execute("INSERT INTO quarantine VALUES (?,?,?,?,'MALFORMED_EVENT','',NULL,NULL)", (seq, *place))
+        db.execute(
+            "INSERT INTO chain VALUES (?,?,?,?,?)",
+            (ledger.booth_id, ledger.epoch, count + 1, envelope_sha256(envelopes[-1]), spki(key)),
+        )
+
+    with contextlib.closing(port.store()) as store:
+        store.submit(fill).result()
+    return ledger
+
+
+def test_a_release_holds_up_nobody_who_writes(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lock while it verifies, and a few events a transaction: a running gateway commits in between."""
+    count = 2 * quarantine.GROUP + 9
+    filled(port, count)
+    monkeypatch.setattr(verify, "_parse", lambda payload: Event.FromString(payload))
+    judge, changes = verify.verify_event, []
+    with contextlib.closing(apsw.Connection(str(port.settings().database))) as other:
+
+        def verified(*arguments: Any) -> Any:
+            other.execute("BEGIN IMMEDIATE")  # Busy when the release holds the lock
+            other.execute("ROLLBACK")
+            changes.append(other.execute("SELECT count(*) FROM quarantine WHERE released_cursor IS NOT NULL").get)
+            return judge(*arguments)
+
+        monkeypatch.setattr(quarantine, "verify_event", verified)
+        assert main(["quarantine", "release", str(port.write_config()), "--json"]) == 0
+    assert len(changes) == count
+    assert sorted(set(changes)) == [0, quarantine.GROUP, 2 * quarantine.GROUP]
+    released = rows(port, "SELECT released_cursor FROM quarantine ORDER BY cursor")
+    assert released == [(count + 2 + n,) for n in range(count)]
+
+
+def test_a_cursor_named_twice_is_let_out_once(
+    port: Port, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(port, 3)
+    monkeypatch.setattr(verify, "_parse", lambda payload: Event.FromString(payload))
+    config = str(port.write_config())
+    assert main(["quarantine", "release", config, "3", "2", "3", "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["cursor"], one["released_cursor"]) for one in said] == [(2, 5), (3, 6)]
+    assert main(["quarantine", "release", config, "4", "3"]) == 2  # and none, when one of them is not there
+    assert rows(port, "SELECT released_cursor FROM quarantine ORDER BY cursor") == [(5,), (6,), (None,)]
+
+
+@pytest.mark.parametrize("command", ["quarantine list", "quarantine show", "quarantine release", "verify"])
+def test_envelopes_in_quarantine_are_read_one_at_a_time(port: Port, command: str) -> None:
+    filled(port, 60, LARGE)
+    arguments = [*command.split(), str(port.write_config()), *(["2"] if command.endswith("show") else [])]
+    main(arguments)  # imports what it needs
+    tracemalloc.start()
+    main(arguments)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * len(LARGE)

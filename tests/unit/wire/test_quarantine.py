@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256, pae, write_envelope
 from edge_agent.wire.identity import key_id
-from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, OF_CONTENT, verify_link
+from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, OF_CONTENT, signed_link, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope, Signature
 from edge_agent.wire.v1alpha1.event_pb2 import Event
@@ -88,6 +88,35 @@ def test_nothing_else_may_go_there(booth: Booth, forge: Callable[[Booth], bytes]
     chain = started(booth)
     with pytest.raises(Refused) as caught:
         verify_link(chain, forge(booth))
+    assert caught.value.code is code
+
+
+PLACES: list[tuple[Callable[[Booth], bytes], int]] = [
+    (lambda b: b.by_session(link(b) + NEWER), 2),
+    (lambda b: b.by_device(link(b, seq=1) + NO_TEXT), 1),
+    (lambda b: b.by_session(link(b, seq=7, previous_sha256=bytes(32)) + bytes([0x82, 0x01, 0x00])), 7),
+]
+NOWHERE: list[tuple[Callable[[Booth], bytes], RefusalCode]] = [
+    (other_key, RefusalCode.UNKNOWN_KEY),
+    (bad_signature, RefusalCode.BAD_SIGNATURE),
+    (lambda b: b.by_session(b"no event"), RefusalCode.MALFORMED_EVENT),
+    (lambda b: b.by_session(link(b, seq=0) + NEWER), RefusalCode.MALFORMED_EVENT),
+    (lambda b: b.by_session(link(b, booth_id="spiffe://uslrd/booth/lane-2") + NEWER), RefusalCode.WRONG_BOOTH),
+    (lambda b: b.by_session(link(b, epoch=bytes(16)) + NEWER), RefusalCode.WRONG_EPOCH),
+    (lambda b: b.by_session(link(b) + bytes(MAX_QUARANTINED_BYTES)), RefusalCode.OVERSIZED),
+]
+
+
+@pytest.mark.parametrize(("sign", "seq"), PLACES)
+def test_a_key_of_the_booth_signs_for_a_place(booth: Booth, sign: Callable[[Booth], bytes], seq: int) -> None:
+    assert signed_link(started(booth), sign(booth)).seq == seq
+
+
+@pytest.mark.parametrize(("forge", "code"), NOWHERE)
+def test_and_nobody_else_does(booth: Booth, forge: Callable[[Booth], bytes], code: RefusalCode) -> None:
+    chain = started(booth)
+    with pytest.raises(Refused) as caught:
+        signed_link(chain, forge(booth))
     assert caught.value.code is code
 
 
