@@ -1,7 +1,7 @@
 """What a supervisor asks on this machine: the standard health service, and descriptions of the gateway's services.
 
 Without TLS, and therefore on loopback alone. The answer follows the truth: NOT_SERVING while the gateway drains, when
-its store failed, and while the store has no room.
+its store failed, and while the store has no room or another process locks it.
 """
 
 import asyncio
@@ -21,10 +21,12 @@ from port_gateway.store import Store
 
 SERVICES = tuple(sorted(service.full_name for service in services_pb2.DESCRIPTOR.services_by_name.values()))
 LOOK_S = 0.25
-# A full store is tried with as much as a batch: a reader's cursor or a late event may still find room in it.
+# A store is tried with as much as a batch: a reader's cursor or a late event may still find room in a full one.
 PROBE_S = 5.0
 PROBE_BYTES = 256 * 1024
 ANSWER_S = 5.0
+# Any user of this machine may ask, and watch for as long as he likes.
+MAX_CALLS = 64
 
 
 class Health:
@@ -58,7 +60,7 @@ async def administered(settings: Admin | None, store: Store) -> AsyncIterator[tu
     if settings is None:
         yield said, ""
         return
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=MAX_CALLS)
     health_pb2_grpc.add_HealthServicer_to_server(said.servicer, server)
     names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
@@ -66,7 +68,8 @@ async def administered(settings: Admin | None, store: Store) -> AsyncIterator[tu
         port = server.add_insecure_port(settings.listen)
     except RuntimeError:
         raise PortUnreachable(f"cannot listen on {settings.listen}", "is another program using it?") from None
-    await said.say(False)
+    await _try(store)  # it may have been full already when it was opened
+    await said.say(store.writable)
     await server.start()
     watching = asyncio.ensure_future(_watch(store, said))
     try:
@@ -82,10 +85,15 @@ async def _watch(store: Store, said: Health) -> None:
         await said.say(store.writable)
         looks += 1
         if not store.writable and looks % round(PROBE_S / LOOK_S) == 0:
-            with suppress(EdgeAgentError):
-                await asyncio.wrap_future(store.submit(_probe))
-                store.has_room()
+            await _try(store)
         await asyncio.sleep(LOOK_S)
+
+
+async def _try(store: Store) -> None:
+    """Whether the store takes events; it knows afterwards."""
+    with suppress(EdgeAgentError):
+        await asyncio.wrap_future(store.submit(_probe))
+        store.has_room()
 
 
 def _probe(db: apsw.Connection) -> None:

@@ -107,6 +107,7 @@ class Store:
         self._failure: Fatal | None = None
         self._closed = False
         self._full = False
+        self._locked = False
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._submitting = threading.Lock()
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
@@ -126,11 +127,11 @@ class Store:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        if max_bytes is not None:
-            self.limit(db, max_bytes)
         while self._migrate():
             pass
         _check_kind(db, self.path)
+        if max_bytes is not None:  # a full inbox is brought to the new schema all the same
+            self.limit(db, max_bytes)
 
     def _migrate(self) -> bool:
         """One migration, if one is due: whole or not at all. `trust add` may be opening the same inbox."""
@@ -161,8 +162,8 @@ class Store:
 
     @property
     def writable(self) -> bool:
-        """Whether events can be kept, as far as is known: see `has_room`."""
-        return not self._full and self._failure is None
+        """Whether events can be kept, as far as is known: by the last commit, and `has_room`."""
+        return not self._full and not self._locked and self._failure is None
 
     def has_room(self) -> None:
         """A full store was tried with more than a small row, and took it."""
@@ -251,6 +252,7 @@ class Store:
         except BaseException as error:
             self._undo(group, StoreFailed(f"{self.path}: the writer stopped: {error!r}", "report this fault"))
             raise
+        self._locked = False
         self.on_commit()
         for job in group:
             job.done()
@@ -258,6 +260,8 @@ class Store:
     def _undo(self, group: list[_Job[object]], error: EdgeAgentError) -> None:
         if isinstance(error, StoreFull):
             self._full = True
+        elif isinstance(error, Recoverable):
+            self._locked = True
         if isinstance(error, Fatal):
             with self._submitting:
                 self._failure = error

@@ -5,6 +5,7 @@ import contextlib
 import json
 from typing import Any
 
+import apsw
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -13,6 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from edge_agent.domain.errors import PortUnreachable, SettingsInvalid, StoreFull
 from port_gateway import admin, serve
+from port_gateway import store as store_module
 from port_gateway.admin import SERVICES, ask
 from port_gateway.cli import main
 from port_gateway.config import Admin, Settings, read_config
@@ -111,6 +113,51 @@ async def test_it_says_that_nothing_can_be_kept_and_that_it_can_again(
         assert await asyncio.to_thread(ask, port.running.admin_address if port.running else "") == "NOT_SERVING"
         Store.limit(stores[0]._db, 10**9)
         await says(port, "SERVING")
+
+
+async def test_a_gateway_that_starts_with_a_full_store_says_so(port: Administered) -> None:
+    """As a supervisor that restarts it would see it: nobody's event was refused since."""
+    with contextlib.closing(port.store()) as store:
+        store.submit(lambda db: db.execute("CREATE TABLE filler AS SELECT zeroblob(300000)")).result()
+    port.limits = port.limits.model_copy(update={"database_bytes": 300_000})
+    async with port.serving() as gateway:
+        assert await asyncio.to_thread(ask, gateway.admin_address) == "NOT_SERVING"
+
+
+async def test_it_says_that_another_process_locks_the_store(
+    port: Administered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr(admin, "PROBE_S", 0.25)
+    ledger = port.ledger()
+    async with port.serving() as gateway, port.ingest() as stub:
+        assert await asyncio.to_thread(ask, gateway.admin_address) == "SERVING"
+        stream = Stream(stub)
+        await stream.hello(ledger.hello())
+        with contextlib.closing(apsw.Connection(str(port.settings().database))) as backup:
+            backup.execute("BEGIN IMMEDIATE")
+            await stream.send(1, *ledger.envelopes)
+            await says(port, "NOT_SERVING")
+            assert await stream.status() is grpc.StatusCode.ABORTED
+            backup.execute("ROLLBACK")
+        await says(port, "SERVING")
+
+
+async def test_so_many_may_watch_and_no_more(port: Administered) -> None:
+    async with port.serving() as gateway, grpc.aio.insecure_channel(gateway.admin_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watching = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(admin.MAX_CALLS)]
+        for one in watching:
+            assert (await one.read()).status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(PortUnreachable, match="RESOURCE_EXHAUSTED"):
+            await asyncio.to_thread(ask, gateway.admin_address)
+        for one in watching:
+            one.cancel()
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with contextlib.suppress(PortUnreachable):
+                    assert await asyncio.to_thread(ask, gateway.admin_address) == "SERVING"
+                    return
 
 
 def test_nothing_unprotected_leaves_the_machine(port: Port) -> None:

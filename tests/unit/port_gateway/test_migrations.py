@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from edge_agent.domain.clock import SystemClock
-from edge_agent.domain.errors import StoreCorrupt, StoreFailed
+from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
 from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import key_id, spki
@@ -81,6 +81,13 @@ def test_an_inbox_of_the_first_schema_is_taken_over(old: Path, monkeypatch: pyte
     assert version_of(old) == len(MIGRATIONS) + 1
     with contextlib.closing(Store(old)):  # a second time there is nothing to do
         pass
+
+
+def test_a_full_inbox_is_taken_over_and_is_full_afterwards(old: Path) -> None:
+    with contextlib.closing(Store(old, max_bytes=4096)) as store:
+        assert version_of(old) == len(MIGRATIONS)
+        with pytest.raises(StoreFull):
+            store.submit(lambda db: db.execute("CREATE TABLE more AS SELECT zeroblob(100000)")).result(10)
 
 
 def test_a_back_office_of_an_older_inbox_goes_on_reading_every_port(old: Path) -> None:
