@@ -14,6 +14,10 @@ A whole settings file; paths are taken from the folder of the file:
       certificate: keys/ca.crt
       days: 90
     admin: {}                         # may be left out: health and reflection on 127.0.0.1:7445
+    time:                             # may be left out: time tokens (RFC 3161) on receipts
+      url: http://tsa.example/tsr
+      authority: keys/tsa-root.pem
+      every_min: 10
     limits:                           # all of them may be left out
       database_bytes: 500_000_000_000
       window_records: 1024
@@ -24,6 +28,7 @@ A whole settings file; paths are taken from the folder of the file:
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -92,6 +97,23 @@ class Admin(_Section):
         return value
 
 
+class Time(_Section):
+    """A time-stamp authority (RFC 3161), and its root certificate, without which no answer of it is kept."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$")]
+    authority: Path
+    # Of each chain that has grown.
+    every_min: Annotated[float, Field(ge=1, le=10_080)] = 10.0
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not urlsplit(value).hostname or urlsplit(value).port == 0:  # raises ValueError itself
+            raise ValueError("names no host and port")
+        return value
+
+
 def _is_address(host: str) -> bool:
     try:
         ip_address(host)
@@ -110,6 +132,7 @@ class Settings(_Section):
     authorities: list[Path] = []
     enroll: Enroll | None = None
     admin: Admin | None = None
+    time: Time | None = None
     limits: Limits = Limits()
 
     @field_validator("listen")
@@ -135,6 +158,8 @@ class Settings(_Section):
         if self.enroll is not None:
             pair = {"key": folder / self.enroll.key, "certificate": folder / self.enroll.certificate}
             placed["enroll"] = self.enroll.model_copy(update=pair)
+        if self.time is not None:
+            placed["time"] = self.time.model_copy(update={"authority": folder / self.time.authority})
         return self.model_copy(update=placed)
 
 

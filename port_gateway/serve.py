@@ -43,6 +43,8 @@ from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
 from port_gateway.store import Store
 from port_gateway.subscribe import Bell, Subscriptions
+from port_gateway.time_authority import TimeAuthority
+from port_gateway.time_tokens import Stamping, TimeTokens
 from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 from port_gateway.upload import EvidenceUpload
@@ -131,6 +133,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         inbox, files = Inbox(store, clock), EvidenceFiles(settings.evidence)
         trust = TrustStore(store, clock, authorities)
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
+        tokens = _time_tokens(settings, store, receipts, clock)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
         subscriptions = Subscriptions(inbox, files, trust, settings.limits, bell, doubt)
@@ -150,10 +153,14 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await enrolling.start()
         async with administered(settings.admin, store) as (health, admin_address):
             watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
+            if tokens is not None:
+                tokens.start()
             try:
                 yield Gateway(identity, address, failed, enroll_address, admin_address)
             finally:
                 watching.cancel()
+                if tokens is not None:
+                    tokens.stop()
                 await health.drain()
                 await asyncio.gather(subscriptions.stop(), ingest.stop())
                 await enrolling.stop(None)
@@ -171,6 +178,24 @@ async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
                 doubt.ring()
                 ingest.doubt()
         await asyncio.sleep(TRUST_LOOK_S)
+
+
+def _time_tokens(settings: Settings, store: Store, receipts: Receipts, clock: Clock) -> TimeTokens | None:
+    """Raises IdentityInvalid."""
+    if settings.time is None:
+        return None
+    roots = load_certificates(settings.time.authority)
+    if len(roots) != 1:
+        raise IdentityInvalid(
+            f"{settings.time.authority}: {len(roots)} certificates",
+            "give the time-stamp authority's root alone: its answers bring the others",
+        )
+    gateway, root = (
+        certificate.public_bytes(serialization.Encoding.DER)
+        for certificate in (load_certificate(settings.identity.certificate), roots[0])
+    )
+    authority = TimeAuthority(settings.time.url, settings.time.timeout_s)
+    return TimeTokens(store, Stamping(receipts, gateway, authority, root, 60 * settings.time.every_min), clock)
 
 
 def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:

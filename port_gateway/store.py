@@ -30,6 +30,7 @@ MIGRATIONS = (
     "0004.sql",
     "0005.sql",
     "0006.sql",
+    "0007.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000

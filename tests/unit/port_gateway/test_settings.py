@@ -19,6 +19,8 @@ def test_the_documented_example_is_valid_and_paths_follow_the_file(tmp_path: Pat
     assert settings.identity.key == tmp_path / "keys/gateway.key"
     assert settings.database == tmp_path / "inbox/inbox.sqlite"
     assert settings.limits.database_bytes == 500_000_000_000
+    assert settings.time is not None
+    assert settings.time.authority == tmp_path / "keys/tsa-root.pem"
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
@@ -31,3 +33,13 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         config.read_config(path)
     for word in ("certificate", "65535", "heartbeat_s", "window_records", "typo"):
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://tsa.example", "https://tsa.example:99999/", "http://user@tsa.example/", "http://:80/", "tsa"]
+)
+def test_an_address_of_a_time_stamp_authority(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(example().replace("http://tsa.example/tsr", url))
+    with pytest.raises(SettingsInvalid, match="url"):
+        config.read_config(path)

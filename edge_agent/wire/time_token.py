@@ -1,0 +1,100 @@
+"""RFC 3161 time tokens: an authority beside booth and port says when it saw a signed receipt. No input or output.
+
+The message imprint is SHA-512 over the whole signed note, byte for byte: text, blank line and signature.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from rfc3161_client import (
+    HashAlgorithm,
+    TimestampRequestBuilder,
+    TimeStampResponse,
+    VerificationError,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
+from rfc3161_client.tsp import PKIStatus
+
+from edge_agent.domain.errors import Permanent
+
+# A token with the certificates of its authority takes 2 to 10 KB.
+MAX_RESPONSE_BYTES = 64 * 1024
+_OTHER = "look at the time-stamp authority's address and at its certificate in the settings"
+
+
+class TimeTokenInvalid(Permanent):
+    """A time-stamp authority's answer that does not verify."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToken:
+    """`response`: the authority's whole answer (TimeStampResp, DER); `authority`: its root certificate (DER)."""
+
+    response: bytes
+    authority: bytes
+
+    @property
+    def root_name(self) -> str:
+        return x509.load_der_x509_certificate(self.authority).subject.rfc4514_string()
+
+    @property
+    def root_sha256(self) -> str:
+        """Of the root certificate, in hex: what authorities publish as its fingerprint."""
+        return hashlib.sha256(self.authority).hexdigest()
+
+    def verified(self, note: bytes) -> datetime:
+        """The time (UTC) at which the authority saw exactly `note`. Raises TimeTokenInvalid."""
+        return _verified(VerifierBuilder(), self, note)
+
+
+class TimeQuery:
+    """A question to an authority: `data` is the TimeStampReq (DER), with a nonce and the wish for certificates."""
+
+    def __init__(self, note: bytes) -> None:
+        self._note = note
+        self._request = TimestampRequestBuilder().data(note).hash_algorithm(HashAlgorithm.SHA512).build()
+        self.data = self._request.as_bytes()
+
+    def taken(self, token: TimeToken) -> datetime:
+        """The time that an answer states, if it is one to this question: its nonce, too. Raises TimeTokenInvalid."""
+        return _verified(VerifierBuilder.from_request(self._request), token, self._note)
+
+
+def _verified(builder: VerifierBuilder, token: TimeToken, note: bytes) -> datetime:
+    verifier = builder.add_root_certificate(x509.load_der_x509_certificate(token.authority)).build()
+    response = _decoded(token.response)
+    try:
+        verifier.verify_message(response, note)
+        return response.tst_info.gen_time.astimezone(UTC)
+    except (VerificationError, ValueError) as error:
+        raise TimeTokenInvalid(f"the time token does not verify: {str(error)[:200]}", _OTHER) from None
+
+
+def _decoded(data: bytes) -> TimeStampResponse:
+    if len(data) > MAX_RESPONSE_BYTES:
+        raise TimeTokenInvalid(f"an answer of more than {MAX_RESPONSE_BYTES} bytes", _OTHER)
+    try:
+        response = decode_timestamp_response(data)
+    except ValueError:
+        raise TimeTokenInvalid("the answer is no RFC 3161 response in DER", _OTHER) from None
+    if response.status != PKIStatus.GRANTED:
+        raise TimeTokenInvalid(f"the authority granted no token: {_status(response)}", _OTHER)
+    return response
+
+
+def _status(response: Any) -> str:
+    try:
+        name = PKIStatus(response.status).name.lower().replace("_", " ")
+    except ValueError:
+        name = f"status {response.status}"
+    return name
+
+
+def authority_pem(token: TimeToken) -> bytes:
+    """The authority's root certificate for `openssl ts -verify -CAfile`."""
+    return x509.load_der_x509_certificate(token.authority).public_bytes(serialization.Encoding.PEM)
