@@ -14,11 +14,13 @@ from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
+from edge_agent.wire.time_token import TimeToken
 from port_gateway.chains import ends_within
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.revocation import read_ended
 from port_gateway.store import offline
+from port_gateway.time_tokens import first_stamped
 from port_gateway.trees import ChainNodes, Receipts
 from port_gateway.trust import read_trust
 
@@ -34,6 +36,7 @@ class InboxChain(ChainNodes):
         self.booth_id, self.epoch = booth_id, epoch
         self._db, self._files, self._gateway = db, files, gateway
         self._not_kept: dict[tuple[int, int], bytes] = {}
+        self._time_token: TimeToken | None = None
 
     def nodes(self, level: int, first: int, count: int) -> Sequence[bytes]:
         if level and self._not_kept:
@@ -66,7 +69,7 @@ class InboxChain(ChainNodes):
         return None
 
     def receipt(self, seq: int) -> tuple[bytes, bytes] | None:
-        """Signed now: everything in the inbox is held durably."""
+        """The first with a time token; without one, signed now: everything in the inbox is held durably."""
         row = self._db.execute(
             "SELECT seq, sha256 FROM chain WHERE booth_id = ? AND epoch = ?", (self.booth_id, self.epoch)
         ).fetchone()
@@ -75,7 +78,14 @@ class InboxChain(ChainNodes):
         receipts, certificate = self._gateway
         tree, tiles = self.tree(row[0])
         self._not_kept = {(node.level, node.position): node.sha256 for node in tiles}
+        stamped = first_stamped(self._db, self.booth_id, self.epoch, seq)
+        if stamped is not None:
+            self._time_token = stamped.token
+            return stamped.note, stamped.certificate
         return receipts.sign(Head(self.booth_id, self.epoch, row[0], row[1]), tree), certificate
+
+    def time_token(self) -> TimeToken | None:
+        return self._time_token
 
     def key_ends(self) -> KnownEnds:
         """The port keeps the list."""

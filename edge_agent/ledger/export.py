@@ -21,6 +21,7 @@ from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import load_certificate
 from edge_agent.wire.refused import RefusalCode
+from edge_agent.wire.time_token import TimeToken
 from edge_agent.wire.verify import KeyEnd
 
 
@@ -63,6 +64,10 @@ class LedgerChain(LedgerNodes):
     def receipt(self, seq: int) -> tuple[bytes, bytes] | None:
         receipt = receipt_for(self._database, seq)
         return None if receipt is None else (receipt.note, receipt.certificate)
+
+    def time_token(self) -> TimeToken | None:
+        """The port alone asks for them."""
+        return None
 
     def key_ends(self) -> KnownEnds:
         """This booth's own handovers, as far as they are kept: what the port revoked, it alone knows."""

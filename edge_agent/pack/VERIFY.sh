@@ -1,11 +1,13 @@
 #!/bin/sh
 # Verifies an evidence pack of edge-agent with nothing but openssl (3.0 or later) and POSIX utilities.
 #
-#   sh VERIFY.sh [-k KEYID]... [FOLDER]
+#   sh VERIFY.sh [-k KEYID]... [-t ROOT] [FOLDER]
 #
 #   FOLDER    the pack (the folder in which this script lies)
 #   -k KEYID  a key in which you trust: 64 hex digits, from the port or the booth itself and not from the pack. The pack
 #             must be signed by such a key alone; give one for the booth, and one for the port gateway where it signed.
+#   -t ROOT   the root certificate (a PEM file) of the time-stamp authority in which you trust: a time token in the pack
+#             must lead to it, and not only to the certificate in the pack.
 #
 # Exit status: 0 everything verifies; 1 something does not, and the last line says what; 2 it could not be looked at.
 # The same script lies in every pack of one version; its SHA-256 is published, so that you can run a copy of your own.
@@ -17,6 +19,7 @@ umask 077
 
 PACK=$(dirname -- "$0")
 KEYS=
+ROOT=
 TYPE='application/vnd.edge-agent.event.v1alpha1+protobuf'
 DASH=$(printf '\342\200\224')
 
@@ -40,7 +43,12 @@ while [ $# -gt 0 ]; do
             KEYS="$KEYS $2"
             shift 2
             ;;
-        -*) unable "there is no option $1; use: sh VERIFY.sh [-k KEYID]... [FOLDER]" ;;
+        -t)
+            [ $# -ge 2 ] && [ -f "$2" ] || unable '-t needs a file with a root certificate'
+            case $2 in /*) ROOT=$2 ;; *) ROOT=$(pwd)/$2 ;; esac
+            shift 2
+            ;;
+        -*) unable "there is no option $1; use: sh VERIFY.sh [-k KEYID]... [-t ROOT] [FOLDER]" ;;
         *)
             PACK=$1
             shift
@@ -462,6 +470,7 @@ receipt() {
         case $identity in "$PORT"/gateway/*) ;; *) fail "$1: its receipt is signed by $2, which is no gateway of this port" ;; esac
         signed_by "$kind" "$key" "$T/signature" "$T/text" || fail "$1: its receipt's signature is not one by the key of $certificate"
         trusted "$id" "$1"
+        [ ! -d time ] || cmp -s "$T/note" time/receipt || fail "$1: its receipt is not the one in time/receipt"
         BY_PORT=$size BY_GATEWAY=$2 HELD=$held
         return 0
     done < "$T/certificates"
@@ -482,7 +491,37 @@ done < "$T/leaves" || exit 1
 [ "$proofs" -eq "$(find events -name '*.tlog-proof' | awk 'END { print NR }')" ] || fail 'events: there is a proof of an event that is not in the pack'
 [ "$((proofs + events))" -eq "$(find events -type f | awk 'END { print NR }')" ] || fail 'events: there is a file that is neither envelope nor proof'
 
-# --- 5. evidence: bound by the events -----------------------------------------------------------------------------------
+# --- 5. time: an authority beside booth and port saw the receipt ----------------------------------------------------------
+STAMPED=
+if [ -d time ]; then
+    [ -n "$BY_PORT" ] || fail 'time: no event in the pack has a proof with a receipt'
+    for name in time/receipt time/receipt.tsr time/authority.pem; do
+        [ -f "$name" ] || fail "$name: is missing; time tokens consist of three files"
+    done
+    [ "$(find time -type f | awk 'END { print NR }')" -eq 3 ] || fail 'time: there are files that are no time token'
+    [ "$(grep -c -e '-----BEGIN' time/authority.pem)" -eq 1 ] || fail 'time/authority.pem: holds not exactly one certificate'
+    ROOT_SHA256=$(openssl x509 -in time/authority.pem -outform DER 2> /dev/null | openssl dgst -sha256 -r | cut -c1-64)
+    # Only the token is signed; of what stands around it nothing is read.
+    openssl ts -reply -in time/receipt.tsr -token_out -out "$T/token" > /dev/null 2>&1 &&
+        openssl ts -reply -in "$T/token" -token_in -text > "$T/stamp" 2> /dev/null || fail 'time/receipt.tsr: holds no time token'
+    # "seconds since 1970, date and time" of: Time stamp: Nov 22 09:00:00.5 2026 GMT
+    set -- $(awk '$1 == "Time" && $2 == "stamp:" {
+        m = (index("JanFebMarAprMayJunJulAugSepOctNovDec", $3) + 2) / 3; split($5, t, /[:.]/); y = $6
+        if (NF != 7 || $7 != "GMT" || m != int(m) || m < 1 || y !~ /^[0-9][0-9][0-9][0-9]$/) exit
+        z = m > 2 ? y : y - 1; era = int(z / 400); yoe = z - era * 400
+        doy = int((153 * (m > 2 ? m - 3 : m + 9) + 2) / 5) + $4 - 1
+        day = era * 146097 + yoe * 365 + int(yoe / 4) - int(yoe / 100) + doy - 719468
+        printf "%.0f %04d-%02d-%02dT%02d:%02d:%02dZ\n", ((day * 24 + t[1]) * 60 + t[2]) * 60 + t[3], y, m, $4, t[1], t[2], t[3]
+        exit
+    }' "$T/stamp")
+    [ $# -eq 2 ] || fail 'time/receipt.tsr: its token states no time'
+    # Certificates need to have been valid when the authority signed.
+    openssl ts -verify -data time/receipt -in time/receipt.tsr -CAfile "${ROOT:-time/authority.pem}" -attime "$1" > /dev/null 2>&1 ||
+        fail "time/receipt.tsr: not a time token on time/receipt by an authority under ${ROOT:-time/authority.pem}"
+    STAMPED=$2
+fi
+
+# --- 6. evidence: bound by the events -----------------------------------------------------------------------------------
 whole=0 absent=0
 if [ -d evidence ]; then
     find evidence -type f | sort > "$T/evidence"
@@ -522,6 +561,15 @@ printf '\nVERIFIED: %s events by %s, %s proofs, %s pieces of evidence' "$events"
 printf '\n'
 [ -z "$BY_BOOTH" ] || printf '  in the chain of %s events that the booth signed\n' "$BY_BOOTH"
 [ -z "$BY_PORT" ] || printf '  in the chain of %s events that %s held at %s by its own clock\n' "$BY_PORT" "$BY_GATEWAY" "$HELD"
+if [ -n "$STAMPED" ]; then
+    printf '  which a time-stamp authority saw at %s by its own clock\n' "$STAMPED"
+    if [ -n "$ROOT" ]; then
+        printf '    under the root certificate that was given with -t\n'
+    else
+        printf '    under the root certificate with the SHA-256 %s:\n' "$ROOT_SHA256"
+        printf '    compare it with what that authority states, or give its root certificate with -t\n'
+    fi
+fi
 printf '  the pack was put together by %s\n' "$EXPORTED_BY"
 if [ -f KEYS ]; then
     awk -v by="$EXPORTED_BY" -v at="$LOOKED" 'NR > 1 {

@@ -10,6 +10,7 @@ Everything is verified on the way: what would not verify is never written.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of, r
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
 from edge_agent.wire.identity import PublicKey, certificate_key, identity_of, key_id, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.time_token import TimeToken
 from edge_agent.wire.tree import Nodes, inclusion_proof, verify_inclusion
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EvidenceRef
 from edge_agent.wire.verify import Chain, KeyEnd, Session, counts_still, verify_event
@@ -79,6 +81,10 @@ class Source(Nodes, Protocol):
         """A receipt by the port for `seq` events or more, as few more as there is, and its gateway's certificate."""
         ...
 
+    def time_token(self) -> TimeToken | None:
+        """The time token on the receipt that was given last, if it has one."""
+        ...
+
     def key_ends(self) -> KnownEnds:
         """What is known of the end of the booth's device keys."""
         ...
@@ -107,6 +113,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """An authority beside booth and port saw the receipt `note` at this time (UTC)."""
+
+    at: datetime
+    note: bytes
+    token: TimeToken
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """A pack before it is written. `inspection_id` is '' when it is a single event's."""
 
@@ -119,13 +134,14 @@ class Contents:
     checkpoint: Checkpoint | None
     receipt: Checkpoint | None
     keys: Mapping[str, str]  # the state of each device key by key id, see KnownEnds.state
+    stamp: Stamp | None = None
 
 
 def collect_inspection(source: Source, inspection_id: str, certificates: Sequence[x509.Certificate]) -> Contents:
     """Everything about one inspection.
 
     `certificates`: all that the booth ever had; those needed are taken. Raises NotFound, Refused, ProofInvalid,
-    IdentityInvalid.
+    IdentityInvalid, TimeTokenInvalid.
     """
     if not _UUID.fullmatch(inspection_id):
         raise NotFound(f"{inspection_id[:100]!r} is no inspection's id", _GIVE)
@@ -200,7 +216,12 @@ class _Collector:
             said[CHECKPOINT][1],
             said[RECEIPT][1],
             {keyid: self._ends.state(keyid) for keyid in sorted(keyids)},
+            None if received is None else self._stamped(received[0]),
         )
+
+    def _stamped(self, note: bytes) -> Stamp | None:
+        token = self._source.time_token()
+        return None if token is None else Stamp(token.verified(note), note, token)
 
     def _session(self, seq: int) -> int:
         """The sequence of the session in force at `seq`, verified by the device key that opened it."""

@@ -98,6 +98,15 @@ def _proves(contents: Contents) -> list[str]:
             f"{contents.receipt.held:%Y-%m-%d %H:%M:%S} UTC by the port's own clock: these events{but} "
             "existed by then, whatever the booth's clock says."
         )
+    if contents.stamp is not None:
+        said.append(
+            "A time-stamp authority, which belongs neither to the booth nor to the port, signed that it saw that "
+            f"statement of the gateway's at {contents.stamp.at:%Y-%m-%d %H:%M:%S} UTC by its own clock: the same "
+            "events existed by then, even if booth and port had agreed on a wrong time. It does not say how long "
+            "before. It signed under the root certificate "
+            f"<code>{escape(contents.stamp.token.root_name)}</code> with the SHA-256 "
+            f"<code>{contents.stamp.token.root_sha256}</code>: compare that with what the authority states."
+        )
     return said
 
 

@@ -17,6 +17,7 @@ from edge_agent.domain.errors import Permanent, StoreFailed
 from edge_agent.pack.collect import Contents, Piece
 from edge_agent.pack.page import Exporter, Facts, page
 from edge_agent.wire.identity import certificate_key, identity_of, key_id
+from edge_agent.wire.time_token import authority_pem
 
 MAGIC = "edge-agent evidence pack 1"
 _CHUNK = 256 * 1024
@@ -106,6 +107,10 @@ def _write(contents: Contents, exporter: Exporter, folder: Path, out: Path) -> W
         add(f"events/{proved.event.seq:010d}.envelope", proved.envelope)
         for ending, proof in proved.proofs.items():
             add(f"events/{proved.event.seq:010d}.{ending}", proof)
+    if contents.stamp is not None:
+        add("time/receipt", contents.stamp.note)
+        add("time/receipt.tsr", contents.stamp.token.response)
+        add("time/authority.pem", authority_pem(contents.stamp.token))
     certificates = {_name(certificate): certificate for certificate in (*contents.certificates, exporter.certificate)}
     for name, certificate in certificates.items():
         add(name, certificate.public_bytes(serialization.Encoding.PEM))

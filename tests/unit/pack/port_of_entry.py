@@ -21,6 +21,7 @@ from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
+from edge_agent.wire.time_token import TimeToken
 from edge_agent.wire.tree import TILE_LEVELS, Tree, leaf_sha256
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from tests.unit.inspection.script import instant, occupancy, scan
@@ -89,6 +90,9 @@ class Chain:
         held = Checkpoint(origin_of(self.booth_id, self.epoch), self.receipt_size, self.root(self.receipt_size), HELD)
         note = sign_checkpoint(held, self.gateway.identity, self.gateway.key.public_key(), by(self.gateway.key))
         return note, self.gateway.certificate.public_bytes(serialization.Encoding.DER)
+
+    def time_token(self) -> TimeToken | None:
+        return None
 
     def key_ends(self) -> KnownEnds:
         return self.ends
@@ -170,15 +174,19 @@ class Place:
         return write_pack(contents, self.exporter(exporter), out)
 
     def sign_again(self, pack: Path, exporter: Party | None = None) -> None:
-        """What a forger with the exporter's key could do: a manifest of the files as they are now, signed."""
-        party = exporter or self.booth
-        head = (pack / "MANIFEST").read_text().splitlines()[:4]
-        names = sorted(p.relative_to(pack).as_posix() for p in pack.rglob("*") if p.is_file())
-        files = [name for name in names if name not in ("MANIFEST", "MANIFEST.sig")]
-        lines = head + [f"{hashlib.sha256((pack / name).read_bytes()).hexdigest()}  {name}" for name in files]
-        manifest = "".join(f"{line}\n" for line in lines).encode()
-        (pack / "MANIFEST").write_bytes(manifest)
-        (pack / "MANIFEST.sig").write_bytes(party.key.sign(manifest, ec.ECDSA(hashes.SHA256())))
+        """With the booth's key, or another exporter's."""
+        sign_again(pack, exporter or self.booth)
+
+
+def sign_again(pack: Path, party: Party) -> None:
+    """What a forger with the exporter's key could do: a manifest of the files as they are now, signed."""
+    head = (pack / "MANIFEST").read_text().splitlines()[:4]
+    names = sorted(p.relative_to(pack).as_posix() for p in pack.rglob("*") if p.is_file())
+    files = [name for name in names if name not in ("MANIFEST", "MANIFEST.sig")]
+    lines = head + [f"{hashlib.sha256((pack / name).read_bytes()).hexdigest()}  {name}" for name in files]
+    manifest = "".join(f"{line}\n" for line in lines).encode()
+    (pack / "MANIFEST").write_bytes(manifest)
+    (pack / "MANIFEST.sig").write_bytes(party.key.sign(manifest, ec.ECDSA(hashes.SHA256())))
 
 
 def verify(
