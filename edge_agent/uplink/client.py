@@ -124,12 +124,14 @@ class Uplink:
             except (PortUnreachable, PortRefused, IdentityInvalid) as error:
                 failure = error
             end_if_cancelled()
-            if self._rest_s is not None:
-                await self._rest(self._rest_s)
+            rest_s, self._rest_s = self._rest_s, None
+            forked = isinstance(failure, ChainForked)  # told and waited for, whatever else there was on that stream
+            if rest_s is not None and isinstance(failure, PortUnreachable):
+                await self._rest(rest_s)
                 continue
-            if self._leaving.is_set():
+            if rest_s is None and self._leaving.is_set() and not forked:
                 continue
-            if await self._goes_over():
+            if await self._goes_over() and not forked:
                 continue
             await asyncio.sleep(self._delay_after(await self._or_the_clock(failure)))
 
@@ -143,7 +145,6 @@ class Uplink:
         """Not a failure, and told as none: what the port took is acknowledged, the rest waits in the ledger."""
         delay = min(after_s, MAX_REST_S)
         delay += self._rng.uniform(0, max(delay, 1.0))
-        self._rest_s = None
         log.info("port gateway %s is stopping, and is dialled again in %.1f s", self._settings.gateway, delay)
         self._port.rest(self._clock.monotonic() + delay)
         await asyncio.sleep(delay)
@@ -299,7 +300,7 @@ class Uplink:
                         self._outbox.acked(window.durable_through)
                         self._back_off.reset()
                         progress = self._clock.monotonic()
-                    elif not window.in_flight:  # a heartbeat, and nothing that it should have acknowledged
+                    elif not (window.in_flight or self._leaving.is_set()):  # a heartbeat, and nothing else is due
                         progress = self._clock.monotonic()
                     if response.ack.quarantined:
                         await self._note_quarantine(tuple(response.ack.quarantined), self._quarantined or ())

@@ -56,6 +56,7 @@ class TestPort(IngestServiceServicer):
     first: wire.StreamEventsResponse | None = None  # instead of a welcome; nothing in it: the stream just ends
     deny: bool = False  # PERMISSION_DENIED
     lie_in_acks: bool = False  # another hash
+    drain: bool = False  # says that it stops before it answers a batch
     close_after: int | None = None  # ends the stream in good order after so many batches
 
     async def StreamEvents(self, request_iterator: Any, context: Any) -> AsyncIterator[wire.StreamEventsResponse]:
@@ -75,6 +76,8 @@ class TestPort(IngestServiceServicer):
         batches = 0
         async for request in request_iterator:
             self.received += len(request.batch.envelopes)
+            if self.drain:
+                yield wire.StreamEventsResponse(drain=wire.Drain(after_s=0))
             if self.refuse is not None:
                 yield wire.StreamEventsResponse(nack=self.refuse)
                 return

@@ -273,6 +273,39 @@ async def test_another_hash_in_an_acknowledgement_stops_the_sending(site: Site) 
             assert ledger.outbox.acked_through() == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ({"lie_in_acks": True}, FORKED),
+        ({"refuse": wire.Nack(seq=1, code=wire.REFUSAL_CODE_FORK)}, FORKED),
+        ({"refuse": wire.Nack(seq=1, code=wire.REFUSAL_CODE_UNKNOWN_KEY)}, REFUSED),
+    ],
+    ids=["another hash", "fork", "unknown key"],
+)
+async def test_a_port_that_stops_is_heard_when_it_refuses(site: Site, answer: dict[str, Any], state: LinkState) -> None:
+    async with site.booth.open() as ledger:
+        port = site.new_port(ledger, drain=True, **answer)
+        async with site.serving(port), site.sending(ledger, refused_retry_s=60.0):
+            async with asyncio.timeout(5):
+                await until(lambda: site.states() == [UP, state])
+            await asyncio.sleep(0.2)
+            assert len(port.hellos) == 1, "not dialled again before a person could look"
+            assert ledger.outbox.acked_through() == 0
+
+
+async def test_a_port_that_says_that_it_stops_and_stays_is_left(site: Site) -> None:
+    """Its heartbeats say nothing new: the booth has half-closed, and sends on the next stream."""
+    async with site.booth.open() as ledger:
+        port = site.new_port(ledger, drain=True, beats=True)
+        async with site.serving(port), site.sending(ledger, no_ack_s=0.3):
+            await until(lambda: ledger.outbox.acked_through() == 1)
+            port.drain = False
+            await record(ledger, 1)
+            async with asyncio.timeout(5):
+                await until(lambda: ledger.outbox.acked_through() == 2)
+        assert site.states() == [UP]
+
+
 async def test_a_ledger_that_went_back_ends_the_agent(site: Site) -> None:
     async with site.booth.open() as ledger:
         port = site.new_port(ledger, welcome={"durable_through": 99, "chain_head": b"x" * 32})
