@@ -52,11 +52,10 @@ class Desk:
         self.ledger.grow(grown)
         key = self.port.booth.key.public_key()
         chain, verified = Chain(Head(self.ledger.booth_id, self.ledger.epoch), {key_id(key): key}), []
-        tree = Tree()
         for envelope in self.ledger.envelopes:
             verified.append(verify_next(chain, envelope))
             chain = verified[-1].chain
-        tiles = tree.extended(v.sha256 for v in verified)[1]
+        tiles = Tree().extended(v.sha256 for v in verified)[1]
         start = verified[kept - 1].chain.head if kept else Head(self.ledger.booth_id, self.ledger.epoch)
         Inbox(self.store, SystemClock()).append(start, verified[kept:], tiles).result()
 
@@ -125,8 +124,7 @@ def test_the_pack_holds_the_first_token_that_covers_the_event(desk: Desk) -> Non
         assert read_checkpoint((pack / "time" / "receipt").read_bytes()).size == size
         status, said = verify(pack)
         assert status == 0, said
-        at = desk.stamped(seq)
-        assert at is not None
+        assert (at := desk.stamped(seq)) is not None
         stated = at.token.verified(at.note)
         assert f"which a time-stamp authority saw at {stated:%Y-%m-%dT%H:%M:%SZ} by its own clock" in said
         assert at.token.root_sha256 in said
