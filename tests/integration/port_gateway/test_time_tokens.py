@@ -124,7 +124,8 @@ def test_the_pack_holds_the_first_token_that_covers_the_event(desk: Desk) -> Non
         assert read_checkpoint((pack / "time" / "receipt").read_bytes()).size == size
         status, said = verify(pack)
         assert status == 0, said
-        assert (at := desk.stamped(seq)) is not None
+        at = desk.stamped(seq)
+        assert at is not None
         stated = at.token.verified(at.note)
         assert f"which a time-stamp authority saw at {stated:%Y-%m-%dT%H:%M:%SZ} by its own clock" in said
         assert at.token.root_sha256 in said
