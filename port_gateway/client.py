@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceAsyncStub
 
 CONNECT_TIMEOUT_S = 10.0
+# A port that stops may ask for no more: what it says must not keep a reader away.
+MAX_REST_S = 300.0
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -87,7 +89,7 @@ async def connected(
 
 
 class PortStops(PortUnreachable):
-    """The gateway was asked to stop, and takes calls again after `after_s`."""
+    """The gateway was asked to stop, and takes calls again after `after_s`, 300 at most."""
 
     def __init__(self, wrong: str, after_s: float) -> None:
         super().__init__(wrong, "connect again then")
@@ -105,9 +107,9 @@ _GONE = {
 
 def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | PortRefused:
     details = error.details() or error.code().name
-    pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "")
-    if str(pushback).isdecimal():
-        return PortStops(f"{address}: {details}", int(str(pushback)) / 1000)
+    pushback = str(dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", ""))
+    if pushback.isdecimal():
+        return PortStops(f"{address}: {details}", min(int(pushback) / 1000, MAX_REST_S))
     if error.code() in _GONE:
         return PortUnreachable(
             f"{address}: {details}",

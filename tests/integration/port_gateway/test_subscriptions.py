@@ -1,11 +1,18 @@
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.services_pb2_grpc import (
+    SubscribeServiceServicer,
+    add_SubscribeServiceServicer_to_server,
+)
+from port_gateway.client import PortStops
+from port_gateway.tail import Printer, Tail, tail
 from tests.integration.port_gateway.conftest import PATIENCE_S, Port, Stream
 from tests.unit.port_gateway.signing import Ledger
 
@@ -132,6 +139,28 @@ async def test_a_reader_is_told_of_a_stop_and_its_last_acknowledgement_is_kept(p
     async with port.serving(), port.subscribe() as stub:
         await fill(port, ledger, 1)
         assert [r.envelope for r in await (await Reader(stub, name="busy").begin()).take(1)] == ledger.envelopes[20:]
+
+
+@pytest.mark.parametrize(("pushback", "after_s"), [(7_000, 7), (2**63 - 1, 300)])
+async def test_a_reader_stays_away_no_longer_than_five_minutes(tmp_path: Path, pushback: int, after_s: float) -> None:
+    class Stopping(SubscribeServiceServicer):
+        async def ListBooths(self, request: Any, context: Any) -> Any:
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", str(pushback)),))
+            await context.abort(grpc.StatusCode.ABORTED, "DRAIN: the gateway is stopping")
+
+    port = Port(tmp_path)
+    server = grpc.aio.server()
+    add_SubscribeServiceServicer_to_server(Stopping(), server)  # type: ignore[abstract]
+    credentials = grpc.ssl_server_credentials([port.gateway.pair], port.office.pair[1], require_client_auth=True)
+    address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
+    await server.start()
+    try:
+        files = (port.gateway.certificate_path, port.office.key_path, port.office.certificate_path)
+        with pytest.raises(PortStops) as stops:
+            await tail(Tail(address, *files), Printer(False))
+        assert stops.value.after_s == after_s
+    finally:
+        await server.stop(None)
 
 
 async def test_a_slow_subscriber_gets_its_credit_and_harms_nobody(filled: tuple[Port, Ledger]) -> None:
