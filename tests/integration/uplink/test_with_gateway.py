@@ -235,7 +235,7 @@ async def test_the_booth_is_told_what_the_port_cannot_read(
             assert noted() == [(4, "MALFORMED_EVENT", "of a newer kind")]
         monkeypatch.setattr(verify, "_parse", understood)
         with contextlib.closing(Store(port.settings().database)) as store:
-            (outcome,) = store.submit(lambda db: release(db, None, 0)).result()
+            (outcome,) = release(store, [], 0)
         assert outcome.released_cursor == 6
         async with port.serving(), port.sending(ledger):
             await until(lambda: noted() == [])
