@@ -92,7 +92,8 @@ def test_probe_of_one_that_speaks(booth: Booth, capsys: pytest.CaptureFixture[st
     status, said, _ = run(capsys, "probe", booth.path, "portal", "--seconds", 1, "--json")
     assert status == 0
     [found] = map(json.loads, said.splitlines())
-    assert (found["device"], found["verdict"], found["malformed"]) == ("portal", "speaks", 0)
+    assert (found["device"], found["verdict"]) == ("portal", "speaks")
+    assert found["malformed"] <= 1  # a link that opens in mid-line cuts that line
     assert [latest["type"] for latest in found["latest"]] == ["presence", "radiation_sample"]
     assert run(capsys, "probe", booth.path, "far", "--seconds", 0.5)[0] == 1
 
