@@ -31,11 +31,11 @@ P9. An inspection closes `settle_s` after the last sign of its vehicle, when tha
 P10. A vehicle that has not left after `longest_s` is recorded as abandoned, once, and stays in the row: what is read of
     it is reported with its inspection's id, and the inspections of others go on. What sensors count and say of its
     moves meanwhile is not kept (an alarm is an event all the same).
-P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody.
+P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody. Up again, it watches from
+    its next word on: what can have come by it before that may have come by it unseen.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft
@@ -56,6 +56,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.records import Records
+from edge_agent.inspection.sensors import Sensors, Vehicle
 from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span, Whereabouts
 
 _TICK_S = 1e-6  # a wake time goes through a float and back
@@ -63,34 +64,10 @@ _TICK_S = 1e-6  # a wake time goes through a float and back
 MAX_ROW = 32
 # Vehicles that have left, for readings that are dated before.
 MAX_GONE = 16
-MAX_STAYS = 64
 LATE = (RadiationAlarm, RadiationOccupancy, SpectroscopicMeasurement)
 SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
 # What is read off a vehicle, also by a device that is a presence sensor besides.
 READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
-
-
-@dataclass(eq=False, slots=True)
-class Vehicle:
-    """One vehicle in the row. `inspection` None: it was given up, and has not left."""
-
-    id: str
-    inspection: Assembly | None
-    where: Whereabouts
-    opened: float
-    last_activity: float
-    on: dict[str, float] = field(default_factory=dict)  # sensors that it occupies, since when
-    reached: set[str] = field(default_factory=set)  # sensors by which its front has come
-    backed_off: bool = False  # its front has come back over a sensor
-    left_back: bool = False
-    closed: float | None = None
-
-
-@dataclass(slots=True)
-class _Stay:
-    vehicle: Vehicle
-    since: float
-    until: float | None = None
 
 
 class Row:
@@ -102,7 +79,7 @@ class Row:
         self._places = records.rules.places
         self._row: list[Vehicle] = []
         self._gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
-        self._stays: dict[str, deque[_Stay]] = {}  # of each presence sensor that spoke
+        self._sensors = Sensors(records.down)
         self._lost: dict[str, Vehicle] = {}  # by sensor, the vehicle that it may find again
 
     @property
@@ -143,9 +120,8 @@ class Row:
     def _whose(self, observation: Observation) -> "Vehicle | tuple[Vehicle, ...] | None":
         """The vehicle; those among which nothing is guessed; None: no vehicle that is known."""
         at, body, device = observation.at.monotonic, observation.body, observation.device_id
-        stays = self._stays.get(device)
-        if stays and not isinstance(body, READ_OFF):
-            last = next((s for s in reversed(stays) if s.since <= at + _TICK_S), None)
+        if self._sensors.met_one(device) and not isinstance(body, READ_OFF):
+            last = self._sensors.last(device, at + _TICK_S)
             there = last and (last.until is None or at <= last.until or isinstance(body, LATE))
             return last.vehicle if last and there else None
         place = self._places.get(device)
@@ -200,12 +176,14 @@ class Row:
         for device, place in self._places.items():
             if device in vehicle.on and vehicle.on[device] <= at:
                 limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until)))
-            elif self._works(device) and device not in vehicle.reached:
+            elif device not in vehicle.reached and self._has_watched(device, vehicle):
                 limits.append(Fact(at, front=Span(hi=place.until)))
         return limits
 
-    def _works(self, device: str) -> bool:
-        return device in self._stays and device not in self._records.down
+    def _has_watched(self, device: str, vehicle: Vehicle) -> bool:
+        """The sensor works, and did already when the vehicle's front cannot have come by it (P11)."""
+        since = self._sensors.watches_since(device)
+        return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
 
     # --- presence ---------------------------------------------------------------------------------------------
 
@@ -213,7 +191,7 @@ class Row:
         """A sensor is occupied or free."""
         device, at = observation.device_id, observation.at.monotonic
         place, drafts = self._places[device], list[Draft]()
-        stays = self._stays.setdefault(device, deque(maxlen=MAX_STAYS))
+        self._sensors.spoke(device, at)
         vehicle = next((v for v in self._row if device in v.on), None)
         if occupied and vehicle is None:
             vehicle = self._met_by(observation, place)
@@ -227,11 +205,11 @@ class Row:
                 vehicle.backed_off = False
             vehicle.reached |= {device, *self._before(place)}
             vehicle.on[device] = at
-            stays.append(_Stay(vehicle, at))
+            self._sensors.met(device, vehicle, at)
             self._lost.pop(device, None)
         elif not occupied and vehicle is not None:
             self._clears(vehicle, device, place, at)
-            stays[-1].until = at
+            self._sensors.free(device, at)
         if vehicle is not None:
             self._join(vehicle, observation)
         return drafts
@@ -248,16 +226,21 @@ class Row:
         if coming and not backward and bodies[coming[0]].front.hi >= place.begin:
             return coming[0]
         passed = [v for v in self._row if device in v.reached]
-        stay = next((s for s in reversed(self._stays[device]) if passed and s.vehicle is passed[-1]), None)
-        if stay is None or not (backward or passed[-1].where.backing or self._watched_before(place)):
+        stay = self._sensors.last_of(device, passed[-1]) if passed else None
+        if stay is None or not (backward or passed[-1].where.backing or self._none_behind(passed[-1], place)):
             return None
         passed[-1].where.turned(stay.until if stay.until is not None else at)
         passed[-1].left_back = False
         return passed[-1]
 
-    def _watched_before(self, place: Place) -> bool:
-        """Whatever comes to this place from the lane's beginning was seen by a sensor before it."""
-        return any(self._works(d) and p.until < place.begin for d, p in self._places.items())
+    def _none_behind(self, vehicle: Vehicle, place: Place) -> bool:
+        """A sensor before this place has watched since before anything behind the vehicle can have come by it."""
+        return any(
+            (since := self._sensors.watches_since(device)) is not None
+            and one.until < place.begin
+            and vehicle.where.at(since).rear.hi <= one.until
+            for device, one in self._places.items()
+        )
 
     def _clears(self, vehicle: Vehicle, device: str, place: Place, at: float) -> None:
         since = vehicle.on.pop(device)
@@ -278,16 +261,19 @@ class Row:
         ahead = place.at_m + self._rules.driving.shortest_m
         return vehicle.backed_off or any(
             (d in vehicle.on and p.at_m < place.at_m)
-            or (self._works(d) and d not in vehicle.reached and place.at_m < p.at_m <= ahead)
+            or (
+                self._sensors.watches_since(d) is not None and d not in vehicle.reached and place.at_m < p.at_m <= ahead
+            )
             for d, p in self._places.items()
         )
 
     def lost(self, device: str) -> None:
         """The sensor went down (P7, P11)."""
+        self._sensors.lost(device)
         for vehicle in self._row:
             if vehicle.on.pop(device, None) is not None:
                 self._lost[device] = vehicle
-                self._stays[device][-1].until = vehicle.last_activity
+                self._sensors.free(device, vehicle.last_activity)
 
     # --- inspections ------------------------------------------------------------------------------------------
 

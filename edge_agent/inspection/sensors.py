@@ -1,0 +1,77 @@
+"""The presence sensors of a lane whose devices have positions: which vehicles they met, and since when they watch."""
+
+from collections import deque
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from edge_agent.inspection.assemble import Assembly
+from edge_agent.inspection.whereabouts import Whereabouts
+
+MAX_STAYS = 64
+
+
+@dataclass(eq=False, slots=True)
+class Vehicle:
+    """One vehicle in the row. `inspection` None: it was given up, and has not left."""
+
+    id: str
+    inspection: Assembly | None
+    where: Whereabouts
+    opened: float
+    last_activity: float
+    on: dict[str, float] = field(default_factory=dict)  # sensors that it occupies, since when
+    reached: set[str] = field(default_factory=set)  # sensors by which its front has come
+    backed_off: bool = False  # its front has come back over a sensor
+    left_back: bool = False
+    closed: float | None = None
+
+
+@dataclass(slots=True)
+class Stay:
+    """A vehicle on a sensor, in seconds on the observations' monotonic clock. `until` None: it still is there."""
+
+    vehicle: Vehicle
+    since: float
+    until: float | None = None
+
+
+class Sensors:
+    """Those that spoke. `down`: devices that are down, kept by others."""
+
+    def __init__(self, down: Container[str]) -> None:
+        self._down = down
+        self._stays: dict[str, deque[Stay]] = {}
+        self._watches: dict[str, float] = {}
+
+    def spoke(self, device: str, at: float) -> None:
+        """It said whether it is occupied."""
+        self._stays.setdefault(device, deque(maxlen=MAX_STAYS))
+        self._watches.setdefault(device, at)
+
+    def lost(self, device: str) -> None:
+        """It went down: it watches from its next word on."""
+        self._watches.pop(device, None)
+
+    def watches_since(self, device: str) -> float | None:
+        """Since when it has watched without a break; None: it does not."""
+        return None if device in self._down else self._watches.get(device)
+
+    def met(self, device: str, vehicle: Vehicle, at: float) -> None:
+        """A vehicle began to occupy it."""
+        self._stays[device].append(Stay(vehicle, at))
+
+    def free(self, device: str, at: float) -> None:
+        """Its last vehicle does not occupy it any more, as far as is known."""
+        self._stays[device][-1].until = at
+
+    def met_one(self, device: str) -> bool:
+        """It has met a vehicle."""
+        return bool(self._stays.get(device))
+
+    def last(self, device: str, at: float) -> Stay | None:
+        """The last stay on it that had begun at that moment."""
+        return next((s for s in reversed(self._stays.get(device, ())) if s.since <= at), None)
+
+    def last_of(self, device: str, vehicle: Vehicle) -> Stay | None:
+        """The last stay of that vehicle on it."""
+        return next((s for s in reversed(self._stays.get(device, ())) if s.vehicle is vehicle), None)

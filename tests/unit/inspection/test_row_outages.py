@@ -1,0 +1,60 @@
+"""A lane with positions of which a sensor was down for a while, with the places and rules of test_row.py."""
+
+from edge_agent.domain.observation import DeviceState
+from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, code, plate, status
+from tests.unit.inspection.test_row import ends, lane
+
+DOWN, UP = status(DeviceState.OFFLINE), status(DeviceState.ONLINE)
+
+
+def after_one_truck(*devices: str) -> Script:
+    """Every presence sensor has spoken; the lane is empty again."""
+    script = lane(*devices).at(1, "entry", ARRIVES).at(3, "entry", DEPARTS)
+    script.at(9, "portal", ARRIVES).at(13, "portal", DEPARTS)
+    script.at(24, "exit", ARRIVES).at(28, "exit", DEPARTS).until(100)
+    script.said()
+    return script
+
+
+def test_rule_p11_a_truck_that_passed_while_the_portal_was_down_stays_one() -> None:
+    script = after_one_truck("entry", "portal", "rear", "exit")
+    script.at(200, "entry", ARRIVES).at(204, "entry", DEPARTS).at(205, "portal", DOWN).at(214, "portal", UP)
+    script.at(216, "rear", code("CSQU3054383")).at(230, "exit", ARRIVES).at(234, "exit", DEPARTS).until(300)
+    assert ends(script) == [("inspection-2", "-", ["CSQU3054383"], [])]
+
+
+def test_rule_p11_also_if_the_portal_speaks_before_the_truck_is_seen_again() -> None:
+    script = after_one_truck("entry", "portal", "rear", "exit")
+    script.at(200, "entry", ARRIVES).at(204, "entry", DEPARTS).at(205, "portal", DOWN).at(214, "portal", UP)
+    script.at(214, "portal", DEPARTS).at(216, "rear", code("CSQU3054383"))
+    script.at(230, "exit", ARRIVES).at(234, "exit", DEPARTS).until(300)
+    assert ends(script) == [("inspection-2", "-", ["CSQU3054383"], [])]
+
+
+def test_rule_p11_a_truck_that_the_entry_could_not_see_is_not_the_one_before_it_come_back() -> None:
+    script = after_one_truck("entry", "front", "portal", "rear", "exit")
+    script.at(200, "entry", ARRIVES).at(203, "entry", DEPARTS).at(204, "front", plate("AAA111"))
+    script.at(206, "portal", ARRIVES).at(210, "portal", DEPARTS).at(211, "entry", DOWN).at(222, "entry", UP)
+    script.at(224, "portal", ARRIVES).at(228, "exit", ARRIVES).at(229, "portal", DEPARTS)
+    script.at(230.5, "rear", code("CSQU3054383")).at(233, "exit", DEPARTS).at(244, "exit", ARRIVES).at(
+        248, "exit", DEPARTS
+    )
+    script.until(300)
+    assert ends(script) == [("inspection-2", "AAA111", [], []), ("inspection-3", "-", ["CSQU3054383"], [])]
+
+
+def test_rule_p11_nor_if_the_entry_was_up_again_before_the_first_had_left_the_portal() -> None:
+    script = after_one_truck("entry", "front", "portal", "rear", "exit")
+    script.at(199, "entry", DOWN).at(203, "front", plate("AAA111")).at(206, "portal", ARRIVES)
+    script.at(208, "entry", UP).at(208, "entry", DEPARTS).at(210, "portal", DEPARTS)  # the next one has come by it
+    script.at(213, "portal", ARRIVES).at(218, "portal", DEPARTS).at(219, "rear", code("CSQU3054383"))
+    script.at(228, "exit", ARRIVES).at(232, "exit", DEPARTS).at(235, "exit", ARRIVES).at(239, "exit", DEPARTS)
+    script.until(300)
+    assert ends(script) == [("inspection-2", "AAA111", [], []), ("inspection-3", "-", ["CSQU3054383"], [])]
+
+
+def test_rule_p8_an_entry_that_works_again_since_before_the_truck_came_tells_that_it_comes_back() -> None:
+    script = after_one_truck("entry", "portal", "exit").at(150, "entry", DOWN).at(160, "entry", UP)
+    script.at(200, "entry", ARRIVES).at(203, "entry", DEPARTS).at(206, "portal", ARRIVES).at(210, "portal", DEPARTS)
+    script.at(214, "portal", ARRIVES).at(219, "portal", DEPARTS).at(222, "exit", ARRIVES).at(226, "exit", DEPARTS)
+    assert script.until(300).said()[2:] == ["opened by presence", "closed - complete"]
