@@ -24,7 +24,7 @@ signer_cert = {folder}/signer.pem
 signer_key = {folder}/signer.key
 signer_digest = sha256
 default_policy = 1.2.3.4.1
-digests = sha256, sha512
+digests = md5, sha1, sha224, sha256, sha384, sha512
 accuracy = secs:1
 ess_cert_id_alg = sha256
 """

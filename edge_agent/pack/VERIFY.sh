@@ -504,6 +504,11 @@ if [ -d time ]; then
     # Only the token is signed; of what stands around it nothing is read.
     openssl ts -reply -in time/receipt.tsr -token_out -out "$T/token" > /dev/null 2>&1 &&
         openssl ts -reply -in "$T/token" -token_in -text > "$T/stamp" 2> /dev/null || fail 'time/receipt.tsr: holds no time token'
+    digest=$(awk '/^Hash Algorithm: / { print $3; exit }' "$T/stamp")
+    case $digest in
+        sha256 | sha384 | sha512) ;;
+        *) fail "time/receipt.tsr: its token is over $digest: only SHA-256, SHA-384 and SHA-512 count" ;;
+    esac
     # "seconds since 1970, date and time" of: Time stamp: Nov 22 09:00:00.5 2026 GMT
     set -- $(awk '$1 == "Time" && $2 == "stamp:" {
         m = (index("JanFebMarAprMayJunJulAugSepOctNovDec", $3) + 2) / 3; split($5, t, /[:.]/); y = $6

@@ -24,6 +24,7 @@ from edge_agent.domain.errors import Permanent
 
 # A token with the certificates of its authority takes 2 to 10 KB.
 MAX_RESPONSE_BYTES = 64 * 1024
+_SHA512 = "2.16.840.1.101.3.4.2.3"
 _OTHER = "look at the time-stamp authority's address and at its certificate in the settings"
 
 
@@ -70,6 +71,9 @@ def _verified(builder: VerifierBuilder, token: TimeToken, note: bytes) -> dateti
     response = _decoded(token.response)
     try:
         verifier.verify_message(response, note)
+        digest = response.tst_info.message_imprint.hash_algorithm.dotted_string
+        if digest != _SHA512:
+            raise TimeTokenInvalid(f"the time token is over {digest} instead of SHA-512 ({_SHA512})", _OTHER)
         return response.tst_info.gen_time.astimezone(UTC)
     except (VerificationError, ValueError) as error:
         raise TimeTokenInvalid(f"the time token does not verify: {str(error)[:200]}", _OTHER) from None

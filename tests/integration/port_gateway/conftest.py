@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from port_gateway.config import Identity, Limits, Settings
 from port_gateway.serve import Gateway, running
 from port_gateway.store import Store
 from port_gateway.trust import TrustStore
+from tests.integration.port_gateway.desk import Desk
+from tests.time_authority import Tsa
 from tests.unit.port_gateway.signing import Ledger, Party
 
 if TYPE_CHECKING:
@@ -161,3 +163,15 @@ def port(tmp_path: Path) -> Port:
 async def served(port: Port) -> AsyncIterator[Port]:
     async with port.serving():
         yield port
+
+
+@pytest.fixture
+def tsa(tmp_path: Path) -> Iterator[Tsa]:
+    with Tsa(tmp_path / "tsa").serving() as tsa:
+        yield tsa
+
+
+@pytest.fixture
+def desk(port: Port, tsa: Tsa) -> Iterator[Desk]:
+    with contextlib.closing(port.store()) as store:
+        yield Desk(port, tsa, store)

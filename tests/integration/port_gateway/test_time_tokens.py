@@ -7,91 +7,27 @@ import shutil
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid, PortUnreachable
-from edge_agent.wire.chain import Head
 from edge_agent.wire.checkpoint import read_checkpoint
-from edge_agent.wire.identity import identity_of, key_id
+from edge_agent.wire.identity import key_id
 from edge_agent.wire.time_token import MAX_RESPONSE_BYTES, TimeQuery, TimeToken, TimeTokenInvalid
-from edge_agent.wire.tree import Tree
-from edge_agent.wire.verify import Chain, verify_next
 from port_gateway.cli import main
 from port_gateway.config import Time
-from port_gateway.inbox import Inbox
 from port_gateway.serve import running
-from port_gateway.store import Store
 from port_gateway.time_authority import TimeAuthority
-from port_gateway.time_tokens import Stamped, Stamping, TimeTokens, first_stamped
-from port_gateway.trees import Receipts
+from port_gateway.time_tokens import first_stamped
 from tests.certificates import certificates
 from tests.integration.port_gateway.conftest import Port, Stream
+from tests.integration.port_gateway.desk import EVERY_S, Desk
 from tests.time_authority import Tsa
 from tests.unit.pack.port_of_entry import sign_again, verify
 from tests.unit.pack.test_verify import flip
 from tests.unit.port_gateway.signing import Ledger, Party
-
-EVERY_S = 600.0
-
-
-class Desk:
-    """An inbox with one chain, and what asks for its tokens."""
-
-    def __init__(self, port: Port, tsa: Tsa, store: Store) -> None:
-        self.port, self.tsa, self.store = port, tsa, store
-        self.ledger = port.ledger()
-        self.receive()
-
-    def receive(self, grown: int = 3) -> None:
-        """The chain grows by so many events."""
-        kept = len(self.ledger.envelopes) if self.head().seq else 0
-        self.ledger.grow(grown)
-        key = self.port.booth.key.public_key()
-        chain, verified = Chain(Head(self.ledger.booth_id, self.ledger.epoch), {key_id(key): key}), []
-        for envelope in self.ledger.envelopes:
-            verified.append(verify_next(chain, envelope))
-            chain = verified[-1].chain
-        tiles = Tree().extended(v.sha256 for v in verified)[1]
-        start = verified[kept - 1].chain.head if kept else Head(self.ledger.booth_id, self.ledger.epoch)
-        Inbox(self.store, SystemClock()).append(start, verified[kept:], tiles).result()
-
-    def head(self) -> Head:
-        with self.store.reading() as db:
-            row = db.execute("SELECT seq, sha256 FROM chain").fetchone()
-        return Head(self.ledger.booth_id, self.ledger.epoch, *(row or ()))
-
-    def tokens(self, timeout_s: float = 10, root: bytes | None = None, url: str = "") -> TimeTokens:
-        gateway = self.port.gateway
-        receipts = Receipts(identity_of(gateway.certificate), gateway.key, SystemClock())
-        authority = TimeAuthority(url or self.tsa.address, timeout_s)
-        stamping = Stamping(receipts, gateway.certificate_der, authority, root or self.tsa.root, EVERY_S)
-        return TimeTokens(self.store, stamping, SystemClock())
-
-    def stamped(self, seq: int) -> Stamped | None:
-        with self.store.reading() as db:
-            return first_stamped(db, self.ledger.booth_id, self.ledger.epoch, seq)
-
-    def export(self, seq: int = 2) -> Path:
-        out = self.port.folder / f"pack-{seq}"
-        config = str(self.port.write_config())
-        assert main(["export", config, "--booth", self.ledger.booth_id, "--seq", str(seq), str(out)]) == 0
-        return out
-
-
-@pytest.fixture
-def tsa(tmp_path: Path) -> Iterator[Tsa]:
-    with Tsa(tmp_path / "tsa").serving() as tsa:
-        yield tsa
-
-
-@pytest.fixture
-def desk(port: Port, tsa: Tsa) -> Iterator[Desk]:
-    with contextlib.closing(port.store()) as store:
-        yield Desk(port, tsa, store)
 
 
 def test_a_chain_that_has_grown_gets_a_token_and_no_other(desk: Desk) -> None:

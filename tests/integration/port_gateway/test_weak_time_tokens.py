@@ -1,0 +1,59 @@
+"""Time tokens over a digest that was not asked for, and packs without the token that was."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge_agent.wire.time_token import TimeQuery, TimeToken, TimeTokenInvalid
+from tests.integration.port_gateway.desk import Desk
+from tests.time_authority import Tsa
+from tests.unit.pack.port_of_entry import sign_again, verify
+
+SHA256, SHA512 = (bytes.fromhex(f"06096086480165030402{n}") for n in ("01", "03"))
+
+
+def sequence(content: bytes) -> bytes:
+    assert len(content) < 128
+    return bytes([0x30, len(content)]) + content
+
+
+def over_sha256(query: TimeQuery, note: bytes) -> bytes:
+    """The same question, with its nonce, over the note's SHA-256."""
+    digest = hashlib.sha512(note).digest()
+    oid, nonce = query.data.index(SHA512), query.data.index(digest) + len(digest)
+    parameters = query.data[oid + len(SHA512) : nonce - len(digest) - 2]
+    imprint = sequence(sequence(SHA256 + parameters) + b"\x04\x20" + hashlib.sha256(note).digest())
+    return sequence(b"\x02\x01\x01" + imprint + query.data[nonce:])
+
+
+def test_an_answer_over_another_digest_than_was_asked_for(tmp_path: Path) -> None:
+    tsa, note = Tsa(tmp_path / "tsa"), b"a note\n"
+    query = TimeQuery(note)
+    weaker = TimeToken(tsa.granted(over_sha256(query, note)), tsa.root)
+    said = r"over 2\.16\.840\.1\.101\.3\.4\.2\.1 instead of SHA-512"
+    with pytest.raises(TimeTokenInvalid, match=said):
+        query.taken(weaker)
+    with pytest.raises(TimeTokenInvalid, match=said):
+        weaker.verified(note)
+
+
+@pytest.mark.parametrize(
+    ("digest", "good"),
+    [("md5", False), ("sha1", False), ("sha224", False), ("sha256", True), ("sha384", True)],
+)
+def test_the_digest_under_a_token_in_a_pack(desk: Desk, digest: str, good: bool) -> None:
+    desk.tokens().turn()
+    pack = desk.export()
+    query = desk.port.folder / "query"
+    command: list[str | Path] = ["openssl", "ts", "-query", "-data", pack / "time" / "receipt", f"-{digest}"]
+    subprocess.run([*command, "-cert", "-out", query], check=True, capture_output=True, timeout=30)
+    (pack / "time" / "receipt.tsr").write_bytes(desk.tsa.granted(query.read_bytes()))
+    sign_again(pack, desk.port.gateway)
+    status, said = verify(pack, "-t", str(desk.tsa.root_path))
+    if good:
+        assert (status, "which a time-stamp authority saw at" in said) == (0, True), said
+    else:
+        weak = f"FAILED: time/receipt.tsr: its token is over {digest}: only SHA-256, SHA-384 and SHA-512 count\n"
+        assert (status, said.endswith(weak)) == (1, True), said
