@@ -109,11 +109,13 @@ class TimeTokens:
             wait = self.turn()
 
     def _due(self) -> list[Head]:
-        """Chains with events that no token covers."""
+        """Chains with events that no token covers: the one that has waited longest for a token comes first."""
         with self._store.reading() as db:
             rows = db.execute(
-                "SELECT booth_id, epoch, seq, sha256 FROM chain c WHERE seq > coalesce((SELECT max(size) FROM"
-                " time_token t WHERE t.booth_id = c.booth_id AND t.epoch = c.epoch), 0) ORDER BY booth_id, epoch"
+                "SELECT c.booth_id, c.epoch, c.seq, c.sha256 FROM chain c LEFT JOIN time_token t ON"
+                " t.booth_id = c.booth_id AND t.epoch = c.epoch AND t.size = (SELECT max(size) FROM time_token"
+                " WHERE booth_id = c.booth_id AND epoch = c.epoch)"
+                " WHERE c.seq > coalesce(t.size, 0) ORDER BY t.kept_utc_us, c.booth_id, c.epoch"
             ).fetchall()
         return [Head(*row) for row in cast("list[tuple[str, bytes, int, bytes]]", rows)]
 

@@ -258,6 +258,25 @@ def test_a_dead_authority_that_comes_back(desk: Desk, caplog: pytest.LogCaptureF
     assert desk.stamped(4) is not None
 
 
+def test_an_authority_that_grants_one_token_a_turn(desk: Desk) -> None:
+    desks = [desk, *(Desk(desk.port, desk.tsa, desk.store, bytes([n] * 16)) for n in (101, 102))]
+    tokens, left = desk.tokens(), 0
+
+    def answer(query: bytes) -> bytes:
+        nonlocal left
+        left -= 1
+        return desk.tsa.granted(query) if left >= 0 else b"\x30\x05\x30\x03\x02\x01\x02"
+
+    desk.tsa.answer = answer
+    for served in (1, 2, 3, 3, 3, 3):
+        left = 1
+        tokens.turn()
+        assert sum(each.stamped(1) is not None for each in desks) == served
+        for each in desks:
+            each.receive(1)
+    assert all(each.stamped(5) for each in desks)  # each a second time
+
+
 def test_nobody_listens_and_nobody_answers(desk: Desk) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
