@@ -8,8 +8,9 @@ The rules, each with its test in tests/unit/inspection/test_row.py:
 
 P1. A presence sensor that becomes occupied has met the foremost vehicle that has not come by it yet and can have got
     there. If there is none, it has met a new vehicle, and that one's inspection opens; the others stay open.
-P2. What a presence sensor measures while it is occupied belongs to the vehicle that occupies it; an alarm, an occupancy
-    or a spectrum after that, to the vehicle that was the last on it.
+P2. What a presence sensor measures while it is occupied belongs to the vehicle that occupies it; an alarm within
+    `settle_s` after that, an occupancy or a spectrum within `scan_delay_s`, to the vehicle that was the last on it, if
+    the sensor was not down since.
 P3. Every other observation belongs to the vehicle whose front (a camera of plates), rear (a camera or scanner at the
     rear) or any part can have been in the device's stretch at that moment. Of several it is the one of which the same
     text was read already; else the one that must have been there; else the only one that can have been there if all
@@ -64,7 +65,6 @@ _TICK_S = 1e-6  # a wake time goes through a float and back
 MAX_ROW = 32
 # Vehicles that have left, for readings that are dated before.
 MAX_GONE = 16
-LATE = (RadiationAlarm, RadiationOccupancy, SpectroscopicMeasurement)
 SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
 # What is read off a vehicle, also by a device that is a presence sensor besides.
 READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
@@ -122,8 +122,7 @@ class Row:
         at, body, device = observation.at.monotonic, observation.body, observation.device_id
         if self._sensors.met_one(device) and not isinstance(body, READ_OFF):
             last = self._sensors.last(device, at + _TICK_S)
-            there = last and (last.until is None or at <= last.until or isinstance(body, LATE))
-            return last.vehicle if last and there else None
+            return last.vehicle if last and last.holds(at, self._delay(body)) else None
         place = self._places.get(device)
         if place is None:
             return None
@@ -141,6 +140,12 @@ class Row:
                 if len(narrower) == 1:
                     return narrower[0]
         return possible[0] if len(possible) == 1 else tuple(possible) or None
+
+    def _delay(self, body: object) -> float:
+        """How long after a vehicle has left a sensor this may still be of it, in seconds."""
+        if isinstance(body, RadiationAlarm):
+            return self._rules.settle_s
+        return self._rules.scan_delay_s if isinstance(body, SLOW) else 0.0
 
     def _was_there(self, at: float, place: Place) -> "Vehicle | tuple[Vehicle, ...] | None":
         """The one vehicle that was in the stretch in the time that a measurement takes (P5)."""

@@ -33,6 +33,11 @@ class Stay:
     vehicle: Vehicle
     since: float
     until: float | None = None
+    lost: bool = False  # the sensor went down, on it or after it: whatever it says later is of nobody that it knows
+
+    def holds(self, at: float, delay_s: float) -> bool:
+        """What the sensor measured at that moment is of this vehicle, or can be so long after it left."""
+        return self.until is None or at <= self.until + (0.0 if self.lost else delay_s)
 
 
 class Sensors:
@@ -51,6 +56,8 @@ class Sensors:
     def lost(self, device: str) -> None:
         """It went down: it watches from its next word on."""
         self._watches.pop(device, None)
+        for last in list(self._stays.get(device, ()))[-1:]:
+            last.lost = True
 
     def watches_since(self, device: str) -> float | None:
         """Since when it has watched without a break; None: it does not."""

@@ -1,7 +1,7 @@
 """A lane with positions of which a sensor was down for a while, with the places and rules of test_row.py."""
 
 from edge_agent.domain.observation import DeviceState
-from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, code, plate, status
+from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, alarm, code, occupancy, plate, status
 from tests.unit.inspection.test_row import ends, lane
 
 DOWN, UP = status(DeviceState.OFFLINE), status(DeviceState.ONLINE)
@@ -58,3 +58,38 @@ def test_rule_p8_an_entry_that_works_again_since_before_the_truck_came_tells_tha
     script.at(200, "entry", ARRIVES).at(203, "entry", DEPARTS).at(206, "portal", ARRIVES).at(210, "portal", DEPARTS)
     script.at(214, "portal", ARRIVES).at(219, "portal", DEPARTS).at(222, "exit", ARRIVES).at(226, "exit", DEPARTS)
     assert script.until(300).said()[2:] == ["opened by presence", "closed - complete"]
+
+
+def test_rule_p2_an_alarm_on_an_empty_lane_is_of_no_vehicle() -> None:
+    script = after_one_truck("entry", "portal", "exit").at(3700, "portal", alarm(900))
+    assert script.at(3701, "portal", occupancy(2)).said() == ["alarm in no inspection", "unassigned RadiationOccupancy"]
+
+
+def test_rule_p2_soon_after_its_vehicle_it_is_of_that_one() -> None:
+    script = lane("entry", "portal", "exit").at(10, "portal", ARRIVES).at(14, "portal", DEPARTS)
+    script.at(17, "portal", alarm(900)).at(17.1, "portal", alarm(900)).at(20, "portal", occupancy(2))
+    assert script.said()[1:] == ["alarm in inspection-1", "alarm in no inspection"]
+    script.until(60)
+    script.said()
+    assert [[o.number for o in i.radiation] for i in script.closed] == [[2]]
+    script.at(134, "portal", occupancy(3)).at(134.1, "portal", occupancy(4))
+    assert script.said() == ["unassigned RadiationOccupancy of inspection-1", "unassigned RadiationOccupancy"]
+
+
+def test_rule_p2_but_not_across_an_outage() -> None:
+    script = lane("entry", "portal", "exit").at(10, "portal", ARRIVES).at(14, "portal", DEPARTS)
+    script.at(14.1, "portal", DOWN).at(16, "portal", UP).at(16.5, "portal", alarm(900))  # somebody came meanwhile
+    script.at(16.6, "portal", occupancy(2))
+    assert script.said() == [
+        "opened by presence",
+        "portal offline",
+        "portal online",
+        "alarm in no inspection",
+        "unassigned RadiationOccupancy",
+    ]
+
+
+def test_rule_p2_nor_of_a_vehicle_that_was_on_the_sensor_when_it_went_down() -> None:
+    script = lane("portal").at(10, "portal", ARRIVES).at(11, "portal", DOWN).at(12, "portal", UP)
+    script.at(12.1, "portal", alarm(900)).at(12.2, "portal", ARRIVES).at(12.3, "portal", alarm(900))
+    assert [word for word in script.said() if "alarm" in word] == ["alarm in no inspection", "alarm in inspection-1"]
