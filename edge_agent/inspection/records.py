@@ -44,10 +44,19 @@ class Records:
         self.scans = Scans(rules.lane_id, rules.scan_delay_s)
         self._new_id = new_id
 
-    def open(self, observation: Observation, cause: str) -> tuple[Assembly, Draft]:
-        """A vehicle came: `cause` is what it was seen by."""
-        opened = Assembly(self._new_id(), self.rules.lane_id, observation.at, self.context)
+    def before(self, of: Callable[[str], bool] = lambda _: True) -> tuple[Observation, ...]:
+        """Takes out what devices said before a vehicle came to them; `of` picks the devices."""
+        taken = tuple(o for o in self.context if of(o.device_id))
+        rest = [o for o in self.context if not of(o.device_id)]
         self.context.clear()
+        self.context.extend(rest)
+        return taken
+
+    def open(
+        self, observation: Observation, cause: str, of: Callable[[str], bool] = lambda _: True
+    ) -> tuple[Assembly, Draft]:
+        """A vehicle came: `cause` is what it was seen by, `of` the devices that it has come to."""
+        opened = Assembly(self._new_id(), self.rules.lane_id, observation.at, self.before(of))
         self.reported.clear()
         self.scans.opened(opened.id, observation.at)
         for device, why in self.down.items():

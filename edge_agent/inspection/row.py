@@ -10,7 +10,7 @@ P1. A presence sensor that becomes occupied has met the foremost vehicle that ha
     there. If there is none, it has met a new vehicle, and that one's inspection opens; the others stay open.
 P2. What a presence sensor measures while it is occupied belongs to the vehicle that occupies it; an alarm within
     `settle_s` after that, an occupancy or a spectrum within `scan_delay_s`, to the vehicle that was the last on it, if
-    the sensor was not down since.
+    the sensor was not down since. What it said of its background before is of the vehicle that comes to it next.
 P3. Every other observation belongs to the vehicle whose front (a camera of plates), rear (a camera or scanner at the
     rear) or any part can have been in the device's stretch at that moment. Of several it is the one of which the same
     text was read already; else the one that must have been there; else the only one that can have been there if all
@@ -204,9 +204,9 @@ class Row:
                 vehicle, drafts = self._open(observation, "presence")
             if device not in vehicle.reached:
                 vehicle.where.met(at, place)
+                before = self._records.before(lambda of: of == device)
                 if vehicle.inspection is not None:
-                    vehicle.inspection.preceded_by(self._records.context)
-                self._records.context.clear()
+                    vehicle.inspection.preceded_by(before)
                 vehicle.backed_off = False
             vehicle.reached |= {device, *self._before(place)}
             vehicle.on[device] = at
@@ -299,8 +299,10 @@ class Row:
         drafts = list[Draft]()
         if len(self._row) >= MAX_ROW:
             drafts += self._give_up(self._row[0], observation.at, f"{MAX_ROW} vehicles came after it")
-        inspection, draft = self._records.open(observation, cause)
         at, device = observation.at.monotonic, observation.device_id
+        inspection, draft = self._records.open(
+            observation, cause, lambda of: of == device or not self._sensors.spoken(of)
+        )
         place = self._places[device]
         vehicle = Vehicle(inspection.id, inspection, Whereabouts(self._rules.driving), at, at)
         bodies = dict(self._bodies(at))

@@ -75,6 +75,10 @@ class Sensors:
         """It has met a vehicle."""
         return bool(self._stays.get(device))
 
+    def spoken(self, device: str) -> bool:
+        """The device is a presence sensor: it spoke once."""
+        return device in self._stays
+
     def last(self, device: str, at: float) -> Stay | None:
         """The last stay on it that had begun at that moment."""
         return next((s for s in reversed(self._stays.get(device, ())) if s.since <= at), None)
