@@ -7,7 +7,7 @@
 #   -k KEYID  a key in which you trust: 64 hex digits, from the port or the booth itself and not from the pack. The pack
 #             must be signed by such a key alone; give one for the booth, and one for the port gateway where it signed.
 #   -t ROOT   the root certificate (a PEM file) of the time-stamp authority in which you trust: a time token in the pack
-#             must lead to it, and not only to the certificate in the pack.
+#             must lead to it, and not only to the certificate in the pack. A pack without a time token fails.
 #
 # Exit status: 0 everything verifies; 1 something does not, and the last line says what; 2 it could not be looked at.
 # The same script lies in every pack of one version; its SHA-256 is published, so that you can run a copy of your own.
@@ -524,6 +524,8 @@ if [ -d time ]; then
     openssl ts -verify -data time/receipt -in time/receipt.tsr -CAfile "${ROOT:-time/authority.pem}" -attime "$1" > /dev/null 2>&1 ||
         fail "time/receipt.tsr: not a time token on time/receipt by an authority under ${ROOT:-time/authority.pem}"
     STAMPED=$2
+elif [ -n "$ROOT" ]; then
+    fail 'time: there is no time token in the pack, and -t asks for one; without -t the rest can be verified'
 fi
 
 # --- 6. evidence: bound by the events -----------------------------------------------------------------------------------

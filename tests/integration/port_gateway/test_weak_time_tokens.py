@@ -57,3 +57,13 @@ def test_the_digest_under_a_token_in_a_pack(desk: Desk, digest: str, good: bool)
     else:
         weak = f"FAILED: time/receipt.tsr: its token is over {digest}: only SHA-256, SHA-384 and SHA-512 count\n"
         assert (status, said.endswith(weak)) == (1, True), said
+
+
+def test_a_root_for_a_pack_without_a_token(desk: Desk) -> None:
+    pack = desk.export()
+    status, said = verify(pack, "-t", str(desk.tsa.root_path))
+    missing = (
+        "FAILED: time: there is no time token in the pack, and -t asks for one; without -t the rest can be verified\n"
+    )
+    assert (status, said) == (1, missing)
+    assert verify(pack)[0] == 0
