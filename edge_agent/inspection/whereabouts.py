@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
+# Of one vehicle. A lane has not so many sensors; one that stands and is met again and again has more.
+MAX_FACTS = 16
+
 
 class End(StrEnum):
     """Which part of a vehicle a device looks at."""
@@ -105,11 +108,17 @@ class Whereabouts:
 
     def met(self, at: float, place: Place) -> None:
         """A presence sensor began to be occupied: the front is there."""
-        self._facts.append(Fact(at, front=Span(place.begin, place.until)))
+        self._know(Fact(at, front=Span(place.begin, place.until)))
 
     def cleared(self, at: float, place: Place) -> None:
         """A presence sensor is free again: the rear is there."""
-        self._facts.append(Fact(at, rear=Span(place.begin, place.until)))
+        self._know(Fact(at, rear=Span(place.begin, place.until)))
+
+    def _know(self, fact: Fact) -> None:
+        """The first and the latest are kept; without the others bounds only get wider."""
+        self._facts.append(fact)
+        if len(self._facts) > MAX_FACTS:
+            del self._facts[1]
 
     def seen(self, at: float, place: Place) -> None:
         """A device saw the part that it looks at. Only the first sighting and the latest are kept."""

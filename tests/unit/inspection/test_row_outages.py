@@ -1,6 +1,7 @@
 """A lane with positions of which a sensor was down for a while, with the places and rules of test_row.py."""
 
 from edge_agent.domain.observation import DeviceState
+from edge_agent.inspection.whereabouts import MAX_FACTS
 from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, alarm, code, occupancy, plate, status
 from tests.unit.inspection.test_row import ends, lane
 
@@ -93,3 +94,13 @@ def test_rule_p2_nor_of_a_vehicle_that_was_on_the_sensor_when_it_went_down() -> 
     script = lane("portal").at(10, "portal", ARRIVES).at(11, "portal", DOWN).at(12, "portal", UP)
     script.at(12.1, "portal", alarm(900)).at(12.2, "portal", ARRIVES).at(12.3, "portal", alarm(900))
     assert [word for word in script.said() if "alarm" in word] == ["alarm in no inspection", "alarm in inspection-1"]
+
+
+def test_a_portal_that_stays_occupied_does_not_fill_the_memory() -> None:
+    script = after_one_truck("entry", "portal", "exit").at(200, "entry", ARRIVES).at(203, "entry", DEPARTS)
+    script.at(206, "portal", ARRIVES)
+    for t in range(300, 3300, 10):
+        script.at(t, "exit", ARRIVES).at(t + 4, "exit", DEPARTS)
+    [stuck] = script.lane._traffic._row  # type: ignore[attr-defined]
+    assert len(stuck.where._facts) == MAX_FACTS
+    assert stuck.where.at(3300).rear.hi <= 22.5 + 8 * 6, "where it is, is still known by the latest"
