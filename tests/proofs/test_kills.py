@@ -23,7 +23,7 @@ async def test_three_hundred_kills_lose_and_double_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("without", "found"),
     [
@@ -34,5 +34,5 @@ async def test_three_hundred_kills_lose_and_double_nothing(tmp_path: Path) -> No
 )
 async def test_kills_find_what_is_missing(tmp_path: Path, without: str, found: str) -> None:
     assert without in FAULTS
-    with pytest.raises(Lost, match=found):
-        await total(tmp_path, "3", 20, without)
+    with pytest.raises(Lost, match=found):  # mostly by the first twenty; a kill must fall between answer and commit
+        await total(tmp_path, "3", 200, without)
