@@ -187,7 +187,7 @@ def measure_source(parser: Parser, frames: int, skip: int = 0) -> dict[str, Any]
         "frames": given,
         "bytes": size,
         "malformed": refused,
-        "frames a second": frames / took,
+        "frames a second": given / took,
         "MB a second": size / took / 1e6,
         "rss growth, MB": grown / 1e6,
     }

@@ -32,6 +32,8 @@ INSIDE_MIN = 0.7  # a digit read alone has no neighbours to speak for it
 OTHER_KIND_MIN = 0.02  # what the model must at least have given to a character of the right kind
 # ISO 6346:2022, annexes D and E: length, width and height, type group, detail.
 _SIZE_TYPE = re.compile(r"[1-4BCDGHKLMNP][0-9CDEFLMNP][GVBSRHUPTAN][0-9A-Z]")
+# A line that is an owner code, a serial number or a size-type code: the rest of a code may be near it.
+PART_OF_CODE = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF][GRUTPB]\d")
 _CHECK_DIGIT_PITCHES = 3.2  # how far to the right of the serial number the boxed check digit ends, in character pitches
 
 

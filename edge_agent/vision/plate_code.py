@@ -4,7 +4,6 @@ A plate's text is what was read, but for O and 0, I and 1: most plates draw thes
 (priors.py). What the series of the region would make of the other characters stands beside it as `suggested`.
 """
 
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.columns import strip_lines, strips
-from edge_agent.vision.containers import OWNER, SERIAL, CodeCandidate, code_candidates, owner_read
+from edge_agent.vision.containers import OWNER, PART_OF_CODE, SERIAL, CodeCandidate, code_candidates, owner_read
 from edge_agent.vision.ctc import LineRead
 from edge_agent.vision.formats import COUNTRIES, shares
 from edge_agent.vision.frame import Frame, Image, Role, cut
@@ -54,10 +53,6 @@ TWO_ROWS_ASPECT = 1.7  # width by height
 # and 2.
 GUESS, GUESS_IN_COLUMN = 0.65, 0.9
 CONVINCING = 0.5  # likeness of a plate that needs no second look
-
-
-# What may be a part of a code: its owner, its serial number, its size-type.
-_HINT = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF][GRUTPB]\d")
 
 
 @dataclass(frozen=True)
@@ -189,7 +184,7 @@ class PlateCodeRecogniser:
             read = code.as_read(height, width)
             found.append(ContainerCodeSighting(read, cut(image, read.box)))
         apart = (line for line in lines if not any(_inside(line.quad.mean(axis=0), p.region.quad) for p in plates))
-        return _Look(found, len(told) < len(codes) or any(_HINT.fullmatch(line.text) for line in apart))
+        return _Look(found, len(told) < len(codes) or any(PART_OF_CODE.fullmatch(line.text) for line in apart))
 
     def _read(self, image: Image, regions: Sequence[TextRegion]) -> list[_Plate]:
         lines = self._reader.read_plates([straightened(image, r.quad, PLATE_WIDTH, HEIGHT) for r in regions])

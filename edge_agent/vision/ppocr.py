@@ -1,13 +1,12 @@
 """The recogniser: PP-OCRv6 finds and reads lines of text, plates.py and containers.py say which of them matter."""
 
-import re
 import threading
 from collections.abc import Sequence
 
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.columns import column_cells, column_line, column_quad
-from edge_agent.vision.containers import code_candidates
+from edge_agent.vision.containers import PART_OF_CODE, code_candidates
 from edge_agent.vision.frame import Frame, Image, cut
 from edge_agent.vision.lines import TextLine, bounding_box
 from edge_agent.vision.model_file import DEFAULT_THREADS
@@ -24,7 +23,6 @@ LINE_ASPECT_MAX = 16.0  # eleven characters and a boxed digit stay below
 LONG_SIDE_AGAIN = 1600
 ENLARGE_AGAIN = 1.5
 CONVINCING = 0.5  # likeness of a plate that needs no second look
-_HINT = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF][GRUTPB]\d")
 
 
 class PpOcrRecogniser:
@@ -106,7 +104,7 @@ def _code_left_open(codes: Sequence[Sighting], lines: Sequence[TextLine]) -> boo
     """A code without its check digit, or something that may be part of one."""
     if any(isinstance(s, ContainerCodeSighting) and s.read.check_digit_ok for s in codes):
         return False
-    return bool(codes) or any(_HINT.fullmatch(line.text) for line in lines)
+    return bool(codes) or any(PART_OF_CODE.fullmatch(line.text) for line in lines)
 
 
 def _codes(found: Sequence[Sighting]) -> list[Sighting]:

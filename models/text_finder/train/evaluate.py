@@ -25,7 +25,8 @@ from models.rendering.drawn import Picture, Quad
 from models.text_finder.train.data import SHORT_SIDE_MIN, Labelled, sides
 from models.text_finder.train.network import CODE, PLATE
 from models.text_finder.train.photos import Dashcam
-from models.text_finder.train.render import UNSURE, cached
+from models.text_finder.train.render import cached
+from models.text_finder.train.sources import opened
 
 OVERLAP_MIN = 0.5
 COVER_MIN = 0.9
@@ -140,11 +141,7 @@ def of_photos(dashcam: Dashcam, every: int = 1) -> Iterator[tuple[str, Labelled]
 def of_scenes(folder: Path, limit: int) -> Iterator[tuple[str, Labelled]]:
     """The first scenes of a cache."""
     for path, boxes in cached(folder)[:limit]:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{path} is no picture that OpenCV can read")
-        known = [(c, quad) for c, quad in boxes if c != UNSURE]
-        yield path.name, Labelled(np.asarray(image, np.uint8), known, [quad for c, quad in boxes if c == UNSURE])
+        yield path.name, opened(path, boxes)
 
 
 def main() -> None:

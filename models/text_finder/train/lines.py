@@ -1,8 +1,8 @@
 """Labels every line of text in pictures, as two published finders agree on it, into a cache that the trainer reads.
 
-    python -m models.text_finder.train.lines CACHE/lines-photo V4.onnx V6.onnx --photos ../shared/data/plates/dashcam
-    python -m models.text_finder.train.lines CACHE/lines-clip V4.onnx V6.onnx --clip ../shared/data/video/toll-booth.mp4
-    python -m models.text_finder.train.lines CACHE/lines-close V4.onnx V6.onnx --scenes CACHE/close --limit 350
+    python -m models.text_finder.train.lines CACHE/l-photo V4.onnx V6.onnx --photos ../shared/data/plates/dashcam
+    python -m models.text_finder.train.lines CACHE/l-clip V4.onnx V6.onnx --clip ../shared/data/video/toll-booth.mp4
+    python -m models.text_finder.train.lines CACHE/l-close V4.onnx V6.onnx --scenes CACHE/close --limit 200
 
 V4.onnx is `rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx` of rapidocr-onnxruntime 1.4.4, V6.onnx the finder of
 models/text_finder_ppocrv6 (both Apache-2.0). What both find is a line (channel 1); what one alone finds counts neither
@@ -25,8 +25,9 @@ from models.text_finder.train.evaluate import area, common
 from models.text_finder.train.network import CODE, PLATE
 from models.text_finder.train.photos import Dashcam, Part
 from models.text_finder.train.render import CHUNK, QUALITY, UNSURE, cached
+from models.text_finder.train.sources import opened
 
-LONG_SIDES = (1280, 960)  # of photos, and of smaller pictures, at which both finders look
+LONG_SIDE, LONG_SIDE_SMALL = 1280, 960  # at which both finders look, and in pictures smaller than the first
 AGREE_MIN = 0.5  # of what two boxes cover, in both
 KNOWN_MIN = 0.3  # of the smaller box: it is the same line as one that is known already
 CLIP_EVERY = 15  # frames
@@ -45,7 +46,7 @@ class Finders:
     def lines(self, image: Picture) -> tuple[list[Quad], list[Quad]]:
         """Lines that both find, in the corners of the second; and those that one alone finds."""
         height, width = image.shape[:2]
-        x = finder_input(image, LONG_SIDES[max(height, width) < LONG_SIDES[0]], 1.5)
+        x = finder_input(image, LONG_SIDE if max(height, width) >= LONG_SIDE else LONG_SIDE_SMALL, 1.5)
         first, second = (self._find(session, x, height, width) for session in self._sessions)
         agreed = [any(_overlap(quad, other) >= AGREE_MIN for other in first) for quad in second]
         both = [quad for quad, yes in zip(second, agreed, strict=True) if yes]
@@ -97,10 +98,7 @@ def of_clip(path: Path) -> Iterator[Labelled]:
 
 def of_scenes(folder: Path) -> Iterator[Labelled]:
     for path, boxes in cached(folder):
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{path} is no picture that OpenCV can read")
-        yield Labelled(np.asarray(image, np.uint8), boxes)
+        yield opened(path, boxes)
 
 
 def write(folder: Path, pictures: Iterator[Labelled], finders: Finders, limit: int) -> None:

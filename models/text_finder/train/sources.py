@@ -1,15 +1,26 @@
 """Where the trainer's pictures come from: a cache of rendered scenes, or the dashcam photos as they are."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from models.rendering.drawn import Quad
 from models.text_finder.train.data import Labelled, Rng, Source
 from models.text_finder.train.network import PLATE
 from models.text_finder.train.photos import Dashcam
 from models.text_finder.train.render import UNSURE, cached
+
+
+def opened(path: Path, boxes: Sequence[tuple[int, Quad]]) -> Labelled:
+    """A picture of a cache. Raises ValueError if it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{path} is no picture that OpenCV can read: delete its chunk and render again")
+    known = [(channel, quad) for channel, quad in boxes if channel != UNSURE]
+    return Labelled(np.asarray(image, np.uint8), known, [quad for channel, quad in boxes if channel == UNSURE])
 
 
 def scenes(folder: Path) -> Source:
@@ -17,16 +28,11 @@ def scenes(folder: Path) -> Source:
     listed = cached(folder)
 
     @lru_cache(maxsize=1500)
-    def opened(n: int) -> Labelled:
-        path, boxes = listed[n]
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{path} is no picture that OpenCV can read: delete its chunk and render again")
-        known = [(channel, quad) for channel, quad in boxes if channel != UNSURE]
-        return Labelled(np.asarray(image, np.uint8), known, [quad for channel, quad in boxes if channel == UNSURE])
+    def scene(n: int) -> Labelled:
+        return opened(*listed[n])
 
     def take(rng: Rng) -> Labelled:
-        return opened(int(rng.integers(len(listed))))
+        return scene(int(rng.integers(len(listed))))
 
     return take
 
