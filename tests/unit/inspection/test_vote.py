@@ -44,6 +44,12 @@ def test_lettering_does_not_outvote_the_plate() -> None:
     assert abs(vote[0].confidence - 0.8) < 1e-9
 
 
+def test_unsure_looks_at_something_else_do_not_speak_against_a_clear_one() -> None:
+    vote = vote_plate(_plates(("ABC123", 0.9), ("XYZ789", 0.4), ("XYZ789", 0.4)))
+    assert vote is not None
+    assert (vote[0].text, vote[0].others) == ("ABC123", ("XYZ789",))
+
+
 def test_a_tie_goes_to_the_most_confident_read() -> None:
     vote = vote_plate(_plates(("AAA111", 0.5), ("AAA111", 0.5), ("BBB222", 1.0)))
     assert vote is not None
