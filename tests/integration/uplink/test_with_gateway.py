@@ -227,7 +227,7 @@ async def test_the_booth_is_told_what_the_port_cannot_read(
         assert noted() == []
         async with port.serving(), port.sending(ledger):
             await all_is_there(port, ledger)
-            assert noted() == [(4, "MALFORMED_EVENT", "of a newer kind")]
+            await until(lambda: noted() == [(4, "MALFORMED_EVENT", "of a newer kind")])
             assert "the port keeps event 4 in quarantine: MALFORMED_EVENT: of a newer kind" in caplog.text
             assert {state for state, _ in port.links} == {UP}
         async with port.serving(), port.sending(ledger):  # a booth that starts anew learns it from the welcome
