@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import Evidence
+from edge_agent.domain.finding import Cause, Decision, Finding, Origin
 from edge_agent.domain.inspection import Inspection, ScanSeen
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus, Observation, RadiationKind
 
@@ -149,6 +150,34 @@ class EvidenceShed:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class FindingsAdded:
+    """More became known of an inspection that is closed; its own record stays as it is.
+
+    `message_id` is the port's id of what it sent; b'' if the booth found it.
+    """
+
+    inspection_id: str
+    lane_id: str
+    origin: Origin
+    cause: Cause
+    findings: tuple[Finding, ...]
+    message_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecorded:
+    """An officer decided over an inspection, at the port; `decided_utc_us` is by the port's clock."""
+
+    inspection_id: str
+    lane_id: str
+    decision: Decision
+    officer: str
+    reason: str
+    decided_utc_us: int
+    message_id: bytes
+
+
 EventBody = (
     SessionOpened
     | KeyRotated
@@ -161,6 +190,8 @@ EventBody = (
     | EventsTrimmed
     | StorageLevel
     | EvidenceShed
+    | FindingsAdded
+    | DecisionRecorded
 )
 
 

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, ScanReceived
+from edge_agent.domain.event import (
+    AlarmRaised,
+    DecisionRecorded,
+    Draft,
+    FindingsAdded,
+    InspectionClosed,
+    InspectionOpened,
+    ScanReceived,
+)
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.ledger.signer import Signer
 from edge_agent.wire.chain import Head
@@ -56,7 +64,7 @@ def seal(draft: Draft, head: Head, signer: Signer) -> Sealed:
 
 def _inspection_id(draft: Draft) -> str:
     match draft.body:
-        case InspectionOpened() | AlarmRaised() | ScanReceived():
+        case InspectionOpened() | AlarmRaised() | ScanReceived() | FindingsAdded() | DecisionRecorded():
             return draft.body.inspection_id
         case InspectionClosed(inspection=inspection):
             return inspection.id

@@ -7,11 +7,12 @@ from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus
 from edge_agent.wire.chain import Head
+from edge_agent.wire.clipping import clip
+from edge_agent.wire.codec_findings import decision_recorded, findings_added
 from edge_agent.wire.codec_inspection import (
     MAX_NUMBER,
     MAX_WORDS,
     RADIATION,
-    clip,
     evidence_ref,
     inspection,
     instant,
@@ -91,6 +92,10 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             )
         case domain.EvidenceShed():
             event.evidence_shed.CopyFrom(wire.EvidenceShed(sha256=body.sha256, size=body.size))
+        case domain.FindingsAdded():
+            event.findings_added.CopyFrom(findings_added(body))
+        case domain.DecisionRecorded():
+            event.decision_recorded.CopyFrom(decision_recorded(body))
         case domain.EventsTrimmed():
             event.events_trimmed.CopyFrom(wire.EventsTrimmed(through_seq=body.through_seq, sha256=body.sha256))
         case _:

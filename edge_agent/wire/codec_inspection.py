@@ -21,6 +21,8 @@ from edge_agent.domain.inspection import (
     Weighed,
 )
 from edge_agent.domain.observation import CharacterRead, Direction, Nuclide, RadiationKind, RadiationOccupancy
+from edge_agent.wire.clipping import clip
+from edge_agent.wire.codec_findings import RECOMMENDATIONS, findings
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
 _CLOCK_STATES = {
@@ -49,13 +51,6 @@ MAX_WORDS = 200
 MAX_MEMORY = 256
 MAX_NUCLIDES = 32
 MAX_FILES = 8
-
-
-def clip(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, the last of them an ellipsis where something is missing."""
-    if len(text.encode()) <= limit:
-        return text
-    return text.encode()[: limit - 3].decode(errors="ignore") + "…"
 
 
 def instant(at: Instant) -> wire.Instant:
@@ -91,6 +86,8 @@ def inspection(closed: Inspection) -> wire.Inspection:
         spectra=[_spectrum(seen) for seen in closed.spectra],
         scans=[scan(seen) for seen in closed.scans],
         direction=_direction(closed.direction),
+        findings=findings(closed.findings),
+        recommendation=None if closed.recommendation is None else RECOMMENDATIONS[closed.recommendation],
     )
     if closed.plate is not None:
         message.plate.CopyFrom(_voted(closed.plate))
@@ -113,15 +110,18 @@ def inspection(closed: Inspection) -> wire.Inspection:
 
 
 def shorten(message: wire.Inspection, too_many: int) -> None:
-    """Leaves out the ends of the largest lists, until the record is `too_many` bytes smaller or they are empty."""
+    """Leaves out the ends of the largest lists, until the record is `too_many` bytes smaller or they are empty.
+
+    Findings go last of all.
+    """
     lists: list[Any] = [
         *(message.tags, message.seal_states, message.spectra, message.scans, message.seals, message.weights),
         *(message.radiation, message.container_codes),
     ]
     wanted = message.ByteSize() - too_many
-    while message.ByteSize() > wanted and any(lists):
+    while message.ByteSize() > wanted and (any(lists) or message.findings):
         largest = max(lists, key=lambda entries: sum(entry.ByteSize() for entry in entries))
-        del largest[-1]
+        del (largest or message.findings)[-1]
         message.shortened = True
 
 

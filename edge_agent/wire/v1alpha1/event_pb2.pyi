@@ -4,6 +4,7 @@ isort:skip_file
 What a booth commits to its ledger."""
 
 from collections import abc as _abc
+from edge_agent.wire.v1alpha1 import findings_pb2 as _findings_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -203,6 +204,8 @@ class Event(_message.Message):
     STORAGE_LEVEL_FIELD_NUMBER: _builtins.int
     EVIDENCE_SHED_FIELD_NUMBER: _builtins.int
     EVENTS_TRIMMED_FIELD_NUMBER: _builtins.int
+    FINDINGS_ADDED_FIELD_NUMBER: _builtins.int
+    DECISION_RECORDED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
     epoch: _builtins.bytes
@@ -243,6 +246,10 @@ class Event(_message.Message):
     def evidence_shed(self) -> Global___EvidenceShed: ...
     @_builtins.property
     def events_trimmed(self) -> Global___EventsTrimmed: ...
+    @_builtins.property
+    def findings_added(self) -> _findings_pb2.FindingsAdded: ...
+    @_builtins.property
+    def decision_recorded(self) -> _findings_pb2.DecisionRecorded: ...
     def __init__(
         self,
         *,
@@ -264,12 +271,14 @@ class Event(_message.Message):
         storage_level: Global___StorageLevel | None = ...,
         evidence_shed: Global___EvidenceShed | None = ...,
         events_trimmed: Global___EventsTrimmed | None = ...,
+        findings_added: _findings_pb2.FindingsAdded | None = ...,
+        decision_recorded: _findings_pb2.DecisionRecorded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "evidence_shed", b"evidence_shed", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "evidence_shed", b"evidence_shed", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "storage_level", "evidence_shed", "events_trimmed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "storage_level", "evidence_shed", "events_trimmed", "findings_added", "decision_recorded"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -618,6 +627,8 @@ class Inspection(_message.Message):
     SCANS_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     SHORTENED_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv4."""
     lane_id: _builtins.str
@@ -628,6 +639,8 @@ class Inspection(_message.Message):
     """Which way the vehicle drove; absent when no device of the lane knows."""
     shortened: _builtins.bool
     """Something was left out of the lists above, so that the record fits its envelope; the raw_capture evidence holds it."""
+    recommendation: _findings_pb2.Recommendation.ValueType
+    """What they recommend together; absent from an agent without rules, or if only the inspection's opening is known."""
     @_builtins.property
     def opened(self) -> Global___Instant:
         """When it was opened."""
@@ -678,6 +691,10 @@ class Inspection(_message.Message):
     def scans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Scan]:
         """Scans that had come when the inspection closed; a later one is a ScanReceived that names the inspection."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_findings_pb2.Finding]:
+        """What the rules found when it closed, the gravest first."""
+
     def __init__(
         self,
         *,
@@ -700,17 +717,23 @@ class Inspection(_message.Message):
         scans: _abc.Iterable[Global___Scan] | None = ...,
         direction: Global___Direction.ValueType | None = ...,
         shortened: _builtins.bool = ...,
+        findings: _abc.Iterable[_findings_pb2.Finding] | None = ...,
+        recommendation: _findings_pb2.Recommendation.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "recommendation", b"recommendation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "recommendation", b"recommendation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
     _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015
+    _WhichOneofReturnType__recommendation: _TypeAlias = _typing.Literal["recommendation"]  # noqa: Y015
+    _WhichOneofArgType__recommendation: _TypeAlias = _typing.Literal["_recommendation", b"_recommendation"]  # noqa: Y015
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["complete", "incomplete", "abandoned"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__direction) -> _WhichOneofReturnType__direction | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recommendation) -> _WhichOneofReturnType__recommendation | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

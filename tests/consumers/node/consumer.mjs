@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // A back-office in JavaScript: reads a port's events over mTLS and verifies them with its own code.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ async function main() {
   const here = dirname(fileURLToPath(import.meta.url));
   const protos = options.protos ?? join(here, '../../../protos/edge_agent/wire/v1alpha1');
   if (!existsSync(protos)) return unable(`${protos} is not there: give the folder of the .proto files with --protos`);
-  const schema = readSchema(['envelope', 'event', 'services'].map((name) => join(protos, `${name}.proto`)));
+  const schema = readSchema(readdirSync(protos).filter((name) => name.endsWith('.proto')).map((name) => join(protos, name)));
   if (options.vectors) {
     const { cases, wrong } = runVectors(schema, options.vectors, (line) => console.log(line));
     console.log(wrong ? `${wrong} of ${cases} cases do not agree` : `all ${cases} cases agree`);

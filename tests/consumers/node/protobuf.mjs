@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 const VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, END_GROUP = 4, FIXED32 = 5;
 const SCALARS = {
-  bool: VARINT, uint32: VARINT, int32: VARINT, uint64: VARINT, int64: VARINT, double: FIXED64, string: LENGTH, bytes: LENGTH,
+  bool: VARINT, uint32: VARINT, int32: VARINT, uint64: VARINT, int64: VARINT, double: FIXED64, fixed64: FIXED64, string: LENGTH, bytes: LENGTH,
 };
 const MAX_DEPTH = 100;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -114,7 +114,7 @@ function scalar(field, bytes, at) {
   }
   if (field.wire === FIXED64) {
     if (at + 8 > bytes.length) throw new Malformed('cut off');
-    return [bytes.readDoubleLE(at), at + 8];
+    return [field.type === 'double' ? bytes.readDoubleLE(at) : bytes.readBigUInt64LE(at), at + 8];
   }
   const [value, end] = varint(bytes, at);
   if (field.type === 'bool') return [value !== 0n, end];
