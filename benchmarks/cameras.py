@@ -2,6 +2,7 @@
 
     python -m benchmarks.cameras idle [--cameras 2] [--fps 10] [--seconds 20] [--json]
     python -m benchmarks.cameras busy [--cameras 4] [--looks-per-s 5] [--seconds 20] [--models own|ppocr]
+        [--roles both | plate,plate,container,container] [--at-once 1]
 
 The cameras are another process that serves MJPEG over HTTP, 1280 × 720, from frames that were drawn before: an empty
 lane with a sensor's noise, or trucks that drive through it. What is measured is processor time of this process, so that
@@ -37,7 +38,7 @@ from edge_agent.domain.observation import Reading
 from edge_agent.vision.camera import Camera
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.faces import FaceFinder
-from edge_agent.vision.frame import Frame
+from edge_agent.vision.frame import Frame, Role
 from edge_agent.vision.recogniser import Recogniser, Sighting
 from edge_agent.vision.recognisers import DEFAULT, MODELS, open_recogniser
 from edge_agent.vision.streams import open_stream
@@ -173,7 +174,14 @@ class Counting:
 
 
 async def agent(
-    url: str, number: int, seconds: float, counting: Counting, faces: FaceFinder, presence: bool, looks_per_s: float
+    url: str,
+    number: int,
+    seconds: float,
+    counting: Counting,
+    faces: FaceFinder,
+    presence: bool,
+    looks_per_s: float,
+    roles: Sequence[Role] = ("both",),
 ) -> dict[str, Any]:
     """The agent's cameras for `seconds`, once they have settled."""
     clock, readings = SystemClock(), list[Reading]()
@@ -181,7 +189,8 @@ async def agent(
     async def emit(reading: Reading) -> None:
         readings.append(reading)
 
-    made = [Camera(f"camera-{n}", CameraSettings(source=url, looks_per_s=looks_per_s), clock) for n in range(number)]
+    settings = [CameraSettings(source=url, looks_per_s=looks_per_s, role=roles[n % len(roles)]) for n in range(number)]
+    made = [Camera(f"camera-{n}", one, clock) for n, one in enumerate(settings)]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(watch(c.camera_id, c, counting, faces, emit, clock, lambda: presence)) for c in made]
         await asyncio.sleep(SETTLED_S)
@@ -226,10 +235,13 @@ def idle(number: int, fps: float, seconds: float, models: Any) -> dict[str, Any]
     }
 
 
-def busy(number: int, fps: float, seconds: float, models: Any, looks_per_s: float) -> dict[str, Any]:
-    faces, recogniser = FaceFinder.open(THREADS), Counting(open_recogniser(models, THREADS, live=True, long_side=640))
+def busy(
+    number: int, fps: float, seconds: float, models: Any, looks_per_s: float, roles: Sequence[Role], at_once: int
+) -> dict[str, Any]:
+    faces = FaceFinder.open(THREADS)
+    recogniser = Counting(open_recogniser(models, THREADS, live=True, long_side=640, at_once=at_once))
     with cameras(True, fps) as url:
-        booth = asyncio.run(agent(url, number, seconds, recogniser, faces, presence=True, looks_per_s=looks_per_s))
+        booth = asyncio.run(agent(url, number, seconds, recogniser, faces, True, looks_per_s, roles))
     wanted = looks_per_s * number * booth["passed_s"]
     by_camera = [sum(who == f"camera-{n}" for who, _, _ in booth["looks"]) for n in range(number)]
     return {
@@ -242,6 +254,8 @@ def busy(number: int, fps: float, seconds: float, models: Any, looks_per_s: floa
         "cores_used": round(booth["share"], 2),
         "readings": booth["readings"],
         "models": models,
+        "roles": list(roles),
+        "at_once": at_once,
     }
 
 
@@ -253,6 +267,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--looks-per-s", type=float, default=5.0)
     parser.add_argument("--models", choices=MODELS, default=DEFAULT)
+    parser.add_argument("--roles", default="both", help="of the cameras in turn: plate, container, both")
+    parser.add_argument(
+        "--at-once", type=int, default=THREADS, help="looks at a time, as the agent does with so many cores"
+    )
     parser.add_argument("--busy", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -262,7 +280,9 @@ def main() -> None:
     if options.mode == "idle":
         result = idle(options.cameras or 2, options.fps, options.seconds, options.models)
     else:
-        result = busy(options.cameras or 4, options.fps, options.seconds, options.models, options.looks_per_s)
+        roles, number = options.roles.split(","), options.cameras or 4
+        at_once = min(number, options.at_once)
+        result = busy(number, options.fps, options.seconds, options.models, options.looks_per_s, roles, at_once)
     if options.json:
         print(json.dumps(result))
         return

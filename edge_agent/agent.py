@@ -101,11 +101,16 @@ def _start_uplink(
 
 
 def _recogniser(setup: Setup) -> Recogniser | None:
-    if not any(lane.cameras for lane in setup.lanes):
+    cameras = sum(len(lane.cameras) for lane in setup.lanes)
+    if not cameras:
         return None
     vision = setup.config.vision
     return open_recogniser(
-        threads=vision.threads, live=True, long_side=vision.long_side, countries=vision.countries or COUNTRIES
+        threads=vision.threads,
+        live=True,
+        long_side=vision.long_side,
+        countries=vision.countries or COUNTRIES,
+        at_once=min(cameras, vision.threads),
     )
 
 

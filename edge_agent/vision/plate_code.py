@@ -91,7 +91,7 @@ class _Look:
 
 
 class PlateCodeRecogniser:
-    """Looks at one frame at a time, whichever thread asks; a frame's role says for what.
+    """Looks at `at_once` frames at a time, whichever threads ask; a frame's role says for what.
 
     `look_again` is for photos: a camera's next frame is its second look, and comes sooner. `long_side` is the size, in
     pixels, at which plates and codes are found. `countries` are those whose plates are expected (formats.COUNTRIES);
@@ -106,6 +106,7 @@ class PlateCodeRecogniser:
         look_again: bool = True,
         long_side: int = LONG_SIDE,
         countries: Sequence[str] = COUNTRIES,
+        at_once: int = 1,
     ) -> None:
         self._finder = finder
         self._line_finder = line_finder
@@ -113,7 +114,7 @@ class PlateCodeRecogniser:
         self._look_again = look_again
         self._long_side = long_side
         self._shares = shares(tuple(countries))
-        self._one_at_a_time = threading.Lock()  # two looks at once would only share the same cores
+        self._room = threading.BoundedSemaphore(at_once)  # more would only share the same cores
 
     @classmethod
     def open(
@@ -123,16 +124,21 @@ class PlateCodeRecogniser:
         long_side: int = LONG_SIDE,
         countries: Sequence[str] = COUNTRIES,
         folder: Path | None = None,
+        at_once: int = 1,
     ) -> "PlateCodeRecogniser":
-        """Loads the models, from `folder` if given. Raises ModelRefused if a file is not the stated one."""
-        finder, line_finder = PlateCodeFinder.open(threads, folder), LineFinder.open(threads, folder)
-        return cls(finder, line_finder, PlateCodeReader.open(threads, folder), look_again, long_side, countries)
+        """Loads the models, from `folder` if given. Raises ModelRefused if a file is not the stated one.
+
+        `threads` are shared out among the looks at once: one thread a look does most of them, two make one sooner done.
+        """
+        each = max(1, threads // at_once)
+        finder, line_finder = PlateCodeFinder.open(each, folder), LineFinder.open(each, folder)
+        return cls(finder, line_finder, PlateCodeReader.open(each, folder), look_again, long_side, countries, at_once)
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
         image = picture_of(frame)
         try:
-            with self._one_at_a_time:
+            with self._room:
                 return self._look(image, frame.role)
         except Exception as error:
             # Whatever OpenCV or ONNX Runtime raises (they share no base class) means the same: could not look.

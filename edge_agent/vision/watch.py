@@ -37,7 +37,7 @@ async def watch(
     `presence()` says whether a sensor sees a vehicle. Emits PlateRead and ContainerCodeRead with the frame and the crop
     as JPEG evidence, a few for each track (tracks.py), and DeviceStatus whenever the camera's state changes or the
     recogniser could not look. A reading's `at` is when its plate or code was last seen, on `clock`. The recogniser and
-    `faces` may be shared: they look at one frame at a time. `faces` is None only where faces need not be blurred.
+    `faces` may be shared. `faces` is None only where faces need not be blurred.
     """
     news = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -72,6 +72,24 @@ async def watch(
         await asyncio.to_thread(camera.stop)
 
 
+class Pace:
+    """So many looks a second on average. Times are monotonic seconds.
+
+    A look is due from when the last one was due, not from when it was made: late frames do not add up.
+    """
+
+    def __init__(self, looks_per_s: float) -> None:
+        self._interval = 1 / looks_per_s
+        self._next = float("-inf")
+
+    def due(self, at: float) -> bool:
+        return at >= self._next
+
+    def looked(self, at: float) -> None:
+        late = at >= self._next + self._interval
+        self._next = (at if late else self._next) + self._interval
+
+
 class _Looker:
     """Decides whether to look at a frame, and turns what was seen into readings."""
 
@@ -83,7 +101,7 @@ class _Looker:
         self._presence = presence
         self._motion = MotionGate()
         self._moved_at = float("-inf")
-        self._next_look = float("-inf")
+        self._pace = Pace(camera.settings.looks_per_s)
         self._broken = ""
 
     async def consider(self, frame: Frame, worker: ThreadPoolExecutor) -> None:
@@ -91,9 +109,9 @@ class _Looker:
         if self._motion.moved(part):
             self._moved_at = frame.at
         wanted = self._presence() or frame.at - self._moved_at <= AFTER_MOTION_S
-        if not wanted or frame.at < self._next_look or not self._camera.well:
+        if not wanted or not self._pace.due(frame.at) or not self._camera.well:
             return
-        self._next_look = frame.at + 1 / self._camera.settings.looks_per_s
+        self._pace.looked(frame.at)
         loop = asyncio.get_running_loop()
         try:
             readings = await loop.run_in_executor(worker, self._sight.look, frame)

@@ -1,7 +1,10 @@
 """The project's own models, with the weights that are shipped, on drawn plates and on the simulator's frames."""
 
 import importlib.util
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +37,35 @@ def test_a_plate_is_read_with_its_box(own: PlateCodeRecogniser, text: str) -> No
     assert read.confidence > 0.8
     assert 330 < read.box.x < 400
     assert 340 < read.box.y < 400
+
+
+def test_as_many_frames_are_looked_at_at_once_as_there_is_room_for() -> None:
+    recogniser = PlateCodeRecogniser.open(threads=2, look_again=False, at_once=2)
+    inside, all_inside, most, lock = 0, threading.Event(), 0, threading.Lock()
+    find = recogniser._finder.find
+
+    def found(*arguments: Any) -> Any:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+            if inside == 2:
+                all_inside.set()
+        all_inside.wait(20)
+        try:
+            return find(*arguments)
+        finally:
+            with lock:
+                inside -= 1
+
+    recogniser._finder.find = found  # type: ignore[assignment,method-assign]
+    with ThreadPoolExecutor(4) as workers:
+        texts = ["7KLM 223", "4XYZ 918", "2PRT 605", "7KLM 223"]
+        looks = list(workers.map(lambda text: recogniser.look(Frame(noisy(plate(text), 1))), texts))
+    assert [look[0].read.text for look in looks if isinstance(look[0].read, PlateRead)] == [
+        text.replace(" ", "") for text in texts
+    ]
+    assert most == 2
 
 
 def test_the_plate_comes_before_lettering_telephone_and_time(own: PlateCodeRecogniser) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import cv2
@@ -18,7 +19,7 @@ from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
 from edge_agent.vision.recogniser import Recogniser, Sighting
-from edge_agent.vision.watch import watch
+from edge_agent.vision.watch import Pace, watch
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture, plate
 
@@ -178,8 +179,28 @@ async def test_looks_are_limited(tmp_path: Path) -> None:
     looks = Counting()
     await watched(camera(source, looks_per_s=2), looks, Emitted())
     assert 1 <= len(looks.frames) <= 5
-    gaps = [b.at - a.at for a, b in zip(looks.frames, looks.frames[1:], strict=False)]
-    assert all(gap >= 0.5 for gap in gaps)
+    ats = [frame.at for frame in looks.frames]
+    assert all(third - first >= 0.5 for first, third in zip(ats, ats[2:], strict=False))
+
+
+@pytest.mark.parametrize("jitter_s", [0.0, 0.004, 0.03])
+def test_frames_a_little_late_or_early_cost_no_look(jitter_s: float) -> None:
+    random, pace, looks = Random(1), Pace(5.0), list[float]()
+    for n in range(1000):  # ten frames a second
+        at = n / 10 + random.uniform(-jitter_s, jitter_s)
+        if pace.due(at):
+            pace.looked(at)
+            looks.append(at)
+    assert 495 <= len(looks) <= 501
+
+
+def test_what_was_missed_in_a_pause_is_not_made_up_for() -> None:
+    pace, looks = Pace(2.0), list[float]()
+    for at in (0.0, *(60 + n / 25 for n in range(50))):
+        if pace.due(at):
+            pace.looked(at)
+            looks.append(at)
+    assert looks == pytest.approx([0.0, 60.0, 60.52, 61.0, 61.52])
 
 
 async def test_a_recogniser_that_cannot_look_is_said_to_have_failed_once_and_to_be_back(tmp_path: Path) -> None:
