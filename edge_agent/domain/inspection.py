@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import EvidenceRef
+from edge_agent.domain.expected import ExpectationMatch
 from edge_agent.domain.finding import Finding, Recommendation
 from edge_agent.domain.observation import (
     CharacterRead,
@@ -171,7 +172,8 @@ class Inspection:
     `container_codes` holds those read, most supported first. `observations` counts what was joined; the raw capture
     among the evidence holds them with their raw bytes, the first 2 MiB and 30,000 of them. `scans` holds those that had
     come when it closed: a later one is an event of its own that names this inspection. `findings` are what the rules
-    found then, the gravest first; `recommendation` is None where no rules were applied.
+    found then, the gravest first; `recommendation` is None where no rules were applied. `expectation` is None where the
+    port tells of none.
     """
 
     id: str
@@ -190,5 +192,6 @@ class Inspection:
     spectra: tuple[SpectrumSeen, ...] = ()
     scans: tuple[ScanSeen, ...] = ()
     direction: Direction | None = None
+    expectation: ExpectationMatch | None = None
     findings: tuple[Finding, ...] = ()
     recommendation: Recommendation | None = None

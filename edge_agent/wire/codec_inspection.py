@@ -22,6 +22,7 @@ from edge_agent.domain.inspection import (
 )
 from edge_agent.domain.observation import CharacterRead, Direction, Nuclide, RadiationKind, RadiationOccupancy
 from edge_agent.wire.clipping import clip
+from edge_agent.wire.codec_expected import match_message
 from edge_agent.wire.codec_findings import RECOMMENDATIONS, findings
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
@@ -86,6 +87,7 @@ def inspection(closed: Inspection) -> wire.Inspection:
         spectra=[_spectrum(seen) for seen in closed.spectra],
         scans=[scan(seen) for seen in closed.scans],
         direction=_direction(closed.direction),
+        expectation=None if closed.expectation is None else match_message(closed.expectation),
         findings=findings(closed.findings),
         recommendation=None if closed.recommendation is None else RECOMMENDATIONS[closed.recommendation],
     )

@@ -4,6 +4,7 @@ isort:skip_file
 What a booth commits to its ledger."""
 
 from collections import abc as _abc
+from edge_agent.wire.v1alpha1 import expected_pb2 as _expected_pb2
 from edge_agent.wire.v1alpha1 import findings_pb2 as _findings_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -627,6 +628,7 @@ class Inspection(_message.Message):
     SCANS_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     SHORTENED_FIELD_NUMBER: _builtins.int
+    EXPECTATION_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     RECOMMENDATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -692,6 +694,10 @@ class Inspection(_message.Message):
         """Scans that had come when the inspection closed; a later one is a ScanReceived that names the inspection."""
 
     @_builtins.property
+    def expectation(self) -> _expected_pb2.ExpectationMatch:
+        """How it compares with what the port expects; absent from an agent that is told of none."""
+
+    @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_findings_pb2.Finding]:
         """What the rules found when it closed, the gravest first."""
 
@@ -717,12 +723,13 @@ class Inspection(_message.Message):
         scans: _abc.Iterable[Global___Scan] | None = ...,
         direction: Global___Direction.ValueType | None = ...,
         shortened: _builtins.bool = ...,
+        expectation: _expected_pb2.ExpectationMatch | None = ...,
         findings: _abc.Iterable[_findings_pb2.Finding] | None = ...,
         recommendation: _findings_pb2.Recommendation.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "recommendation", b"recommendation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "expectation", b"expectation", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "recommendation", b"recommendation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "recommendation", b"recommendation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "expectation", b"expectation", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "recommendation", b"recommendation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
     _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015

@@ -23,28 +23,29 @@ _sym_db = _symbol_database.Default()
 
 
 from edge_agent.wire.v1alpha1 import expected_pb2 as edge__agent_dot_wire_dot_v1alpha1_dot_expected__pb2
+from edge_agent.wire.v1alpha1 import findings_pb2 as edge__agent_dot_wire_dot_v1alpha1_dot_findings__pb2
 from edge_agent.wire.v1alpha1 import services_pb2 as edge__agent_dot_wire_dot_v1alpha1_dot_services__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$edge_agent/wire/v1alpha1/watch.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\x1a\'edge_agent/wire/v1alpha1/expected.proto\x1a\'edge_agent/wire/v1alpha1/services.proto\"\x8c\x01\n\x0cWatchRequest\x12\x35\n\x05hello\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.WatchHelloH\x00\x12:\n\x04kept\x18\x02 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectationsKeptH\x00\x42\t\n\x07message\"n\n\nWatchHello\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\x37\n\x04list\x18\x02 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\x12\x15\n\ragent_version\x18\x03 \x01(\t\"K\n\x10\x45xpectationsKept\x12\x37\n\x04list\x18\x01 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\"\xcf\x01\n\rWatchResponse\x12\x42\n\x0c\x65xpectations\x18\x01 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectationsPageH\x00\x12=\n\theartbeat\x18\x04 \x01(\x0b\x32(.edge_agent.wire.v1alpha1.WatchHeartbeatH\x00\x12\x30\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.DrainH\x00\x42\t\n\x07message\"\xc9\x01\n\x10\x45xpectationsPage\x12\x37\n\x04list\x18\x01 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0e\n\x06newest\x18\x03 \x01(\x08\x12\x37\n\x03put\x18\x04 \x03(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectedCrossing\x12\x0f\n\x07removed\x18\x05 \x03(\t\x12\x13\n\x0bport_utc_us\x18\x06 \x01(\x03\"%\n\x0eWatchHeartbeat\x12\x13\n\x0bport_utc_us\x18\x01 \x01(\x03\x32l\n\x0c\x42oothService\x12\\\n\x05Watch\x12&.edge_agent.wire.v1alpha1.WatchRequest\x1a\'.edge_agent.wire.v1alpha1.WatchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$edge_agent/wire/v1alpha1/watch.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\x1a\'edge_agent/wire/v1alpha1/expected.proto\x1a\'edge_agent/wire/v1alpha1/findings.proto\x1a\'edge_agent/wire/v1alpha1/services.proto\"\x8c\x01\n\x0cWatchRequest\x12\x35\n\x05hello\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.WatchHelloH\x00\x12:\n\x04kept\x18\x02 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectationsKeptH\x00\x42\t\n\x07message\"n\n\nWatchHello\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\x37\n\x04list\x18\x02 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\x12\x15\n\ragent_version\x18\x03 \x01(\t\"K\n\x10\x45xpectationsKept\x12\x37\n\x04list\x18\x01 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\"\xca\x02\n\rWatchResponse\x12\x42\n\x0c\x65xpectations\x18\x01 \x01(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectationsPageH\x00\x12=\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32).edge_agent.wire.v1alpha1.OfficerDecisionH\x00\x12:\n\x08\x66indings\x18\x03 \x01(\x0b\x32&.edge_agent.wire.v1alpha1.PortFindingsH\x00\x12=\n\theartbeat\x18\x04 \x01(\x0b\x32(.edge_agent.wire.v1alpha1.WatchHeartbeatH\x00\x12\x30\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.DrainH\x00\x42\t\n\x07message\"\xc9\x01\n\x10\x45xpectationsPage\x12\x37\n\x04list\x18\x01 \x01(\x0b\x32).edge_agent.wire.v1alpha1.ExpectationList\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0e\n\x06newest\x18\x03 \x01(\x08\x12\x37\n\x03put\x18\x04 \x03(\x0b\x32*.edge_agent.wire.v1alpha1.ExpectedCrossing\x12\x0f\n\x07removed\x18\x05 \x03(\t\x12\x13\n\x0bport_utc_us\x18\x06 \x01(\x03\"%\n\x0eWatchHeartbeat\x12\x13\n\x0bport_utc_us\x18\x01 \x01(\x03\x32l\n\x0c\x42oothService\x12\\\n\x05Watch\x12&.edge_agent.wire.v1alpha1.WatchRequest\x1a\'.edge_agent.wire.v1alpha1.WatchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edge_agent.wire.v1alpha1.watch_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WATCHREQUEST']._serialized_start=149
-  _globals['_WATCHREQUEST']._serialized_end=289
-  _globals['_WATCHHELLO']._serialized_start=291
-  _globals['_WATCHHELLO']._serialized_end=401
-  _globals['_EXPECTATIONSKEPT']._serialized_start=403
-  _globals['_EXPECTATIONSKEPT']._serialized_end=478
-  _globals['_WATCHRESPONSE']._serialized_start=481
-  _globals['_WATCHRESPONSE']._serialized_end=688
-  _globals['_EXPECTATIONSPAGE']._serialized_start=691
-  _globals['_EXPECTATIONSPAGE']._serialized_end=892
-  _globals['_WATCHHEARTBEAT']._serialized_start=894
-  _globals['_WATCHHEARTBEAT']._serialized_end=931
-  _globals['_BOOTHSERVICE']._serialized_start=933
-  _globals['_BOOTHSERVICE']._serialized_end=1041
+  _globals['_WATCHREQUEST']._serialized_start=190
+  _globals['_WATCHREQUEST']._serialized_end=330
+  _globals['_WATCHHELLO']._serialized_start=332
+  _globals['_WATCHHELLO']._serialized_end=442
+  _globals['_EXPECTATIONSKEPT']._serialized_start=444
+  _globals['_EXPECTATIONSKEPT']._serialized_end=519
+  _globals['_WATCHRESPONSE']._serialized_start=522
+  _globals['_WATCHRESPONSE']._serialized_end=852
+  _globals['_EXPECTATIONSPAGE']._serialized_start=855
+  _globals['_EXPECTATIONSPAGE']._serialized_end=1056
+  _globals['_WATCHHEARTBEAT']._serialized_start=1058
+  _globals['_WATCHHEARTBEAT']._serialized_end=1095
+  _globals['_BOOTHSERVICE']._serialized_start=1097
+  _globals['_BOOTHSERVICE']._serialized_end=1205
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ What the port tells a booth. mTLS; the peer's identity is the URI SAN of its cer
 
 from collections import abc as _abc
 from edge_agent.wire.v1alpha1 import expected_pb2 as _expected_pb2
+from edge_agent.wire.v1alpha1 import findings_pb2 as _findings_pb2
 from edge_agent.wire.v1alpha1 import services_pb2 as _services_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -111,10 +112,16 @@ class WatchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPECTATIONS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def expectations(self) -> Global___ExpectationsPage: ...
+    @_builtins.property
+    def decision(self) -> _findings_pb2.OfficerDecision: ...
+    @_builtins.property
+    def findings(self) -> _findings_pb2.PortFindings: ...
     @_builtins.property
     def heartbeat(self) -> Global___WatchHeartbeat: ...
     @_builtins.property
@@ -123,14 +130,16 @@ class WatchResponse(_message.Message):
         self,
         *,
         expectations: Global___ExpectationsPage | None = ...,
+        decision: _findings_pb2.OfficerDecision | None = ...,
+        findings: _findings_pb2.PortFindings | None = ...,
         heartbeat: Global___WatchHeartbeat | None = ...,
         drain: _services_pb2.Drain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "expectations", b"expectations", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "drain", b"drain", "expectations", b"expectations", "findings", b"findings", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "expectations", b"expectations", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "drain", b"drain", "expectations", b"expectations", "findings", b"findings", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["expectations", "heartbeat", "drain"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["expectations", "decision", "findings", "heartbeat", "drain"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
