@@ -36,38 +36,22 @@ P11. Of a sensor that is down nothing follows: it has met nobody, and has not mi
     its next word on: what can have come by it before that may have come by it unseen.
 """
 
-from collections import deque
-
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft
 from edge_agent.domain.inspection import Abandoned
 from edge_agent.domain.observation import (
-    ContainerCodeRead,
     Direction,
     Observation,
-    PlateRead,
     Presence,
-    RadiationAlarm,
-    RadiationOccupancy,
-    SealRead,
-    SealState,
-    SpectroscopicMeasurement,
-    TagRead,
-    Weight,
 )
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.records import Records
 from edge_agent.inspection.sensors import Sensors, Vehicle
-from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span, Whereabouts
+from edge_agent.inspection.vehicles import READ_OFF, TICK_S, Vehicles
+from edge_agent.inspection.whereabouts import End, Place, Whereabouts
 
-_TICK_S = 1e-6  # a wake time goes through a float and back
 # More do not stand in one lane; a sensor that chatters must not fill the memory.
 MAX_ROW = 32
-# Vehicles that have left, for readings that are dated before.
-MAX_GONE = 16
-SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
-# What is read off a vehicle, also by a device that is a presence sensor besides.
-READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
 
 
 class Row:
@@ -77,9 +61,9 @@ class Row:
         self._records = records
         self._rules = records.rules
         self._places = records.rules.places
-        self._row: list[Vehicle] = []
-        self._gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
         self._sensors = Sensors(records.down)
+        self._vehicles = Vehicles(records.rules, self._sensors)
+        self._row = self._vehicles.row
         self._lost: dict[str, Vehicle] = {}  # by sensor, the vehicle that it may find again
 
     @property
@@ -95,100 +79,27 @@ class Row:
 
     def open_for(self, observation: Observation) -> Assembly | None:
         """The open inspection that it belongs to."""
-        vehicle = self._whose(observation)
+        vehicle = self._vehicles.whose(observation)
         return vehicle.inspection if isinstance(vehicle, Vehicle) else None
 
     def late_for(self, observation: Observation) -> str | None:
         """The id of the closed inspection that it is of, '' if it could be of several vehicles; else None."""
-        vehicle = self._whose(observation)
+        vehicle = self._vehicles.whose(observation)
         if isinstance(vehicle, Vehicle):
             return None if vehicle.inspection else vehicle.id
         return None if vehicle is None else ""
 
     def blocked_for(self, observation: Observation) -> bool:
         """It is of a vehicle whose inspection is closed."""
-        vehicle = self._whose(observation)
+        vehicle = self._vehicles.whose(observation)
         return isinstance(vehicle, Vehicle) and vehicle.inspection is None
 
     def keeps_out(self, observation: Observation) -> bool:
         """A read is of a vehicle that was given up, or could be of several: it opens nothing."""
-        vehicle = self._whose(observation)
+        vehicle = self._vehicles.whose(observation)
         if isinstance(vehicle, Vehicle):
             vehicle.last_activity = max(vehicle.last_activity, observation.at.monotonic)
         return vehicle is not None
-
-    def _whose(self, observation: Observation) -> "Vehicle | tuple[Vehicle, ...] | None":
-        """The vehicle; those among which nothing is guessed; None: no vehicle that is known."""
-        at, body, device = observation.at.monotonic, observation.body, observation.device_id
-        if self._sensors.met_one(device) and not isinstance(body, READ_OFF):
-            last = self._sensors.last(device, at + _TICK_S)
-            return last.vehicle if last and last.holds(at, self._delay(body)) else None
-        place = self._places.get(device)
-        if place is None:
-            return None
-        bodies = self._bodies(at)
-        if isinstance(body, SLOW):
-            return self._was_there(at, place)
-        possible = [v for v, where in bodies if where.possible(place)]
-        if len(possible) > 1:
-            driving_on = self._bodies(at, self._rules.driving.slowest_mps)
-            for narrower in (
-                self._same_text(body, possible),
-                [v for v, where in bodies if where.certain(place)],
-                [v for v, where in driving_on if where.possible(place)],
-            ):
-                if len(narrower) == 1:
-                    return narrower[0]
-        return possible[0] if len(possible) == 1 else tuple(possible) or None
-
-    def _delay(self, body: object) -> float:
-        """How long after a vehicle has left a sensor this may still be of it, in seconds."""
-        if isinstance(body, RadiationAlarm):
-            return self._rules.settle_s
-        return self._rules.scan_delay_s if isinstance(body, SLOW) else 0.0
-
-    def _was_there(self, at: float, place: Place) -> "Vehicle | tuple[Vehicle, ...] | None":
-        """The one vehicle that was in the stretch in the time that a measurement takes (P5)."""
-        since = at - self._rules.scan_delay_s
-        last = [v for v in self._gone if v.closed is not None and v.closed >= since]
-        there = [
-            v
-            for v in (*last, *self._row)
-            if v.where.at(at).front.hi >= place.begin and v.where.at(since).rear.lo <= place.until
-        ]
-        return there[0] if len(there) == 1 else tuple(there) or None
-
-    @staticmethod
-    def _same_text(body: object, possible: list[Vehicle]) -> list[Vehicle]:
-        text = body.text if isinstance(body, PlateRead) else body.code if isinstance(body, ContainerCodeRead) else ""
-        return [v for v in possible if v.inspection and text in v.inspection.numbers()]
-
-    def _bodies(self, at: float, least_mps: float = 0.0) -> list[tuple[Vehicle, Body]]:
-        """Where each vehicle can be at a moment, those included that were in the lane then and have left."""
-        there = [v for v in self._gone if v.closed is not None and at <= v.closed]
-        bodies = [(v, v.where.at(at, (), least_mps)) for v in there]
-        before = float("inf")
-        for vehicle in self._row:
-            where = vehicle.where.at(at, self._limits(vehicle, at), least_mps)
-            # Nobody overtakes: its front is behind the rear of the one before it.
-            where = Body(where.front.within(Span(hi=before)), where.rear)
-            before = where.rear.hi
-            bodies.append((vehicle, where))
-        return bodies
-
-    def _limits(self, vehicle: Vehicle, at: float) -> list[Fact]:
-        limits = []
-        for device, place in self._places.items():
-            if device in vehicle.on and vehicle.on[device] <= at:
-                limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until)))
-            elif device not in vehicle.reached and self._has_watched(device, vehicle):
-                limits.append(Fact(at, front=Span(hi=place.until)))
-        return limits
-
-    def _has_watched(self, device: str, vehicle: Vehicle) -> bool:
-        """The sensor works, and did already when the vehicle's front cannot have come by it (P11)."""
-        since = self._sensors.watches_since(device)
-        return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
 
     # --- presence ---------------------------------------------------------------------------------------------
 
@@ -223,7 +134,7 @@ class Row:
         """Of the vehicles that are known, the one that this sensor has met (P1, P7, P8)."""
         device, at = observation.device_id, observation.at.monotonic
         backward = isinstance(observation.body, Presence) and observation.body.direction is Direction.BACKWARD
-        bodies = dict(self._bodies(at))
+        bodies = dict(self._vehicles.bodies(at))
         lost = self._lost.get(device)
         if lost is not None and lost in self._row and bodies[lost].rear.lo <= place.until:
             return lost
@@ -305,14 +216,14 @@ class Row:
         )
         place = self._places[device]
         vehicle = Vehicle(inspection.id, inspection, Whereabouts(self._rules.driving), at, at)
-        bodies = dict(self._bodies(at))
+        bodies = dict(self._vehicles.bodies(at))
         ahead = [n for n, v in enumerate(self._row, 1) if device in v.reached or bodies[v].front.lo > place.until]
         self._row.insert(max(ahead, default=0), vehicle)
         return vehicle, [*drafts, draft]
 
     def join(self, observation: Observation) -> None:
         """Into the inspection that it belongs to."""
-        vehicle = self._whose(observation)
+        vehicle = self._vehicles.whose(observation)
         if isinstance(vehicle, Vehicle) and vehicle.inspection is not None:
             place = self._places.get(observation.device_id)
             if place is not None and isinstance(observation.body, READ_OFF):
@@ -355,11 +266,11 @@ class Row:
         drafts = list[Draft]()
         for vehicle in list(self._row):
             ends = self._ends_at(vehicle)
-            if ends is None or now.monotonic < ends - _TICK_S:
+            if ends is None or now.monotonic < ends - TICK_S:
                 continue
             longest_s = self._rules.longest_s
             if (
-                now.monotonic >= vehicle.opened + longest_s - _TICK_S
+                now.monotonic >= vehicle.opened + longest_s - TICK_S
                 and vehicle.inspection
                 and self._stays_on(vehicle, now)
             ):
@@ -377,12 +288,12 @@ class Row:
 
     def _stays_on(self, vehicle: Vehicle, now: Instant) -> bool:
         settled = vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
-        return bool(vehicle.on) or now.monotonic < settled - _TICK_S
+        return bool(vehicle.on) or now.monotonic < settled - TICK_S
 
     def _leaves(self, vehicle: Vehicle, now: Instant) -> None:
         vehicle.inspection, vehicle.closed = None, now.monotonic
         self._row.remove(vehicle)
-        self._gone.append(vehicle)
+        self._vehicles.gone.append(vehicle)
         if not self._row:
             self._records.reported.clear()
 

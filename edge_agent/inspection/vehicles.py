@@ -1,0 +1,110 @@
+"""Whose an observation is, of the vehicles in a row and those that have just left it: P2, P3, P5 and P6 of row.py."""
+
+from collections import deque
+
+from edge_agent.domain.observation import (
+    ContainerCodeRead,
+    Observation,
+    PlateRead,
+    RadiationAlarm,
+    RadiationOccupancy,
+    SealRead,
+    SealState,
+    SpectroscopicMeasurement,
+    TagRead,
+    Weight,
+)
+from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.sensors import Sensors, Vehicle
+from edge_agent.inspection.whereabouts import Body, Fact, Place, Span
+
+TICK_S = 1e-6  # a wake time goes through a float and back
+# Vehicles that have left, for readings that are dated before.
+MAX_GONE = 16
+SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
+# What is read off a vehicle, also by a device that is a presence sensor besides.
+READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
+
+
+class Vehicles:
+    """Those in the row, the foremost first, and those that have just left it."""
+
+    def __init__(self, rules: LaneRules, sensors: Sensors) -> None:
+        self._rules = rules
+        self._places = rules.places
+        self._sensors = sensors
+        self.row: list[Vehicle] = []
+        self.gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
+
+    def whose(self, observation: Observation) -> Vehicle | tuple[Vehicle, ...] | None:
+        """The vehicle; those among which nothing is guessed; None: no vehicle that is known."""
+        at, body, device = observation.at.monotonic, observation.body, observation.device_id
+        if self._sensors.met_one(device) and not isinstance(body, READ_OFF):
+            last = self._sensors.last(device, at + TICK_S)
+            return last.vehicle if last and last.holds(at, self._delay(body)) else None
+        place = self._places.get(device)
+        if place is None:
+            return None
+        bodies = self.bodies(at)
+        if isinstance(body, SLOW):
+            return self._was_there(at, place)
+        possible = [v for v, where in bodies if where.possible(place)]
+        if len(possible) > 1:
+            driving_on = self.bodies(at, self._rules.driving.slowest_mps)
+            for narrower in (
+                self._same_text(body, possible),
+                [v for v, where in bodies if where.certain(place)],
+                [v for v, where in driving_on if where.possible(place)],
+            ):
+                if len(narrower) == 1:
+                    return narrower[0]
+        return possible[0] if len(possible) == 1 else tuple(possible) or None
+
+    def _delay(self, body: object) -> float:
+        """How long after a vehicle has left a sensor this may still be of it, in seconds."""
+        if isinstance(body, RadiationAlarm):
+            return self._rules.settle_s
+        return self._rules.scan_delay_s if isinstance(body, SLOW) else 0.0
+
+    def _was_there(self, at: float, place: Place) -> Vehicle | tuple[Vehicle, ...] | None:
+        """The one vehicle that was in the stretch in the time that a measurement takes (P5)."""
+        since = at - self._rules.scan_delay_s
+        last = [v for v in self.gone if v.closed is not None and v.closed >= since]
+        there = [
+            v
+            for v in (*last, *self.row)
+            if v.where.at(at).front.hi >= place.begin and v.where.at(since).rear.lo <= place.until
+        ]
+        return there[0] if len(there) == 1 else tuple(there) or None
+
+    @staticmethod
+    def _same_text(body: object, possible: list[Vehicle]) -> list[Vehicle]:
+        text = body.text if isinstance(body, PlateRead) else body.code if isinstance(body, ContainerCodeRead) else ""
+        return [v for v in possible if v.inspection and text in v.inspection.numbers()]
+
+    def bodies(self, at: float, least_mps: float = 0.0) -> list[tuple[Vehicle, Body]]:
+        """Where each vehicle can be at a moment, those included that were in the lane then and have left."""
+        there = [v for v in self.gone if v.closed is not None and at <= v.closed]
+        bodies = [(v, v.where.at(at, (), least_mps)) for v in there]
+        before = float("inf")
+        for vehicle in self.row:
+            where = vehicle.where.at(at, self._limits(vehicle, at), least_mps)
+            # Nobody overtakes: its front is behind the rear of the one before it.
+            where = Body(where.front.within(Span(hi=before)), where.rear)
+            before = where.rear.hi
+            bodies.append((vehicle, where))
+        return bodies
+
+    def _limits(self, vehicle: Vehicle, at: float) -> list[Fact]:
+        limits = []
+        for device, place in self._places.items():
+            if device in vehicle.on and vehicle.on[device] <= at:
+                limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until)))
+            elif device not in vehicle.reached and self._has_watched(device, vehicle):
+                limits.append(Fact(at, front=Span(hi=place.until)))
+        return limits
+
+    def _has_watched(self, device: str, vehicle: Vehicle) -> bool:
+        """The sensor works, and did already when the vehicle's front cannot have come by it (P11)."""
+        since = self._sensors.watches_since(device)
+        return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
