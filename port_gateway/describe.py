@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _RADIATION = {
     wire.RADIATION_KIND_GAMMA: "gamma",
@@ -70,6 +71,12 @@ def event_text(event: wire.Event) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
 
 
+_DELETED = {
+    DELETION_REASON_NO_FINDING: "kept only with a finding, and there was none",
+    DELETION_REASON_RETENTION_OVER: "its time at the booth is over, and the port took it",
+}
+
+
 def _sane(utc_us: int) -> int:
     """A signed event may carry any number; a date has a range."""
     return min(max(utc_us, 0), 253_402_300_799_999_999)
@@ -116,6 +123,10 @@ def _body(event: wire.Event) -> str:
     if kind == "evidence_shed":
         shed = event.evidence_shed
         return f"the booth removed {len(shed.sha256)} pieces of evidence ({shed.size} B) early, for room on its disk"
+    if kind == "evidence_deleted":
+        gone = event.evidence_deleted
+        why = _DELETED.get(gone.reason, "for a reason that this version does not know")
+        return f"the booth deleted {len(gone.sha256)} pieces of evidence ({gone.size} B): {why}"
     if kind == "events_trimmed":
         return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"

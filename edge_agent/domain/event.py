@@ -11,6 +11,7 @@ from edge_agent.domain.evidence import Evidence
 from edge_agent.domain.finding import Cause, Decision, Finding, Origin
 from edge_agent.domain.inspection import Inspection, ScanSeen
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus, Observation, RadiationKind
+from edge_agent.domain.retention import EvidenceDeleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ EventBody = (
     | EvidenceShed
     | FindingsAdded
     | DecisionRecorded
+    | EvidenceDeleted
 )
 
 

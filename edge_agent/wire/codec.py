@@ -6,6 +6,7 @@ from typing import assert_never
 from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus
+from edge_agent.domain.retention import DeletionReason, EvidenceDeleted
 from edge_agent.wire.chain import Head
 from edge_agent.wire.clipping import clip
 from edge_agent.wire.codec_findings import decision_recorded, findings_added
@@ -22,6 +23,7 @@ from edge_agent.wire.codec_inspection import (
 from edge_agent.wire.codec_words import in_words
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1 import retention_pb2 as wire_retention
 
 _STATES = {
     DeviceState.ONLINE: wire.DEVICE_STATE_ONLINE,
@@ -34,6 +36,10 @@ _STORAGE = {
     domain.StorageState.FILLING: wire.STORAGE_STATE_FILLING,
     domain.StorageState.HIGH: wire.STORAGE_STATE_HIGH,
     domain.StorageState.CRITICAL: wire.STORAGE_STATE_CRITICAL,
+}
+_DELETION = {
+    DeletionReason.NO_FINDING: wire_retention.DELETION_REASON_NO_FINDING,
+    DeletionReason.RETENTION_OVER: wire_retention.DELETION_REASON_RETENTION_OVER,
 }
 # A device can send any bytes; an event stays well below the envelope's limit, and the whole is in the raw capture.
 MAX_RAW_BYTES = 4096
@@ -92,6 +98,10 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             )
         case domain.EvidenceShed():
             event.evidence_shed.CopyFrom(wire.EvidenceShed(sha256=body.sha256, size=body.size))
+        case EvidenceDeleted():
+            event.evidence_deleted.CopyFrom(
+                wire_retention.EvidenceDeleted(sha256=body.sha256, size=body.size, reason=_DELETION[body.reason])
+            )
         case domain.FindingsAdded():
             event.findings_added.CopyFrom(findings_added(body))
         case domain.DecisionRecorded():

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'edge_agent/wire/v1alpha1/services.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"B\n\rEnrollRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0f\n\x07request\x18\x03 \x01(\x0c\"4\n\x0e\x45nrollResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"3\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"\x84\x01\n\x13StreamEventsRequest\x12\x30\n\x05hello\x18\x01 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.HelloH\x00\x12\x30\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.BatchH\x00\x42\t\n\x07message\"{\n\x05Hello\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x12\n\noldest_seq\x18\x03 \x01(\x04\x12\x12\n\nnewest_seq\x18\x04 \x01(\x04\x12\x12\n\nchain_head\x18\x05 \x01(\x0c\x12\x15\n\ragent_version\x18\x06 \x01(\t\"-\n\x05\x42\x61tch\x12\x11\n\tfirst_seq\x18\x01 \x01(\x04\x12\x11\n\tenvelopes\x18\x02 \x03(\x0c\"\xe7\x01\n\x14StreamEventsResponse\x12\x34\n\x07welcome\x18\x01 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.WelcomeH\x00\x12,\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x1d.edge_agent.wire.v1alpha1.AckH\x00\x12.\n\x04nack\x18\x03 \x01(\x0b\x32\x1e.edge_agent.wire.v1alpha1.NackH\x00\x12\x30\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.DrainH\x00\x42\t\n\x07message\"\x18\n\x05\x44rain\x12\x0f\n\x07\x61\x66ter_s\x18\x01 \x01(\r\"\xb9\x01\n\x07Welcome\x12\x17\n\x0f\x64urable_through\x18\x01 \x01(\x04\x12\x12\n\nchain_head\x18\x02 \x01(\x0c\x12\x16\n\x0ewindow_records\x18\x03 \x01(\r\x12\x14\n\x0cwindow_bytes\x18\x04 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x05 \x01(\r\x12:\n\x0bquarantined\x18\x06 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Quarantined\"o\n\x0bQuarantined\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x33\n\x04\x63ode\x18\x03 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x7f\n\x03\x41\x63k\x12\x17\n\x0f\x64urable_through\x18\x01 \x01(\x04\x12\x12\n\nchain_head\x18\x02 \x01(\x0c\x12\x0f\n\x07receipt\x18\x03 \x01(\x0c\x12:\n\x0bquarantined\x18\x04 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Quarantined\"X\n\x04Nack\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x33\n\x04\x63ode\x18\x02 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\"\n\x10StatBlobsRequest\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"G\n\x11StatBlobsResponse\x12\x32\n\x05\x62lobs\x18\x01 \x03(\x0b\x32#.edge_agent.wire.v1alpha1.BlobState\"E\n\tBlobState\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x16\n\x0e\x63ommitted_size\x18\x03 \x01(\x04\"d\n\x0ePutBlobRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.BlobHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\":\n\nBlobHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"D\n\x0fPutBlobResponse\x12\x31\n\x04\x62lob\x18\x01 \x01(\x0b\x32#.edge_agent.wire.v1alpha1.BlobState\"\x8f\x01\n\x10SubscribeRequest\x12\x39\n\x05start\x18\x01 \x01(\x0b\x32(.edge_agent.wire.v1alpha1.SubscribeStartH\x00\x12\x35\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32&.edge_agent.wire.v1alpha1.SubscribeAckH\x00\x42\t\n\x07message\"h\n\x0eSubscribeStart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\x0fmax_outstanding\x18\x03 \x01(\r\x12\x11\n\tbooth_ids\x18\x04 \x03(\tB\x08\n\x06_after\"\x1f\n\x0cSubscribeAck\x12\x0f\n\x07through\x18\x01 \x01(\x04\"\xb3\x01\n\x11SubscribeResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\x10\n\x08\x62ooth_id\x18\x03 \x01(\t\x12\x17\n\x0freceived_utc_us\x18\x04 \x01(\x03\x12:\n\x0bquarantined\x18\x05 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x15\n\rreleased_from\x18\x06 \x01(\x04\" \n\x0eGetBlobRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\" \n\x0fGetBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x13\n\x11ListBoothsRequest\"E\n\x12ListBoothsResponse\x12/\n\x06\x62ooths\x18\x01 \x03(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Booth\"e\n\x05\x42ooth\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x12\x34\n\nended_keys\x18\x03 \x03(\x0b\x32 .edge_agent.wire.v1alpha1.KeyEnd\"\x81\x01\n\x06KeyEnd\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x33\n\x04\x63ode\x18\x02 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x32\n\x06\x65pochs\x18\x03 \x03(\x0b\x32\".edge_agent.wire.v1alpha1.EpochEnd\".\n\x08\x45pochEnd\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x04*\xc8\x04\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REFUSAL_CODE_OVERSIZED\x10\x01\x12#\n\x1fREFUSAL_CODE_MALFORMED_ENVELOPE\x10\x02\x12#\n\x1fREFUSAL_CODE_WRONG_PAYLOAD_TYPE\x10\x03\x12\x1c\n\x18REFUSAL_CODE_UNKNOWN_KEY\x10\x04\x12\x1e\n\x1aREFUSAL_CODE_BAD_SIGNATURE\x10\x05\x12 \n\x1cREFUSAL_CODE_MALFORMED_EVENT\x10\x06\x12\x1c\n\x18REFUSAL_CODE_WRONG_BOOTH\x10\x07\x12\x1c\n\x18REFUSAL_CODE_WRONG_EPOCH\x10\x08\x12\x14\n\x10REFUSAL_CODE_GAP\x10\t\x12\x19\n\x15REFUSAL_CODE_REPLAYED\x10\n\x12\x15\n\x11REFUSAL_CODE_FORK\x10\x0b\x12\x1d\n\x19REFUSAL_CODE_BROKEN_CHAIN\x10\x0c\x12\x1d\n\x19REFUSAL_CODE_WRONG_SIGNER\x10\r\x12\x1c\n\x18REFUSAL_CODE_NOT_TRUSTED\x10\x0e\x12\x19\n\x15REFUSAL_CODE_PROTOCOL\x10\x0f\x12\x1c\n\x18REFUSAL_CODE_KEY_REVOKED\x10\x10\x12\x1c\n\x18REFUSAL_CODE_KEY_RETIRED\x10\x11\x12\x1e\n\x1aREFUSAL_CODE_NOT_POSSESSED\x10\x12\x32\x82\x01\n\rIngestService\x12q\n\x0cStreamEvents\x12-.edge_agent.wire.v1alpha1.StreamEventsRequest\x1a..edge_agent.wire.v1alpha1.StreamEventsResponse(\x01\x30\x01\x32\xd9\x01\n\x0f\x45videnceService\x12\x64\n\tStatBlobs\x12*.edge_agent.wire.v1alpha1.StatBlobsRequest\x1a+.edge_agent.wire.v1alpha1.StatBlobsResponse\x12`\n\x07PutBlob\x12(.edge_agent.wire.v1alpha1.PutBlobRequest\x1a).edge_agent.wire.v1alpha1.PutBlobResponse(\x01\x32\xc7\x02\n\x10SubscribeService\x12h\n\tSubscribe\x12*.edge_agent.wire.v1alpha1.SubscribeRequest\x1a+.edge_agent.wire.v1alpha1.SubscribeResponse(\x01\x30\x01\x12`\n\x07GetBlob\x12(.edge_agent.wire.v1alpha1.GetBlobRequest\x1a).edge_agent.wire.v1alpha1.GetBlobResponse0\x01\x12g\n\nListBooths\x12+.edge_agent.wire.v1alpha1.ListBoothsRequest\x1a,.edge_agent.wire.v1alpha1.ListBoothsResponse2\xca\x01\n\x11\x45nrollmentService\x12[\n\x06\x45nroll\x12\'.edge_agent.wire.v1alpha1.EnrollRequest\x1a(.edge_agent.wire.v1alpha1.EnrollResponse\x12X\n\x05Renew\x12&.edge_agent.wire.v1alpha1.RenewRequest\x1a\'.edge_agent.wire.v1alpha1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'edge_agent/wire/v1alpha1/services.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"B\n\rEnrollRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0f\n\x07request\x18\x03 \x01(\x0c\"4\n\x0e\x45nrollResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"3\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\r\n\x05\x63hain\x18\x02 \x03(\x0c\"\x84\x01\n\x13StreamEventsRequest\x12\x30\n\x05hello\x18\x01 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.HelloH\x00\x12\x30\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.BatchH\x00\x42\t\n\x07message\"{\n\x05Hello\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x12\n\noldest_seq\x18\x03 \x01(\x04\x12\x12\n\nnewest_seq\x18\x04 \x01(\x04\x12\x12\n\nchain_head\x18\x05 \x01(\x0c\x12\x15\n\ragent_version\x18\x06 \x01(\t\"-\n\x05\x42\x61tch\x12\x11\n\tfirst_seq\x18\x01 \x01(\x04\x12\x11\n\tenvelopes\x18\x02 \x03(\x0c\"\xe7\x01\n\x14StreamEventsResponse\x12\x34\n\x07welcome\x18\x01 \x01(\x0b\x32!.edge_agent.wire.v1alpha1.WelcomeH\x00\x12,\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x1d.edge_agent.wire.v1alpha1.AckH\x00\x12.\n\x04nack\x18\x03 \x01(\x0b\x32\x1e.edge_agent.wire.v1alpha1.NackH\x00\x12\x30\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x1f.edge_agent.wire.v1alpha1.DrainH\x00\x42\t\n\x07message\"\x18\n\x05\x44rain\x12\x0f\n\x07\x61\x66ter_s\x18\x01 \x01(\r\"\xb9\x01\n\x07Welcome\x12\x17\n\x0f\x64urable_through\x18\x01 \x01(\x04\x12\x12\n\nchain_head\x18\x02 \x01(\x0c\x12\x16\n\x0ewindow_records\x18\x03 \x01(\r\x12\x14\n\x0cwindow_bytes\x18\x04 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x05 \x01(\r\x12:\n\x0bquarantined\x18\x06 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Quarantined\"o\n\x0bQuarantined\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x33\n\x04\x63ode\x18\x03 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x7f\n\x03\x41\x63k\x12\x17\n\x0f\x64urable_through\x18\x01 \x01(\x04\x12\x12\n\nchain_head\x18\x02 \x01(\x0c\x12\x0f\n\x07receipt\x18\x03 \x01(\x0c\x12:\n\x0bquarantined\x18\x04 \x03(\x0b\x32%.edge_agent.wire.v1alpha1.Quarantined\"X\n\x04Nack\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x33\n\x04\x63ode\x18\x02 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\"\n\x10StatBlobsRequest\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"G\n\x11StatBlobsResponse\x12\x32\n\x05\x62lobs\x18\x01 \x03(\x0b\x32#.edge_agent.wire.v1alpha1.BlobState\"V\n\tBlobState\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x16\n\x0e\x63ommitted_size\x18\x03 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\"d\n\x0ePutBlobRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.edge_agent.wire.v1alpha1.BlobHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\":\n\nBlobHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"D\n\x0fPutBlobResponse\x12\x31\n\x04\x62lob\x18\x01 \x01(\x0b\x32#.edge_agent.wire.v1alpha1.BlobState\"\x8f\x01\n\x10SubscribeRequest\x12\x39\n\x05start\x18\x01 \x01(\x0b\x32(.edge_agent.wire.v1alpha1.SubscribeStartH\x00\x12\x35\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32&.edge_agent.wire.v1alpha1.SubscribeAckH\x00\x42\t\n\x07message\"h\n\x0eSubscribeStart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\x0fmax_outstanding\x18\x03 \x01(\r\x12\x11\n\tbooth_ids\x18\x04 \x03(\tB\x08\n\x06_after\"\x1f\n\x0cSubscribeAck\x12\x0f\n\x07through\x18\x01 \x01(\x04\"\xb3\x01\n\x11SubscribeResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\x10\n\x08\x62ooth_id\x18\x03 \x01(\t\x12\x17\n\x0freceived_utc_us\x18\x04 \x01(\x03\x12:\n\x0bquarantined\x18\x05 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x15\n\rreleased_from\x18\x06 \x01(\x04\" \n\x0eGetBlobRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\" \n\x0fGetBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\x13\n\x11ListBoothsRequest\"E\n\x12ListBoothsResponse\x12/\n\x06\x62ooths\x18\x01 \x03(\x0b\x32\x1f.edge_agent.wire.v1alpha1.Booth\"e\n\x05\x42ooth\x12\x10\n\x08\x62ooth_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x12\x34\n\nended_keys\x18\x03 \x03(\x0b\x32 .edge_agent.wire.v1alpha1.KeyEnd\"\x81\x01\n\x06KeyEnd\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x33\n\x04\x63ode\x18\x02 \x01(\x0e\x32%.edge_agent.wire.v1alpha1.RefusalCode\x12\x32\n\x06\x65pochs\x18\x03 \x03(\x0b\x32\".edge_agent.wire.v1alpha1.EpochEnd\".\n\x08\x45pochEnd\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x13\n\x0bthrough_seq\x18\x02 \x01(\x04*\xc8\x04\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REFUSAL_CODE_OVERSIZED\x10\x01\x12#\n\x1fREFUSAL_CODE_MALFORMED_ENVELOPE\x10\x02\x12#\n\x1fREFUSAL_CODE_WRONG_PAYLOAD_TYPE\x10\x03\x12\x1c\n\x18REFUSAL_CODE_UNKNOWN_KEY\x10\x04\x12\x1e\n\x1aREFUSAL_CODE_BAD_SIGNATURE\x10\x05\x12 \n\x1cREFUSAL_CODE_MALFORMED_EVENT\x10\x06\x12\x1c\n\x18REFUSAL_CODE_WRONG_BOOTH\x10\x07\x12\x1c\n\x18REFUSAL_CODE_WRONG_EPOCH\x10\x08\x12\x14\n\x10REFUSAL_CODE_GAP\x10\t\x12\x19\n\x15REFUSAL_CODE_REPLAYED\x10\n\x12\x15\n\x11REFUSAL_CODE_FORK\x10\x0b\x12\x1d\n\x19REFUSAL_CODE_BROKEN_CHAIN\x10\x0c\x12\x1d\n\x19REFUSAL_CODE_WRONG_SIGNER\x10\r\x12\x1c\n\x18REFUSAL_CODE_NOT_TRUSTED\x10\x0e\x12\x19\n\x15REFUSAL_CODE_PROTOCOL\x10\x0f\x12\x1c\n\x18REFUSAL_CODE_KEY_REVOKED\x10\x10\x12\x1c\n\x18REFUSAL_CODE_KEY_RETIRED\x10\x11\x12\x1e\n\x1aREFUSAL_CODE_NOT_POSSESSED\x10\x12\x32\x82\x01\n\rIngestService\x12q\n\x0cStreamEvents\x12-.edge_agent.wire.v1alpha1.StreamEventsRequest\x1a..edge_agent.wire.v1alpha1.StreamEventsResponse(\x01\x30\x01\x32\xd9\x01\n\x0f\x45videnceService\x12\x64\n\tStatBlobs\x12*.edge_agent.wire.v1alpha1.StatBlobsRequest\x1a+.edge_agent.wire.v1alpha1.StatBlobsResponse\x12`\n\x07PutBlob\x12(.edge_agent.wire.v1alpha1.PutBlobRequest\x1a).edge_agent.wire.v1alpha1.PutBlobResponse(\x01\x32\xc7\x02\n\x10SubscribeService\x12h\n\tSubscribe\x12*.edge_agent.wire.v1alpha1.SubscribeRequest\x1a+.edge_agent.wire.v1alpha1.SubscribeResponse(\x01\x30\x01\x12`\n\x07GetBlob\x12(.edge_agent.wire.v1alpha1.GetBlobRequest\x1a).edge_agent.wire.v1alpha1.GetBlobResponse0\x01\x12g\n\nListBooths\x12+.edge_agent.wire.v1alpha1.ListBoothsRequest\x1a,.edge_agent.wire.v1alpha1.ListBoothsResponse2\xca\x01\n\x11\x45nrollmentService\x12[\n\x06\x45nroll\x12\'.edge_agent.wire.v1alpha1.EnrollRequest\x1a(.edge_agent.wire.v1alpha1.EnrollResponse\x12X\n\x05Renew\x12&.edge_agent.wire.v1alpha1.RenewRequest\x1a\'.edge_agent.wire.v1alpha1.RenewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edge_agent.wire.v1alpha1.services_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REFUSALCODE']._serialized_start=2687
-  _globals['_REFUSALCODE']._serialized_end=3271
+  _globals['_REFUSALCODE']._serialized_start=2704
+  _globals['_REFUSALCODE']._serialized_end=3288
   _globals['_ENROLLREQUEST']._serialized_start=69
   _globals['_ENROLLREQUEST']._serialized_end=135
   _globals['_ENROLLRESPONSE']._serialized_start=137
@@ -64,41 +64,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATBLOBSRESPONSE']._serialized_start=1400
   _globals['_STATBLOBSRESPONSE']._serialized_end=1471
   _globals['_BLOBSTATE']._serialized_start=1473
-  _globals['_BLOBSTATE']._serialized_end=1542
-  _globals['_PUTBLOBREQUEST']._serialized_start=1544
-  _globals['_PUTBLOBREQUEST']._serialized_end=1644
-  _globals['_BLOBHEADER']._serialized_start=1646
-  _globals['_BLOBHEADER']._serialized_end=1704
-  _globals['_PUTBLOBRESPONSE']._serialized_start=1706
-  _globals['_PUTBLOBRESPONSE']._serialized_end=1774
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=1777
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=1920
-  _globals['_SUBSCRIBESTART']._serialized_start=1922
-  _globals['_SUBSCRIBESTART']._serialized_end=2026
-  _globals['_SUBSCRIBEACK']._serialized_start=2028
-  _globals['_SUBSCRIBEACK']._serialized_end=2059
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=2062
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=2241
-  _globals['_GETBLOBREQUEST']._serialized_start=2243
-  _globals['_GETBLOBREQUEST']._serialized_end=2275
-  _globals['_GETBLOBRESPONSE']._serialized_start=2277
-  _globals['_GETBLOBRESPONSE']._serialized_end=2309
-  _globals['_LISTBOOTHSREQUEST']._serialized_start=2311
-  _globals['_LISTBOOTHSREQUEST']._serialized_end=2330
-  _globals['_LISTBOOTHSRESPONSE']._serialized_start=2332
-  _globals['_LISTBOOTHSRESPONSE']._serialized_end=2401
-  _globals['_BOOTH']._serialized_start=2403
-  _globals['_BOOTH']._serialized_end=2504
-  _globals['_KEYEND']._serialized_start=2507
-  _globals['_KEYEND']._serialized_end=2636
-  _globals['_EPOCHEND']._serialized_start=2638
-  _globals['_EPOCHEND']._serialized_end=2684
-  _globals['_INGESTSERVICE']._serialized_start=3274
-  _globals['_INGESTSERVICE']._serialized_end=3404
-  _globals['_EVIDENCESERVICE']._serialized_start=3407
-  _globals['_EVIDENCESERVICE']._serialized_end=3624
-  _globals['_SUBSCRIBESERVICE']._serialized_start=3627
-  _globals['_SUBSCRIBESERVICE']._serialized_end=3954
-  _globals['_ENROLLMENTSERVICE']._serialized_start=3957
-  _globals['_ENROLLMENTSERVICE']._serialized_end=4159
+  _globals['_BLOBSTATE']._serialized_end=1559
+  _globals['_PUTBLOBREQUEST']._serialized_start=1561
+  _globals['_PUTBLOBREQUEST']._serialized_end=1661
+  _globals['_BLOBHEADER']._serialized_start=1663
+  _globals['_BLOBHEADER']._serialized_end=1721
+  _globals['_PUTBLOBRESPONSE']._serialized_start=1723
+  _globals['_PUTBLOBRESPONSE']._serialized_end=1791
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=1794
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=1937
+  _globals['_SUBSCRIBESTART']._serialized_start=1939
+  _globals['_SUBSCRIBESTART']._serialized_end=2043
+  _globals['_SUBSCRIBEACK']._serialized_start=2045
+  _globals['_SUBSCRIBEACK']._serialized_end=2076
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=2079
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=2258
+  _globals['_GETBLOBREQUEST']._serialized_start=2260
+  _globals['_GETBLOBREQUEST']._serialized_end=2292
+  _globals['_GETBLOBRESPONSE']._serialized_start=2294
+  _globals['_GETBLOBRESPONSE']._serialized_end=2326
+  _globals['_LISTBOOTHSREQUEST']._serialized_start=2328
+  _globals['_LISTBOOTHSREQUEST']._serialized_end=2347
+  _globals['_LISTBOOTHSRESPONSE']._serialized_start=2349
+  _globals['_LISTBOOTHSRESPONSE']._serialized_end=2418
+  _globals['_BOOTH']._serialized_start=2420
+  _globals['_BOOTH']._serialized_end=2521
+  _globals['_KEYEND']._serialized_start=2524
+  _globals['_KEYEND']._serialized_end=2653
+  _globals['_EPOCHEND']._serialized_start=2655
+  _globals['_EPOCHEND']._serialized_end=2701
+  _globals['_INGESTSERVICE']._serialized_start=3291
+  _globals['_INGESTSERVICE']._serialized_end=3421
+  _globals['_EVIDENCESERVICE']._serialized_start=3424
+  _globals['_EVIDENCESERVICE']._serialized_end=3641
+  _globals['_SUBSCRIBESERVICE']._serialized_start=3644
+  _globals['_SUBSCRIBESERVICE']._serialized_end=3971
+  _globals['_ENROLLMENTSERVICE']._serialized_start=3974
+  _globals['_ENROLLMENTSERVICE']._serialized_end=4176
 # @@protoc_insertion_point(module_scope)

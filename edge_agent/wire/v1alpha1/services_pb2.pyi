@@ -572,22 +572,26 @@ class BlobState(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
     COMMITTED_SIZE_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """The digest."""
     complete: _builtins.bool
     """Whole, verified and durable."""
     committed_size: _builtins.int
     """Where to resume."""
+    deleted: _builtins.bool
+    """Held once, and deleted by the port's retention since: `complete` is true, and nothing is to be sent."""
     def __init__(
         self,
         *,
         sha256: _builtins.bytes = ...,
         complete: _builtins.bool = ...,
         committed_size: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_size", b"committed_size", "complete", b"complete", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_size", b"committed_size", "complete", b"complete", "deleted", b"deleted", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,6 +49,7 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.domain.retention import EvidenceDeleted
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.records import LaneRules
@@ -224,5 +225,5 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
-        case SessionOpened() | KeyRotated() | EventsTrimmed() | StorageLevel() | EvidenceShed():
+        case SessionOpened() | KeyRotated() | EventsTrimmed() | StorageLevel() | EvidenceShed() | EvidenceDeleted():
             return "the ledger's own"

@@ -42,6 +42,7 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.domain.retention import DeletionReason, EvidenceDeleted
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.v1alpha1.event_pb2 import Event
@@ -116,6 +117,11 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
         ["the booth's disk: HIGH, 86 % of 100.0 GB used"],
     ),
     (domain.EvidenceShed((b"a" * 32,), 11), ["removed 1 pieces of evidence (11 B) early"]),
+    (
+        EvidenceDeleted((b"a" * 32,), 11, DeletionReason.NO_FINDING),
+        ["deleted 1 pieces of evidence (11 B): kept only with a finding"],
+    ),
+    (EvidenceDeleted((b"a" * 32,), 11, DeletionReason.RETENTION_OVER), ["its time at the booth is over"]),
     (domain.KeyRotated(b"no certificate", b""), ["handed over to a new device key: ?"]),
     (domain.EventsTrimmed(41, b"h" * 32), ["the booth drops its events through 41"]),
     (domain.Unassigned(READ, unreported=44), ["belongs to no vehicle, and 44 more that are only counted"]),
