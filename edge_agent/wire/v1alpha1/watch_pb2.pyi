@@ -195,21 +195,27 @@ Global___ExpectationsPage: _TypeAlias = ExpectationsPage  # noqa: Y015
 
 @_typing.final
 class WatchHeartbeat(_message.Message):
-    """Nothing to say, and the list that the booth holds is the newest. Every 10 s."""
+    """Nothing to say: the booth holds all that is for it. At least every 10 s."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_UTC_US_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
     port_utc_us: _builtins.int
     """Microseconds since 1970-01-01T00:00:00Z on the port's clock."""
+    @_builtins.property
+    def list(self) -> _expected_pb2.ExpectationList:
+        """The list as it stands: what changed since the last page was for other booths."""
+
     def __init__(
         self,
         *,
         port_utc_us: _builtins.int = ...,
+        list: _expected_pb2.ExpectationList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["list", b"list"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["port_utc_us", b"port_utc_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "port_utc_us", b"port_utc_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
