@@ -7,11 +7,13 @@ from itertools import count
 from edge_agent.domain.clock import ClockState, Instant
 from edge_agent.domain.event import (
     AlarmRaised,
+    DecisionRecorded,
     DeviceChanged,
     Draft,
     EventBody,
     EventsTrimmed,
     EvidenceShed,
+    FindingsAdded,
     InspectionClosed,
     InspectionOpened,
     KeyRotated,
@@ -225,5 +227,9 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
+        case FindingsAdded():
+            return f"found later in {body.inspection_id}: {', '.join(found.key for found in body.findings)}"
         case SessionOpened() | KeyRotated() | EventsTrimmed() | StorageLevel() | EvidenceShed() | EvidenceDeleted():
             return "the ledger's own"
+        case DecisionRecorded():
+            return f"decided {body.decision} for {body.inspection_id}"
