@@ -46,6 +46,11 @@ def fold_plate(text: str) -> str:
     return normalise_plate(text).replace("O", "0").replace("I", "1")
 
 
+def plate_form(text: str) -> str:
+    """A plate with every letter as A and every digit as 0: what series are told by."""
+    return "".join("0" if c.isdigit() else "A" for c in text)
+
+
 def is_seal_number(text: str) -> bool:
     """Whether `text` can be a mechanical seal's number as printed: letters, digits and hyphens (ISO 17712, 4.2)."""
     return (

@@ -7,6 +7,7 @@ from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.expected import ExpectationMatch
 from edge_agent.domain.finding import Finding, Recommendation
+from edge_agent.domain.joining import Away, CodeRole, DeviceReads, PlateRole
 from edge_agent.domain.observation import (
     CharacterRead,
     Direction,
@@ -74,7 +75,8 @@ class Voted:
     """One identifier after voting over its reads.
 
     `text` is what most evidence supports; `reads` says how many frames spoke for it and `reads_other` how many
-    read something else; `others` are those texts, most supported first. Nothing is corrected.
+    read something else; `others` are those texts, most supported first. Nothing is corrected. `in_series`: a plate has
+    the form of a series that is expected in the region; None of a code, and where no series is known.
     """
 
     text: str
@@ -84,15 +86,29 @@ class Voted:
     reads_other: int = 0
     others: tuple[str, ...] = ()
     device_id: str = ""
+    in_series: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlateSeen:
+    """A plate after voting, and whose it is."""
+
+    vote: Voted
+    role: PlateRole = PlateRole.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class VotedCode:
-    """A container code after voting; the check digit is evidence beside the text."""
+    """A container code after voting; the check digit is evidence beside the text.
+
+    `place`: of several containers 1 is the foremost; 0 where their order is not known. A chassis has none.
+    """
 
     vote: Voted
     check_digit_ok: bool
     size_type: str = ""
+    role: CodeRole | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +132,16 @@ class SealStateSeen:
 
 @dataclass(frozen=True, slots=True)
 class TagSeen:
-    """A UHF tag: its strongest read, when it first answered, and how often it did."""
+    """A UHF tag: its strongest read, when it first answered, and how often it did.
+
+    `states`: the kind of identifier of the same inspection that it carries; None if it carries none.
+    """
 
     tag: TagRead
     device_id: str
     at: Instant
     reads: int = 1
+    states: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +191,8 @@ class Inspection:
 
     `container_codes` holds those read, most supported first. `observations` counts what was joined; the raw capture
     among the evidence holds them with their raw bytes, the first 2 MiB and 30,000 of them. `scans` holds those that had
-    come when it closed: a later one is an event of its own that names this inspection. `findings` are what the rules
+    come when it closed: a later one is an event of its own that names this inspection. `plate` is the first of
+    `plates`: the tractor's, where one was read as that. `findings` are what the rules
     found then, the gravest first; `recommendation` is None where no rules were applied. `expectation` is None where the
     port tells of none.
     """
@@ -192,6 +213,9 @@ class Inspection:
     spectra: tuple[SpectrumSeen, ...] = ()
     scans: tuple[ScanSeen, ...] = ()
     direction: Direction | None = None
+    plates: tuple[PlateSeen, ...] = ()
+    device_reads: tuple[DeviceReads, ...] = ()
+    resumed: tuple[Away, ...] = ()
     expectation: ExpectationMatch | None = None
     findings: tuple[Finding, ...] = ()
     recommendation: Recommendation | None = None

@@ -11,6 +11,7 @@ from edge_agent.domain.inspection import (
     Incomplete,
     Inspection,
     MissingReason,
+    PlateSeen,
     ScanSeen,
     SealSeen,
     SealStateSeen,
@@ -20,6 +21,7 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
+from edge_agent.domain.joining import Away, DeviceReads
 from edge_agent.domain.observation import CharacterRead, Direction, Nuclide, RadiationKind, RadiationOccupancy
 from edge_agent.wire.clipping import clip
 from edge_agent.wire.codec_expected import match_message
@@ -88,6 +90,9 @@ def inspection(closed: Inspection) -> wire.Inspection:
         scans=[scan(seen) for seen in closed.scans],
         direction=_direction(closed.direction),
         expectation=None if closed.expectation is None else match_message(closed.expectation),
+        plates=[_plate(seen) for seen in closed.plates],
+        device_reads=[_device_reads(reads) for reads in closed.device_reads],
+        resumed=[_away(away) for away in closed.resumed],
         findings=findings(closed.findings),
         recommendation=None if closed.recommendation is None else RECOMMENDATIONS[closed.recommendation],
     )
@@ -118,7 +123,7 @@ def shorten(message: wire.Inspection, too_many: int) -> None:
     """
     lists: list[Any] = [
         *(message.tags, message.seal_states, message.spectra, message.scans, message.seals, message.weights),
-        *(message.radiation, message.container_codes),
+        *(message.radiation, message.container_codes, message.plates, message.device_reads),
     ]
     wanted = message.ByteSize() - too_many
     while message.ByteSize() > wanted and (any(lists) or message.findings):
@@ -136,7 +141,21 @@ def _voted(vote: Voted) -> wire.Voted:
         reads_other=vote.reads_other,
         others=vote.others,
         device_id=vote.device_id,
+        in_series=vote.in_series,
     )
+
+
+def _plate(seen: PlateSeen) -> wire.PlateSeen:
+    return wire.PlateSeen(vote=_voted(seen.vote), role=seen.role.value)
+
+
+def _device_reads(reads: DeviceReads) -> wire.DeviceReads:
+    texts = [wire.TextRead(text=t.text, reads=t.reads, confidence=t.confidence, fits=t.fits) for t in reads.texts]
+    return wire.DeviceReads(device_id=reads.device_id, what=reads.what, sees=reads.sees, texts=texts)
+
+
+def _away(away: Away) -> wire.Away:
+    return wire.Away(since=instant(away.since), until=instant(away.until), stopped=away.stopped)
 
 
 def _character(character: CharacterRead) -> wire.CharacterRead:
@@ -148,7 +167,13 @@ def _character(character: CharacterRead) -> wire.CharacterRead:
 
 
 def _voted_code(code: VotedCode) -> wire.VotedCode:
-    return wire.VotedCode(vote=_voted(code.vote), check_digit_ok=code.check_digit_ok, size_type=code.size_type)
+    return wire.VotedCode(
+        vote=_voted(code.vote),
+        check_digit_ok=code.check_digit_ok,
+        size_type=code.size_type,
+        role=code.role.value if code.role else "",
+        place=code.place,
+    )
 
 
 def _seal(seal: SealSeen) -> wire.SealSeen:
@@ -199,6 +224,7 @@ def _tag(seen: TagSeen) -> wire.TagSeen:
         reads=seen.reads,
         device_id=seen.device_id,
         at=instant(seen.at),
+        states=seen.states.value if seen.states else "",
     )
 
 

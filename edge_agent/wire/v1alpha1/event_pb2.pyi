@@ -634,6 +634,9 @@ class Inspection(_message.Message):
     DIRECTION_FIELD_NUMBER: _builtins.int
     SHORTENED_FIELD_NUMBER: _builtins.int
     EXPECTATION_FIELD_NUMBER: _builtins.int
+    PLATES_FIELD_NUMBER: _builtins.int
+    DEVICE_READS_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     RECOMMENDATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -703,6 +706,18 @@ class Inspection(_message.Message):
         """How it compares with what the port expects; absent from an agent that is told of none."""
 
     @_builtins.property
+    def plates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlateSeen]:
+        """Every plate of the vehicle by its role, the tractor's first; `plate` is the first of them."""
+
+    @_builtins.property
+    def device_reads(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceReads]:
+        """What each device read of plates and codes, so that a disagreement between devices shows."""
+
+    @_builtins.property
+    def resumed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Away]:
+        """When the agent was away while the vehicle was in the lane; the inspection was taken up again."""
+
+    @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_findings_pb2.Finding]:
         """What the rules found when it closed, the gravest first."""
 
@@ -729,12 +744,15 @@ class Inspection(_message.Message):
         direction: Global___Direction.ValueType | None = ...,
         shortened: _builtins.bool = ...,
         expectation: _expected_pb2.ExpectationMatch | None = ...,
+        plates: _abc.Iterable[Global___PlateSeen] | None = ...,
+        device_reads: _abc.Iterable[Global___DeviceReads] | None = ...,
+        resumed: _abc.Iterable[Global___Away] | None = ...,
         findings: _abc.Iterable[_findings_pb2.Finding] | None = ...,
         recommendation: _findings_pb2.Recommendation.ValueType | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "expectation", b"expectation", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "recommendation", b"recommendation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "direction", b"direction", "expectation", b"expectation", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "radiation", b"radiation", "recommendation", b"recommendation", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "device_reads", b"device_reads", "direction", b"direction", "expectation", b"expectation", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "plates", b"plates", "radiation", b"radiation", "recommendation", b"recommendation", "resumed", b"resumed", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
     _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015
@@ -857,6 +875,7 @@ class Voted(_message.Message):
     READS_OTHER_FIELD_NUMBER: _builtins.int
     OTHERS_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
+    IN_SERIES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text with most support, upper case, without separators."""
     confidence: _builtins.float
@@ -867,6 +886,8 @@ class Voted(_message.Message):
     """Reads that said something else."""
     device_id: _builtins.str
     """The device of the best read."""
+    in_series: _builtins.bool
+    """Of a plate: whether it has the form of a series that the booth's settings expect; absent where none is known."""
     @_builtins.property
     def characters(self) -> _containers.RepeatedCompositeFieldContainer[Global___CharacterRead]:
         """Per character."""
@@ -885,14 +906,153 @@ class Voted(_message.Message):
         reads_other: _builtins.int = ...,
         others: _abc.Iterable[_builtins.str] | None = ...,
         device_id: _builtins.str = ...,
+        in_series: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_series", b"_in_series", "in_series", b"in_series"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "confidence", b"confidence", "device_id", b"device_id", "others", b"others", "reads", b"reads", "reads_other", b"reads_other", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_series", b"_in_series", "characters", b"characters", "confidence", b"confidence", "device_id", b"device_id", "in_series", b"in_series", "others", b"others", "reads", b"reads", "reads_other", b"reads_other", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__in_series: _TypeAlias = _typing.Literal["in_series"]  # noqa: Y015
+    _WhichOneofArgType__in_series: _TypeAlias = _typing.Literal["_in_series", b"_in_series"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_series) -> _WhichOneofReturnType__in_series | None: ...
+
+Global___Voted: _TypeAlias = Voted  # noqa: Y015
+
+@_typing.final
+class PlateSeen(_message.Message):
+    """A plate and whose it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTE_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """"tractor", "trailer", "rear" (read at the rear only), "unknown" (by a device that looks at neither end in
+    particular).
+    """
+    @_builtins.property
+    def vote(self) -> Global___Voted:
+        """The text, after voting over the devices that can have read it."""
+
+    def __init__(
+        self,
+        *,
+        vote: Global___Voted | None = ...,
+        role: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["vote", b"vote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Voted: _TypeAlias = Voted  # noqa: Y015
+Global___PlateSeen: _TypeAlias = PlateSeen  # noqa: Y015
+
+@_typing.final
+class DeviceReads(_message.Message):
+    """What one device read of one kind of identifier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    SEES_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    device_id: _builtins.str
+    """The device."""
+    what: _builtins.str
+    """"plate" or "container_code"."""
+    sees: _builtins.str
+    """Which end of a vehicle it looks at: "front", "rear" or "any"."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextRead]:
+        """Its texts, most supported first, at most 8."""
+
+    def __init__(
+        self,
+        *,
+        device_id: _builtins.str = ...,
+        what: _builtins.str = ...,
+        sees: _builtins.str = ...,
+        texts: _abc.Iterable[Global___TextRead] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "sees", b"sees", "texts", b"texts", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceReads: _TypeAlias = DeviceReads  # noqa: Y015
+
+@_typing.final
+class TextRead(_message.Message):
+    """One text as a device read it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """As read."""
+    reads: _builtins.int
+    """Looks that said so."""
+    confidence: _builtins.float
+    """0..1, their mean."""
+    fits: _builtins.bool
+    """A code's check digit is right, a plate has the form of an expected series; absent where neither is known."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        reads: _builtins.int = ...,
+        confidence: _builtins.float = ...,
+        fits: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fits", b"_fits", "fits", b"fits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fits", b"_fits", "confidence", b"confidence", "fits", b"fits", "reads", b"reads", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fits: _TypeAlias = _typing.Literal["fits"]  # noqa: Y015
+    _WhichOneofArgType__fits: _TypeAlias = _typing.Literal["_fits", b"_fits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fits) -> _WhichOneofReturnType__fits | None: ...
+
+Global___TextRead: _TypeAlias = TextRead  # noqa: Y015
+
+@_typing.final
+class Away(_message.Message):
+    """The agent was not there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
+    stopped: _builtins.bool
+    """It had been stopped; otherwise it was killed, or the power failed."""
+    @_builtins.property
+    def since(self) -> Global___Instant:
+        """Its last sign before."""
+
+    @_builtins.property
+    def until(self) -> Global___Instant:
+        """When it was there again."""
+
+    def __init__(
+        self,
+        *,
+        since: Global___Instant | None = ...,
+        until: Global___Instant | None = ...,
+        stopped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "stopped", b"stopped", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Away: _TypeAlias = Away  # noqa: Y015
 
 @_typing.final
 class CharacterRead(_message.Message):
@@ -961,10 +1121,16 @@ class VotedCode(_message.Message):
     VOTE_FIELD_NUMBER: _builtins.int
     CHECK_DIGIT_OK_FIELD_NUMBER: _builtins.int
     SIZE_TYPE_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     check_digit_ok: _builtins.bool
     """Evidence, not proof: one random code in eleven passes."""
     size_type: _builtins.str
     """ISO 6346 size-type code, '' if not read."""
+    role: _builtins.str
+    """"container", "chassis" or "equipment", by the code's category identifier; '' if that is none."""
+    place: _builtins.int
+    """Of several containers: 1 for the foremost, and so on; 0 where that is not known."""
     @_builtins.property
     def vote(self) -> Global___Voted:
         """The code: 11 characters, or 10 when the check digit was not read."""
@@ -975,10 +1141,12 @@ class VotedCode(_message.Message):
         vote: Global___Voted | None = ...,
         check_digit_ok: _builtins.bool = ...,
         size_type: _builtins.str = ...,
+        role: _builtins.str = ...,
+        place: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["vote", b"vote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_digit_ok", b"check_digit_ok", "size_type", b"size_type", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_digit_ok", b"check_digit_ok", "place", b"place", "role", b"role", "size_type", b"size_type", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1166,6 +1334,7 @@ class TagSeen(_message.Message):
     READS_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     epc: _builtins.str
     """The EPC, upper-case hex."""
     text: _builtins.str
@@ -1182,6 +1351,8 @@ class TagSeen(_message.Message):
     """How often it answered."""
     device_id: _builtins.str
     """The reader."""
+    states: _builtins.str
+    """Which identifier of this record it states: "plate", "container_code", "seal"; '' if none."""
     @_builtins.property
     def at(self) -> Global___Instant:
         """When it first answered."""
@@ -1198,10 +1369,11 @@ class TagSeen(_message.Message):
         reads: _builtins.int = ...,
         device_id: _builtins.str = ...,
         at: Global___Instant | None = ...,
+        states: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "rssi_dbm", b"rssi_dbm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "device_id", b"device_id", "epc", b"epc", "memory", b"memory", "reads", b"reads", "rssi_dbm", b"rssi_dbm", "text", b"text", "tid", b"tid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "device_id", b"device_id", "epc", b"epc", "memory", b"memory", "reads", b"reads", "rssi_dbm", b"rssi_dbm", "states", b"states", "text", b"text", "tid", b"tid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__antenna: _TypeAlias = _typing.Literal["antenna"]  # noqa: Y015
     _WhichOneofArgType__antenna: _TypeAlias = _typing.Literal["_antenna", b"_antenna"]  # noqa: Y015
