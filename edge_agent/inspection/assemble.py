@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft, InspectionClosed
@@ -22,6 +23,7 @@ from edge_agent.domain.inspection import (
     TagSeen,
     Weighed,
 )
+from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import (
     ContainerCodeRead,
     Direction,
@@ -38,7 +40,9 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
-from edge_agent.inspection.vote import Ballot, Ballots, vote_codes, vote_plate
+from edge_agent.inspection.roles import codes_of, device_reads, plates_of, same_plate, stating
+from edge_agent.inspection.vote import Ballot, Ballots
+from edge_agent.inspection.whereabouts import End
 
 # Ten minutes of one portal, a scale at seven frames a second, one scanner and two cameras make some 12,000; the rest is
 # counted, not kept.
@@ -70,17 +74,22 @@ MAX_OCCUPANCIES = 16
 MAX_SPECTRA = 8  # each brings its document, of some megabytes at most
 MAX_SCANS = 16
 MAX_CODES = 8
+MAX_AWAY = 8
 # An empty truck scale drifts by an increment or two; the lightest vehicle that it can tell is heavier than this.
 VEHICLE_KG = 200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A device that can give what a lane expects. `silent_is_down`: it speaks unasked, so its silence is a fault."""
+    """A device that can give what a lane expects. `silent_is_down`: it speaks unasked, so its silence is a fault.
+
+    `sees`: which end of a vehicle it looks at.
+    """
 
     device_id: str
     gives: frozenset[Expected]
     silent_is_down: bool = False
+    sees: End = End.ANY
 
 
 class Assembly:
@@ -90,8 +99,8 @@ class Assembly:
         self.id = inspection_id
         self.lane_id = lane_id
         self.opened = opened
-        self._plates = Ballots()
-        self._codes = Ballots()
+        self._plates: dict[str, Ballots] = {}  # by device
+        self._codes: dict[str, Ballots] = {}
         self._seals: dict[str, SealSeen] = {}
         self._seal_states: list[SealStateSeen] = []
         self._tags: dict[str, TagSeen] = {}
@@ -108,6 +117,8 @@ class Assembly:
         self._talk_bytes = 0
         self._measured_bytes = 0
         self._blind: dict[str, str] = {}
+        self._away: list[Away] = []
+        self._doubted = False
 
     def preceded_by(self, observations: Iterable[Observation]) -> None:
         """What a portal said before the vehicle came to it."""
@@ -123,12 +134,11 @@ class Assembly:
             self._observations.append(replace(observation, evidence=(), raw=self._raw(observation)))
         match body:
             case PlateRead():
-                device, evidence = observation.device_id, observation.evidence
-                self._plates.add(
-                    body.text, body.confidence, body.characters, device, evidence, body.likeness, body.looks
-                )
+                device, at = observation.device_id, observation.at.monotonic
+                self._plates.setdefault(device, Ballots()).add_plate(body, device, observation.evidence, at)
             case ContainerCodeRead():
-                self._codes.add_code(body, observation.device_id, observation.evidence)
+                device, at = observation.device_id, observation.at.monotonic
+                self._codes.setdefault(device, Ballots()).add_code(body, device, observation.evidence, at)
             case SealRead() if len(self._seals) < MAX_SEALS:
                 seal = SealSeen(body.number, body.symbology, observation.device_id, observation.at)
                 self._seals.setdefault(body.number, seal)
@@ -156,7 +166,21 @@ class Assembly:
 
     def numbers(self) -> tuple[str, ...]:
         """The plates and container codes read so far, most supported or not."""
-        return (*(b.text for b in self._plates.ranked()), *(b.text for b in self._codes.ranked()))
+        return tuple(text for b in (*self._plates.values(), *self._codes.values()) for text in b.texts())
+
+    def was_away(self, away: Away) -> None:
+        """The agent was not there for a while: whether this vehicle still is, must show."""
+        if len(self._away) < MAX_AWAY:
+            self._away.append(away)
+        self._doubted = True
+
+    def is_another(self, observation: Observation) -> bool:
+        """After an absence: a plate that is unlike all that this camera had read of the vehicle."""
+        body, known = observation.body, self._plates.get(observation.device_id)
+        if not self._doubted or known is None or not isinstance(body, PlateRead):
+            return False
+        self._doubted = not any(same_plate(body.text, text) for text in known.texts())
+        return self._doubted
 
     def _seal_state(self, seen: SealStateSeen) -> None:
         last = next((s.state for s in reversed(self._seal_states) if s.state.number == seen.state.number), None)
@@ -215,33 +239,40 @@ class Assembly:
         providers: Mapping[str, Provider],
         outcome: Outcome | None,
         earlier_scans: Callable[[Inspection], tuple[ScanSeen, ...]] = lambda _: (),
+        series: Mapping[str, float] = MappingProxyType({}),
     ) -> Draft:
         """The record, with its evidence. `outcome` overrides Complete or Incomplete (a passage that was given up).
 
-        `earlier_scans` gives the scans that came before the vehicle, by what was read of it.
+        `earlier_scans` gives the scans that came before the vehicle, by what was read of it; `series` the forms of the
+        region's plates with their shares.
         """
-        plate = vote_plate(self._plates)
-        codes = vote_codes(self._codes)[:MAX_CODES]
+        sees = {device: provider.sees for device, provider in providers.items()}
+        plates = plates_of(self._plates, sees, series)
+        codes = codes_of(self._codes, self._direction is Direction.BACKWARD)[:MAX_CODES]
+        seals, plates_seen = tuple(self._seals.values()), tuple(plate for plate, _ in plates)
         inspection = Inspection(
             id=self.id,
             lane_id=self.lane_id,
             opened=self.opened,
             closed=closed,
             outcome=Complete(),
-            plate=plate[0] if plate else None,
+            plate=plates_seen[0].vote if plates_seen else None,
             container_codes=tuple(code for code, _ in codes),
-            seals=tuple(self._seals.values()),
+            seals=seals,
             radiation=tuple(self._occupancies),
             observations=self._count,
             seal_states=tuple(self._seal_states),
-            tags=tuple(self._tags.values()),
+            tags=stating(self._tags.values(), plates_seen, (code for code, _ in codes), seals, self._seal_states),
             weights=self._weighed(),
             spectra=tuple(self._spectra),
             direction=self._direction,
+            plates=plates_seen,
+            device_reads=device_reads(self._plates, self._codes, sees, series),
+            resumed=tuple(self._away),
         )
         scans = (*earlier_scans(inspection), *self._scans)[:MAX_SCANS]
         learnt = {
-            Expected.PLATE: plate is not None,
+            Expected.PLATE: bool(plates),
             Expected.CONTAINER_CODE: bool(codes),
             Expected.SEAL: bool(self._seals or self._seal_states),
             Expected.RADIATION: bool(self._occupancies or self._spectra),
@@ -252,7 +283,7 @@ class Assembly:
         missing = tuple(self._missing(what, providers) for what in expects if not learnt[what])
         how = outcome or (Incomplete(missing) if missing else Complete())
         inspection = replace(inspection, outcome=how, scans=scans)
-        winners = ([plate[1]] if plate else []) + [ballot for _, ballot in codes]
+        winners = [ballot for _, ballot in (*plates, *codes)]
         return Draft(InspectionClosed(inspection), closed, self._evidence(winners))
 
     def _missing(self, what: Expected, providers: Mapping[str, Provider]) -> Missing:

@@ -29,6 +29,10 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
     while nothing does say nothing of any vehicle.
 13. A scan is an event of its own, at once, whether its vehicle has come, has left or never will; which vehicle it
     belongs to is decided in inspection/scans.py.
+14. After an absence of the agent the open inspections go on: what devices say joins them, and each says when the agent
+    was away. Until its devices have spoken, no device has looked and none is occupied; a vehicle is waited for
+    `RETURN_S` longer, so that they can connect. A camera that then reads a plate which is unlike all that it had read
+    of the vehicle sees another one: the inspection ends as abandoned. One text read again, and it is the same vehicle.
 
 Rules 1 to 7 are those of a lane that does not know where along it its devices stand (one_at_a_time.py): a plate that
 a camera sees of the *next* vehicle, before the presence device does, is taken for one of the vehicle that is still
@@ -47,6 +51,7 @@ from edge_agent.domain.event import (
     Draft,
     Unassigned,
 )
+from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import (
     ContainerCodeRead,
     DeviceFault,
@@ -77,6 +82,8 @@ from edge_agent.inspection.strays import Strays
 MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
 MAX_REPORTED = 32
+# After an absence: so long devices take to connect.
+RETURN_S = 10.0
 # Of what a device or a library says of a fault, for the record of every vehicle that it was blind to.
 MAX_WHY = 200
 
@@ -101,6 +108,8 @@ class Traffic(Protocol):
     def begin(self, observation: Observation, cause: str) -> list[Draft]: ...
     def join(self, observation: Observation) -> None: ...
     def join_to(self, inspection: Assembly, observation: Observation) -> None: ...
+    def give_up(self, inspection: Assembly, now: Instant, why: str) -> list[Draft]: ...
+    def waits_until(self, monotonic: float) -> None: ...
     def lost(self, device: str) -> None: ...
     def next_wake(self) -> float | None: ...
     def woke(self, now: Instant) -> list[Draft]: ...
@@ -123,6 +132,20 @@ class Lane:
     def busy(self) -> bool:
         """Whether a vehicle stands in the lane, so that cameras should look."""
         return self._traffic.busy
+
+    @property
+    def inspections(self) -> tuple[Assembly, ...]:
+        """Those that are open."""
+        return self._traffic.inspections()
+
+    @property
+    def idle(self) -> bool:
+        """No inspection is open, and no vehicle is known to be in the lane."""
+        return not self._traffic.busy
+
+    def open_ids(self) -> frozenset[str]:
+        """The inspections that are open."""
+        return frozenset(one.id for one in self._traffic.inspections())
 
     def observe(self, observation: Observation) -> list[Draft]:
         """Assign one observation."""
@@ -178,11 +201,31 @@ class Lane:
         """The agent stops: an open inspection is given up, and recorded as such; what was counted is said."""
         return self._strays.stop(now) + self._traffic.stop(now, why)
 
+    def pause(self, now: Instant) -> list[Draft]:
+        """The agent stops, and may soon go on here: what was counted is said, inspections stay open."""
+        return self._strays.stop(now)
+
+    def resume(self, away: Away) -> None:
+        """The agent is there again (rule 14)."""
+        how = "stopped" if away.stopped else "not running"
+        for device in self._records.providers:
+            self._records.down[device] = "has not connected"
+            self._traffic.lost(device)
+        for inspection in self._traffic.inspections():
+            inspection.was_away(away)
+            for device in self._records.providers:
+                inspection.was_blind(device, f"the agent was {how} for {away.seconds:.0f} s")
+        self._traffic.waits_until(away.until.monotonic + RETURN_S)
+
     # --- what belongs to a vehicle ------------------------------------------------------------------------
 
     def _sighting(self, observation: Observation, cause: str, text: str) -> list[Draft]:
         of = self._traffic.late_for(observation)
-        if of is None and self._traffic.open_for(observation):
+        inspection = self._traffic.open_for(observation) if of is None else None
+        if inspection is not None and inspection.is_another(observation):
+            why = "another vehicle stood there when the agent was back"
+            return self._traffic.give_up(inspection, observation.at, why) + self._sighting(observation, cause, text)
+        if inspection is not None:
             self._traffic.join(observation)
             return []
         if self._traffic.keeps_out(observation) or of is not None:

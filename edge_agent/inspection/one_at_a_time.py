@@ -93,6 +93,14 @@ class OneAtATime:
         inspection.join(observation)
         self._last_activity = max(self._last_activity, observation.at.monotonic)
 
+    def give_up(self, inspection: Assembly, now: Instant, why: str) -> list[Draft]:
+        """It ends here."""
+        return self._close(now, Abandoned(why))
+
+    def waits_until(self, monotonic: float) -> None:
+        """Nothing settles before."""
+        self._last_activity = max(self._last_activity, monotonic)
+
     def lost(self, device: str) -> None:
         """The device went down."""
         self._occupied.discard(device)

@@ -30,6 +30,10 @@ class LaneRules:
     scan_delay_s: float = 120.0
     places: Mapping[str, Place] = field(default_factory=dict)
     driving: Driving = field(default_factory=Driving)
+    # Forms of the region's plates, as in "AAA0000", with their shares (0..1).
+    series: Mapping[str, float] = field(default_factory=dict)
+    # So long after the agent was last there an open inspection is taken up again.
+    resume_s: float = 60.0
 
 
 class Records:
@@ -65,4 +69,4 @@ class Records:
 
     def close(self, inspection: Assembly, now: Instant, outcome: Outcome | None = None) -> Draft:
         """The vehicle left, or is given up."""
-        return inspection.close(now, self.rules.expects, self.providers, outcome, self.scans.closed)
+        return inspection.close(now, self.rules.expects, self.providers, outcome, self.scans.closed, self.rules.series)

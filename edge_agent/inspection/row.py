@@ -301,6 +301,15 @@ class Row:
         """Give up what is open."""
         return [draft for vehicle in list(self._row) for draft in self._give_up(vehicle, now, why)]
 
+    def give_up(self, inspection: Assembly, now: Instant, why: str) -> list[Draft]:
+        """It ends here, and its vehicle has left."""
+        return [d for v in list(self._row) if v.inspection is inspection for d in self._give_up(v, now, why)]
+
+    def waits_until(self, monotonic: float) -> None:
+        """No vehicle of the row settles before."""
+        for vehicle in self._row:
+            vehicle.last_activity = max(vehicle.last_activity, monotonic)
+
     def _give_up(self, vehicle: Vehicle, now: Instant, why: str) -> list[Draft]:
         inspection = vehicle.inspection
         self._leaves(vehicle, now)

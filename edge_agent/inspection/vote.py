@@ -6,17 +6,18 @@ for the one text that all of them nearly read. A look counts as much as what was
 read just as well), and speaks against no text by more than `OTHER_THING`: it may have read another thing.
 
 Nothing is corrected: a text that no frame showed is never the result, and what other frames read stays beside it. A
-right check digit is evidence for a code, of a stated weight.
+right check digit is evidence for a code, of a stated weight; so is, for a plate, how common its form is in the region.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import log
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, log
+from types import MappingProxyType
 
 from edge_agent.domain.evidence import Evidence
-from edge_agent.domain.identifiers import check_digit_ok
+from edge_agent.domain.identifiers import check_digit_ok, plate_form
 from edge_agent.domain.inspection import Voted, VotedCode
-from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
+from edge_agent.domain.observation import CharacterRead, ContainerCodeRead, PlateRead
 
 # A lane sees a handful of texts a vehicle; a camera that hallucinates must not fill the memory.
 MAX_TEXTS = 64
@@ -30,6 +31,9 @@ LEAST = 1e-4
 SIGNS = 36  # A to Z, 0 to 9
 # A code's check digit that one look read and another text lacks: they leave it out, or do not find it in its box.
 LEFT_OUT = log(0.2)
+# Plates of no listed series, spread over all forms of their length: a plate that somebody chose loses to one that fits
+# a common series by about as much as one clear look says, never more.
+UNLISTED = 0.5
 # Two codes that differ in so few characters are one code read in two ways, unless both carry their check digit.
 SAME_CODE_DISTANCE = 3
 
@@ -50,6 +54,8 @@ class Ballot:
     weight: float = 0.0
     signs: list[dict[str, float]] = field(default_factory=list)  # by place: what is said for each sign, over `others`
     others: list[float] = field(default_factory=list)  # by place: what is said for a sign that was not named
+    first: float = inf  # when it was read first and last, on the observations' monotonic clock
+    last: float = -inf
 
     def add(
         self,
@@ -82,6 +88,26 @@ class Ballot:
                 said = self.signs[place].get(sign, 0.0)
                 self.signs[place][sign] = said + weight * (log(min(1.0, p)) - log(rest))
 
+    def take(self, other: "Ballot") -> None:
+        """What another device read of the same text counts here, too."""
+        if not self.signs:
+            self.signs, self.others = [{} for _ in self.text], [0.0] * len(self.text)
+        self.reads += other.reads
+        self.confidence += other.confidence
+        self.support += other.support
+        self.weight += other.weight
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+        for place, said in enumerate(other.others):
+            self.others[place] += said
+        for mine, theirs in zip(self.signs, other.signs, strict=False):
+            for sign, said in theirs.items():
+                mine[sign] = mine.get(sign, 0.0) + said
+        for size_type, reads in other.size_types.items():
+            self.size_types[size_type] = self.size_types.get(size_type, 0) + reads
+        if other.best > self.best:
+            self.best, self.characters = other.best, other.characters
+            self.device_id, self.evidence = other.device_id, other.evidence
+
     def speaks_for(self, text: str) -> float:
         """The evidence of these reads for a text, as a logarithm, 0 at most."""
         shorter = min(len(text), len(self.text))
@@ -97,6 +123,22 @@ class Ballots:
 
     def __init__(self) -> None:
         self._by_text: dict[str, Ballot] = {}
+
+    @classmethod
+    def of(cls, ballots: Iterable[Ballot]) -> "Ballots":
+        """Those of several devices, as one; the best supported texts, if there are too many."""
+        joint = cls()
+        for ballot in sorted(ballots, key=lambda one: one.support, reverse=True):
+            if ballot.text in joint._by_text or len(joint._by_text) < MAX_TEXTS:
+                joint._by_text.setdefault(ballot.text, Ballot(ballot.text)).take(ballot)
+        return joint
+
+    def __iter__(self) -> Iterator[Ballot]:
+        return iter(self._by_text.values())
+
+    def texts(self) -> tuple[str, ...]:
+        """All that were read, in the order in which they were first."""
+        return tuple(self._by_text)
 
     def add(
         self,
@@ -115,8 +157,15 @@ class Ballots:
         ballot.add(confidence, characters, device_id, evidence, likeness, looks)
         return ballot
 
-    def add_code(self, read: ContainerCodeRead, device_id: str, evidence: tuple[Evidence, ...]) -> None:
+    def add_plate(self, read: PlateRead, device_id: str, evidence: tuple[Evidence, ...], at: float = 0.0) -> None:
+        ballot = self.add(read.text, read.confidence, read.characters, device_id, evidence, read.likeness, read.looks)
+        ballot.first, ballot.last = min(ballot.first, at), max(ballot.last, at)
+
+    def add_code(
+        self, read: ContainerCodeRead, device_id: str, evidence: tuple[Evidence, ...], at: float = 0.0
+    ) -> None:
         ballot = self.add(read.code, read.confidence, read.characters, device_id, evidence, looks=read.looks)
+        ballot.first, ballot.last = min(ballot.first, at), max(ballot.last, at)
         if read.size_type:
             ballot.size_types[read.size_type] = ballot.size_types.get(read.size_type, 0) + 1
 
@@ -127,15 +176,37 @@ class Ballots:
         return sorted(ballots, key=lambda ballot: (evidence[ballot.text], ballot.best), reverse=True)
 
 
-def vote_plate(ballots: Ballots) -> tuple[Voted, Ballot] | None:
+def form_evidence(text: str, series: Mapping[str, float]) -> float:
+    """What the form of a plate (letters and digits in their order) says for it: a logarithm, 0 at most.
+
+    `series`: forms as in "AAA0000", with their shares (0..1) of the region's plates; without any it says nothing.
+    """
+    if not series:
+        return 0.0
+    return log((1 - UNLISTED) * series.get(plate_form(text), 0.0) + UNLISTED / 2 ** len(text))
+
+
+def check_digit_evidence(text: str) -> float:
+    """What the check digit says for a code."""
+    return CHECK_DIGIT_EVIDENCE if check_digit_ok(text) else 0.0
+
+
+def vote_plate(ballots: Ballots, series: Mapping[str, float] = MappingProxyType({})) -> tuple[Voted, Ballot] | None:
     """The vehicle's plate and the ballot it won with; None if no plate was read."""
-    ranked = ballots.ranked()
-    return (_voted(ranked[0], ranked[1:]), ranked[0]) if ranked else None
+    ranked = ballots.ranked(lambda text: form_evidence(text, series))
+    if not ranked:
+        return None
+    return replace(_voted(ranked[0], ranked[1:]), in_series=in_series(ranked[0].text, series)), ranked[0]
+
+
+def in_series(text: str, series: Mapping[str, float]) -> bool | None:
+    """Whether a plate has the form of one of these series; None if there are none."""
+    return plate_form(text) in series if series else None
 
 
 def vote_codes(ballots: Ballots) -> list[tuple[VotedCode, Ballot]]:
     """The vehicle's container codes, most supported first: readings of one code are one candidate."""
-    ranked = ballots.ranked(lambda text: CHECK_DIGIT_EVIDENCE if check_digit_ok(text) else 0.0)
+    ranked = ballots.ranked(check_digit_evidence)
     found: list[tuple[Ballot, list[Ballot]]] = []
     for ballot in ranked:
         for winner, others in found:
