@@ -22,6 +22,7 @@ from edge_agent.domain.clock import Clock, at_monotonic
 from edge_agent.domain.event import Draft
 from edge_agent.domain.observation import Observation, Reading
 from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.statistics import Statistics
 from edge_agent.inspection.words import in_words
 from edge_agent.vision.camera import Camera
 from edge_agent.vision.faces import FaceFinder
@@ -30,6 +31,8 @@ from edge_agent.vision.watch import watch
 
 # Some seconds of everything a lane can say. When it is full the devices wait, and their own buffers hold the rest.
 LANE_QUEUE = 1000
+# A stop does not wait for room on the disk for statistics alone.
+COUNTED_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Line:
         self._watch_camera = watch_camera
         self._open_link = open_link
         self._lane = Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
+        self._statistics = Statistics(setup.rules, setup.providers)
         self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
         self._stopped = asyncio.Event()
 
@@ -119,6 +123,7 @@ class Line:
         return emit
 
     async def _join(self) -> None:
+        self._statistics.look(self._clock.now())
         while True:
             said, drafts = None, list[Draft]()
             try:
@@ -134,14 +139,22 @@ class Line:
             if said is not None and said.kept is not None and not said.kept.done():
                 said.kept.set_result(None)
         await self._record(self._lane.stop(self._clock.now(), "the agent was stopped during this passage"))
+        try:
+            async with asyncio.timeout(COUNTED_S):
+                for draft in self._statistics.stop(self._clock.now()):
+                    await self._record_draft(draft)
+        except TimeoutError:
+            log.warning("lane %s: what was counted since the last quarter is not recorded", self._setup.rules.lane_id)
         self._stopped.set()
 
-    def _patience(self) -> float | None:
-        wake = self._lane.next_wake()
-        return None if wake is None else max(0.0, wake - self._clock.monotonic())
+    def _patience(self) -> float:
+        wakes = (self._lane.next_wake(), self._statistics.next_wake())
+        return max(0.0, min(wake for wake in wakes if wake is not None) - self._clock.monotonic())
 
     async def _record(self, drafts: list[Draft]) -> None:
-        for draft in drafts:
+        ended = self._statistics.look(self._clock.now())
+        self._statistics.take(drafts)
+        for draft in (*ended, *drafts):
             await self._record_draft(draft)
             if words := in_words(draft):
                 log.info("lane %s: %s", self._setup.rules.lane_id, words)

@@ -12,6 +12,7 @@ from edge_agent.domain.finding import Cause, Decision, Finding, Origin
 from edge_agent.domain.inspection import Inspection, ScanSeen
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceStatus, Observation, RadiationKind
 from edge_agent.domain.retention import EvidenceDeleted
+from edge_agent.domain.statistics import LaneStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ EventBody = (
     | FindingsAdded
     | DecisionRecorded
     | EvidenceDeleted
+    | LaneStatistics
 )
 
 

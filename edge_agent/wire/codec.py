@@ -7,6 +7,7 @@ from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.observation import DeviceFault, DeviceSetup, DeviceState, DeviceStatus
 from edge_agent.domain.retention import DeletionReason, EvidenceDeleted
+from edge_agent.domain.statistics import LaneStatistics
 from edge_agent.wire.chain import Head
 from edge_agent.wire.clipping import clip
 from edge_agent.wire.codec_findings import decision_recorded, findings_added
@@ -20,6 +21,7 @@ from edge_agent.wire.codec_inspection import (
     scan,
     shorten,
 )
+from edge_agent.wire.codec_statistics import lane_statistics
 from edge_agent.wire.codec_words import in_words
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
@@ -106,6 +108,8 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
             event.findings_added.CopyFrom(findings_added(body))
         case domain.DecisionRecorded():
             event.decision_recorded.CopyFrom(decision_recorded(body))
+        case LaneStatistics():
+            event.lane_statistics.CopyFrom(lane_statistics(body))
         case domain.EventsTrimmed():
             event.events_trimmed.CopyFrom(wire.EventsTrimmed(through_seq=body.through_seq, sha256=body.sha256))
         case _:

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from edge_agent.wire.v1alpha1 import expected_pb2 as _expected_pb2
 from edge_agent.wire.v1alpha1 import findings_pb2 as _findings_pb2
 from edge_agent.wire.v1alpha1 import retention_pb2 as _retention_pb2
+from edge_agent.wire.v1alpha1 import statistics_pb2 as _statistics_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -208,6 +209,7 @@ class Event(_message.Message):
     EVENTS_TRIMMED_FIELD_NUMBER: _builtins.int
     FINDINGS_ADDED_FIELD_NUMBER: _builtins.int
     DECISION_RECORDED_FIELD_NUMBER: _builtins.int
+    LANE_STATISTICS_FIELD_NUMBER: _builtins.int
     EVIDENCE_DELETED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """The booth's SPIFFE id, "spiffe://<port>/booth/<id>"."""
@@ -254,6 +256,8 @@ class Event(_message.Message):
     @_builtins.property
     def decision_recorded(self) -> _findings_pb2.DecisionRecorded: ...
     @_builtins.property
+    def lane_statistics(self) -> _statistics_pb2.LaneStatistics: ...
+    @_builtins.property
     def evidence_deleted(self) -> _retention_pb2.EvidenceDeleted: ...
     def __init__(
         self,
@@ -278,13 +282,14 @@ class Event(_message.Message):
         events_trimmed: Global___EventsTrimmed | None = ...,
         findings_added: _findings_pb2.FindingsAdded | None = ...,
         decision_recorded: _findings_pb2.DecisionRecorded | None = ...,
+        lane_statistics: _statistics_pb2.LaneStatistics | None = ...,
         evidence_deleted: _retention_pb2.EvidenceDeleted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "evidence_deleted", b"evidence_deleted", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "scan_received", b"scan_received", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "events_trimmed", b"events_trimmed", "evidence_deleted", b"evidence_deleted", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "lane_statistics", b"lane_statistics", "scan_received", b"scan_received", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "evidence_deleted", b"evidence_deleted", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_raised", b"alarm_raised", "at", b"at", "body", b"body", "booth_id", b"booth_id", "decision_recorded", b"decision_recorded", "device_changed", b"device_changed", "epoch", b"epoch", "events_trimmed", b"events_trimmed", "evidence", b"evidence", "evidence_deleted", b"evidence_deleted", "evidence_shed", b"evidence_shed", "findings_added", b"findings_added", "id", b"id", "inspection_closed", b"inspection_closed", "inspection_opened", b"inspection_opened", "key_rotated", b"key_rotated", "lane_statistics", b"lane_statistics", "previous_sha256", b"previous_sha256", "scan_received", b"scan_received", "seq", b"seq", "session_opened", b"session_opened", "storage_level", b"storage_level", "unassigned", b"unassigned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "storage_level", "evidence_shed", "events_trimmed", "findings_added", "decision_recorded", "evidence_deleted"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_opened", "inspection_opened", "inspection_closed", "alarm_raised", "device_changed", "unassigned", "scan_received", "key_rotated", "storage_level", "evidence_shed", "events_trimmed", "findings_added", "decision_recorded", "lane_statistics", "evidence_deleted"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -52,6 +52,7 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.domain.retention import EvidenceDeleted
+from edge_agent.domain.statistics import LaneStatistics
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.records import LaneRules
@@ -227,6 +228,8 @@ def in_short(body: EventBody) -> str:
             late = f" of {body.inspection_id}" if body.inspection_id else ""
             more = f" and {body.unreported} more" if body.unreported else ""
             return f"unassigned {type(body.observation.body).__name__}{late}{more}"
+        case LaneStatistics():
+            return f"{body.vehicles} vehicles in {body.covered_s:g} s"
         case FindingsAdded():
             return f"found later in {body.inspection_id}: {', '.join(found.key for found in body.findings)}"
         case SessionOpened() | KeyRotated() | EventsTrimmed() | StorageLevel() | EvidenceShed() | EvidenceDeleted():
