@@ -110,6 +110,8 @@ SYSTEM_PACKAGES += $(shell sed 1d models/rendering/fonts.csv | cut -d';' -f1 | s
 SYSTEM_PACKAGES += softhsm2
 # The consumer in JavaScript.
 SYSTEM_PACKAGES += nodejs
+# A browser, for the tests of the booth's page.
+SYSTEM_PACKAGES += chromium fonts-dejavu-core
 AS_ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 system-packages:    ## what needs the system's package manager (Debian): without it, tests that want it are skipped by name

@@ -13,18 +13,20 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from edge_agent.config import Setup
+from edge_agent.console.feed import SOCKET, Feed
+from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.domain.clock import Clock
 from edge_agent.inspection.assemble import given_up
 from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import DAY_S, Keeping
 from edge_agent.ledger.identity import BoothIdentity
-from edge_agent.ledger.recorder import Ledger, open_ledger
+from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
-from edge_agent.uplink.link import LinkState, Port
+from edge_agent.uplink.link import LinkState, OnLink, Port
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.formats import COUNTRIES
 from edge_agent.vision.recogniser import Recogniser
@@ -49,6 +51,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
     identity.settle()
     key = identity.signer(handed_over(setup.ledger / DATABASE))
     told = Told([lane.rules.lane_id for lane in setup.lanes], os.environ.get("NOTIFY_SOCKET", ""))
+    live = None if setup.config.console is None else _live(setup, clock)
     try:
         async with asyncio.TaskGroup() as opening:
             asked = opening.create_task(_stop([], stop), name="stop")  # the ledger waits for room on its disk
@@ -58,7 +61,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 key,
                 clock,
                 VERSION,
-                told.room,
+                told.room if live is None else _both(told.room, live.room),
                 device_keys=identity.device_keys(),
                 keeping=_keeping(setup),
             )
@@ -70,13 +73,15 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     closing = given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), why)
                     await ledger.recorder.record(closing)
                 record = ledger.recorder.record
-                lines = [Line(lane, record, clock, watch_camera) for lane in setup.lanes]
+                lines = [Line(lane, record, clock, watch_camera, onlooker=live) for lane in setup.lanes]
                 asked.cancel()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(ledger.recorder.watch(), name="ledger")
                     for line in lines:
                         line.start(group)
-                    _start_uplink(group, setup, identity, ledger, clock)
+                    _start_uplink(group, setup, identity, ledger, clock, _say_link if live is None else live.link)
+                    if live is not None:
+                        group.create_task(_feed(setup, live, lines, ledger).run(), name="the booth's page")
                     group.create_task(_stop(lines, stop), name="stop")
     except* _Stopped:
         log.info("stopped")
@@ -88,16 +93,47 @@ def _keeping(setup: Setup) -> Keeping:
 
 
 def _start_uplink(
-    group: asyncio.TaskGroup, setup: Setup, identity: BoothIdentity, ledger: Ledger, clock: Clock
+    group: asyncio.TaskGroup,
+    setup: Setup,
+    identity: BoothIdentity,
+    ledger: Ledger,
+    clock: Clock,
+    say_link: OnLink,
 ) -> None:
     port = Port(setup.uplink, identity)
     renewal = Renewal(port, identity, clock, setup.uplink.renewal_look_s)
     group.create_task(renewal.run(), name="renewal")
-    events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, _say_link)
+    events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, say_link)
     evidence = EvidenceUplink(setup.uplink, port, ledger.outbox, clock, _say_lost)
     for sender, name in ((events, "uplink"), (evidence, "evidence uplink")):
         ledger.recorder.notify(sender.wake)
         group.create_task(sender.run(), name=name)
+
+
+def _live(setup: Setup, clock: Clock) -> Live:
+    lanes = []
+    for lane in setup.lanes:
+        devices = [KnownDevice(device.config.id, device.driver.device) for device in lane.devices]
+        devices += [KnownDevice(camera.id, f"camera ({camera.role})") for camera in lane.cameras]
+        lanes.append(KnownLane(lane.rules.lane_id, tuple(devices)))
+    return Live(str(setup.booth), VERSION, lanes, clock)
+
+
+def _feed(setup: Setup, live: Live, lines: Sequence[Line], ledger: Ledger) -> Feed:
+    for lane, line in zip(setup.lanes, lines, strict=True):
+        live.look_at(lane.rules.lane_id, lambda line=line: line.vehicles)  # type: ignore[misc]
+    feed = Feed(setup.ledger / SOCKET, lambda: live.snapshot(ledger.recorder.head.seq))
+    live.on_change(feed.changed)
+    ledger.recorder.notify(feed.changed)
+    return feed
+
+
+def _both(first: OnRoom, second: OnRoom) -> OnRoom:
+    def both(has_room: bool, detail: str) -> None:
+        first(has_room, detail)
+        second(has_room, detail)
+
+    return both
 
 
 def _recogniser(setup: Setup) -> Recogniser | None:

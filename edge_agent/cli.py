@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edge_agent.camera_command.cli import add_commands as add_camera_commands
+from edge_agent.console_command.cli import add_commands as add_console_commands
 from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"edge-agent: {error}", file=sys.stderr)
         return EXIT_FAULT if isinstance(error, Fatal | TokenUnavailable) else EXIT_MISTAKE
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in {"cv2", "numpy", "onnxruntime", "serial"}:
+        if (error.name or "").split(".")[0] not in {"aiohttp", "cv2", "jinja2", "numpy", "onnxruntime", "serial"}:
             raise
         print(f"edge-agent: {error.name} is not installed\n  → pip install 'edge-agent[booth]'", file=sys.stderr)
         return EXIT_MISTAKE
@@ -95,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = "align a camera: a picture of what it sees, with what was read"
     add_camera_commands(commands.add_parser("camera", help=summary, description=summary))
+
+    summary = "the booth's own page: serve it, set its password"
+    add_console_commands(commands.add_parser("console", help=summary, description=summary))
 
     summary = "make or show this booth's identity"
     add_keys_commands(commands.add_parser("keys", help=summary, description=summary))

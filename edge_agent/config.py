@@ -27,6 +27,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from edge_agent.config_console import ConsoleSettings, console_mistakes
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
 from edge_agent.config_places import PlaceSettings, place_mistakes, place_of
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
@@ -148,6 +149,7 @@ class BoothConfig(_Section):
     ledger: LedgerSettings
     uplink: UplinkSettings
     vision: VisionSettings = VisionSettings()
+    console: ConsoleSettings | None = None
     lanes: list[LaneConfig] = Field(min_length=1)
 
 
@@ -273,6 +275,7 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     folder = context["folder"]
     yield from identity_mistakes(_mapping(values, "identity"), folder, context["files"])
     yield from gateway_mistakes(_mapping(values, "uplink"), folder)
+    yield from console_mistakes(values, folder, context["files"])
     lanes = list(items_of(values, (), "lanes"))
     yield from _twice(lanes)
     yield from _twice(

@@ -21,6 +21,7 @@ from edge_agent.devices.talk import OpenLink, talk
 from edge_agent.domain.clock import Clock, at_monotonic
 from edge_agent.domain.event import Draft
 from edge_agent.domain.observation import Observation, Reading
+from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.statistics import Statistics
 from edge_agent.inspection.words import in_words
@@ -46,6 +47,14 @@ class Record(Protocol):
     async def __call__(self, draft: Draft) -> object: ...
 
 
+class Onlooker(Protocol):
+    """Is told what happens in the lane, and changes nothing of it: must not wait or raise."""
+
+    def observed(self, observation: Observation) -> None: ...
+
+    def recorded(self, draft: Draft) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """What a device said; `kept` is set once it is durable, for a device that waits for it."""
@@ -64,12 +73,14 @@ class Line:
         clock: Clock,
         watch_camera: Watch | None,
         open_link: OpenLink = SerialLink,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self._setup = setup
         self._record_draft = record
         self._clock = clock
         self._watch_camera = watch_camera
         self._open_link = open_link
+        self._onlooker = onlooker
         self._lane = Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
         self._statistics = Statistics(setup.rules, setup.providers)
         self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
@@ -84,6 +95,11 @@ class Line:
             if self._watch_camera is not None:
                 watching = self._watch_camera(camera, self._emit(camera.id), lambda: self._lane.busy)
                 group.create_task(watching, name=f"camera {camera.id}")
+
+    @property
+    def vehicles(self) -> tuple[Assembly, ...]:
+        """Those whose inspection is open, in the order in which they came."""
+        return self._lane.inspections
 
     async def stop(self) -> None:
         """Returns once everything said so far, and the end of an open inspection, is durable."""
@@ -135,6 +151,8 @@ class Line:
                 if said is None:
                     break
                 drafts = self._lane.observe(said.observation)
+                if self._onlooker is not None:
+                    self._onlooker.observed(said.observation)
             await self._record(drafts)
             if said is not None and said.kept is not None and not said.kept.done():
                 said.kept.set_result(None)
@@ -156,6 +174,8 @@ class Line:
         self._statistics.take(drafts)
         for draft in (*ended, *drafts):
             await self._record_draft(draft)
+            if self._onlooker is not None:
+                self._onlooker.recorded(draft)
             if words := in_words(draft):
                 log.info("lane %s: %s", self._setup.rules.lane_id, words)
 
