@@ -52,13 +52,29 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The seal {seal} does not carry the number that it should.",
         "El precinto {seal} no lleva el número que debería.",
     ),
-    "container_other": (
+    "seal_other.undeclared": (
+        "The seal {seal} was found, and is not declared.",
+        "Se encontró el precinto {seal}, que no está declarado.",
+    ),
+    "container_other.declared": (
         "The container {read} was read; {declared} is declared.",
         "Se leyó el contenedor {read}; está declarado {declared}.",
+    ),
+    "container_other.undeclared": (
+        "The container {read} was read, and is not declared.",
+        "Se leyó el contenedor {read}, que no está declarado.",
     ),
     "plate_other": (
         "The plate {read} was read; {declared} is declared.",
         "Se leyó la matrícula {read}; está declarada {declared}.",
+    ),
+    "not_read.plate": (
+        "The declared plate {declared} was not read.",
+        "No se leyó la matrícula declarada {declared}.",
+    ),
+    "not_read.container_code": (
+        "The declared container {declared} was not read.",
+        "No se leyó el contenedor declarado {declared}.",
     ),
     "check_digit": (
         "The container code {read} does not carry its own check digit: it is misread, or wrong on the container.",
@@ -80,9 +96,25 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{device} could not look: {why}.",
         "{device} no pudo observar: {why}.",
     ),
+    "could_not_look.expectations": (
+        "Whether this crossing was announced could not be looked up: {why}.",
+        "No se pudo consultar si este cruce estaba anunciado: {why}.",
+    ),
     "no_expectation": (
-        "Nothing is known of this crossing in advance.",
-        "No hay aviso previo de este cruce.",
+        "This crossing was not announced.",
+        "Este cruce no estaba anunciado.",
+    ),
+    "outside_window.early": (
+        "It came {minutes} min before it was announced for.",
+        "Llegó {minutes} min antes de lo anunciado.",
+    ),
+    "outside_window.late": (
+        "It came {minutes} min after it was announced for.",
+        "Llegó {minutes} min después de lo anunciado.",
+    ),
+    "scan_other": (
+        "The scanner {device} states the number {number}, which was not read on this vehicle.",
+        "El escáner {device} indica el número {number}, que no se leyó en este vehículo.",
     ),
     "trusted_condition.seal": (
         "{programme}: no intact seal as declared was found.",

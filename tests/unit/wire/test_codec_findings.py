@@ -29,7 +29,7 @@ OTHER = Finding(
     "container_other",
     Severity.ALARM,
     Recommendation.HOLD,
-    "container_other",
+    "container_other.declared",
     (("read", "CSQU3054383"), ("declared", "MSKU1234565")),
     ("side",),
     (Identifier("container_code", "CSQU3054383"),),
