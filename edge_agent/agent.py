@@ -16,9 +16,10 @@ from edge_agent.config import Setup
 from edge_agent.console.feed import SOCKET, Feed
 from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.retention import DAY_S
 from edge_agent.inspection.assemble import given_up
 from edge_agent.ledger.handover import handed_over
-from edge_agent.ledger.housekeeping import DAY_S, Keeping
+from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.store import DATABASE
@@ -89,7 +90,8 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
 
 def _keeping(setup: Setup) -> Keeping:
     ledger = setup.config.ledger
-    return Keeping(ledger.retention_days * DAY_S, ledger.budget_bytes, ledger.ballast_bytes)
+    by_class = setup.config.retention.rules()
+    return Keeping(ledger.retention_days * DAY_S, ledger.budget_bytes, ledger.ballast_bytes, by_class)
 
 
 def _start_uplink(

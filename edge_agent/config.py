@@ -30,6 +30,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edge_agent.config_console import ConsoleSettings, console_mistakes
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
 from edge_agent.config_places import PlaceSettings, place_mistakes, place_of
+from edge_agent.config_retention import RetentionSettings, retention_mistakes
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.owners import Held, held_places
@@ -149,6 +150,7 @@ class BoothConfig(_Section):
     ledger: LedgerSettings
     uplink: UplinkSettings
     vision: VisionSettings = VisionSettings()
+    retention: RetentionSettings = RetentionSettings()
     console: ConsoleSettings | None = None
     lanes: list[LaneConfig] = Field(min_length=1)
 
@@ -275,6 +277,7 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     folder = context["folder"]
     yield from identity_mistakes(_mapping(values, "identity"), folder, context["files"])
     yield from gateway_mistakes(_mapping(values, "uplink"), folder)
+    yield from retention_mistakes(_mapping(values, "retention"), _mapping(values, "ledger"))
     yield from console_mistakes(values, folder, context["files"])
     lanes = list(items_of(values, (), "lanes"))
     yield from _twice(lanes)

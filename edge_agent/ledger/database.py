@@ -21,7 +21,7 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 APPLICATION_ID = 0x45644167  # "EdAg" in the database's header, so that `file` and we know whose it is
-MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql")  # the n-th brings a database from user_version n - 1 to n
+MIGRATIONS = ("0001.sql", "0002.sql", "0003.sql", "0004.sql")  # the n-th brings a database from user_version n - 1 to n
 BUSY_MS = 5_000
 EPOCH_FILE = "epoch"  # beside the database; written when that is made
 MADE_WITHIN_S = 2.0

@@ -96,6 +96,7 @@ _ABSENT = {
     "kept": "its file is missing at the booth",
     "lost": "the booth's disk lost it",
     "shed": "the booth removed it early, for room on its disk",
+    "deleted": "the booth deleted it as its settings say: an EvidenceDeleted event names it",
 }
 
 

@@ -2,6 +2,7 @@
 
     step ─► say how full the disk is, if that changed
          ─► announce, then trim a few events (trimming.py) ─► remove a few files
+         ─► delete evidence whose class has its own time (by_class.py)
          ─► shed evidence while the disk is too full (shedding.py) ─► put the ballast back
 
 On a disk without room (`make_room`) the same is done at once in the ballast's space, and nothing is accepted before the
@@ -18,15 +19,19 @@ from typing import Protocol
 
 from edge_agent.domain.errors import StoreFull
 from edge_agent.domain.event import EventBody, EventsTrimmed, EvidenceShed, StorageLevel, StorageState
+from edge_agent.domain.evidence import EvidenceKind
+from edge_agent.domain.retention import DAY_S, BoothRetention
+from edge_agent.ledger.by_class import DELETED_FILES
 from edge_agent.ledger.disk import Ballast, measure
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import file_faults
 from edge_agent.ledger.store import BlobState
 from edge_agent.ledger.trimming import Retention
 
-DAY_S = 86_400.0
 # Every announcement is an event that the port keeps for ever: at least so many seconds lie between two.
 ANNOUNCE_S = 3_600.0
+# Of evidence that goes by its class an event names up to DELETED_FILES pieces: fewer wait so long for more.
+DELETE_S = 300.0
 # How often it is looked whether there is something to do.
 LOOK_S = 5.0
 # While events come without a pause, so often is a step taken all the same.
@@ -43,12 +48,19 @@ class Keeping:
     """How long the ledger keeps events and evidence that the port has acknowledged, in seconds, and its place.
 
     Long enough that a port that lost data can be refilled from here. `budget_bytes`: what the ledger may use of its
-    file system; None: all of it. `ballast_bytes`: kept back for what makes room on a full disk.
+    file system; None: all of it. `ballast_bytes`: kept back for what makes room on a full disk. `by_class`: which
+    evidence goes before its event; None: none does.
     """
 
     retention_s: float = 14 * DAY_S
     budget_bytes: int | None = None
     ballast_bytes: int = 16 * 1024 * 1024
+    by_class: BoothRetention | None = None
+
+    @property
+    def waiting(self) -> frozenset[EvidenceKind]:
+        """What waits for a finding before the port is offered it."""
+        return self.by_class.waiting if self.by_class is not None else frozenset()
 
 
 class KeptStore(Protocol):
@@ -73,7 +85,7 @@ class Housekeeper:
         self._keeping, self._directory, self._evidence, self._monotonic = keeping, directory, evidence, monotonic
         self._ballast = Ballast(directory / BALLAST, keeping.ballast_bytes)
         self._state = StorageState.NORMAL
-        self._looked = -math.inf
+        self._looked = self._deleted = -math.inf
         self._busy = False
 
     def due(self, idle: bool) -> bool:
@@ -126,7 +138,11 @@ class Housekeeper:
             record(said, {})
             retention.announced(said)
             return True
-        if self._drop(retention) or self._shed(retention.to_shed(self._state), record):
+        if (
+            self._drop(retention)
+            or self._delete(retention, record)
+            or self._shed(retention.to_shed(self._state), record)
+        ):
             return True
         self._ballast.hold()
         return False
@@ -153,6 +169,19 @@ class Housekeeper:
         if doomed:
             retention.buried(doomed)
         return bool(doomed) or retention.trim(self._keeping.retention_s)
+
+    def _delete(self, retention: Retention, record: Record) -> bool:
+        """Once in DELETE_S, and more often while there is much."""
+        if self._keeping.by_class is None:
+            return False
+        body = retention.to_delete(self._keeping.by_class, self._keeping.retention_s)
+        now = self._monotonic()
+        if body is None or (len(body.sha256) < DELETED_FILES and now - self._deleted < DELETE_S):
+            return False
+        record(body, dict.fromkeys(body.sha256, BlobState.DELETED))
+        self._deleted = now
+        log.info("%d pieces of evidence (%d bytes) are deleted: %s", len(body.sha256), body.size, body.reason)
+        return True
 
     def _shed(self, shed: list[tuple[bytes, int]], record: Record) -> bool:
         if shed:

@@ -24,6 +24,7 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import PublicKey, load_public_key
 from edge_agent.wire.refused import Refused
+from edge_agent.wire.standing import standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_next
 
@@ -105,7 +106,8 @@ def _next(chain: Chain, candidates: list[bytes]) -> tuple[Sealed, Chain] | None:
             inspection_id = ""
         head = verified.chain.head
         return Sealed(
-            event.seq, event.id, body, inspection_id, envelope, verified.sha256, evidence, head
+            *(event.seq, event.id, body, inspection_id, envelope, verified.sha256, evidence, head),
+            standing=standing_of(event),
         ), verified.chain
     return None
 

@@ -122,7 +122,7 @@ class LedgerReader:
 
     def evidence_bytes(self) -> int:
         """What the evidence that is kept here takes."""
-        rows = self._rows("SELECT coalesce(sum(size), 0) FROM blob WHERE state IN ('kept', 'sent')")
+        rows = self._rows("SELECT coalesce(sum(size), 0) FROM blob WHERE state IN ('kept', 'sent', 'waiting')")
         return int(rows[0][0])
 
     def epoch_held(self) -> bytes:

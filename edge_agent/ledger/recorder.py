@@ -370,7 +370,9 @@ async def open_ledger(
     """
     keys = {device.key_id: device.public_key, **(device_keys or {})}
     recorder = Recorder(
-        lambda: Store.open(directory, booth_id, vfs, clock.monotonic, keys, device.key_id),
+        lambda: Store.open(
+            directory, booth_id, vfs, clock.monotonic, keys, device.key_id, keeping.waiting if keeping else ()
+        ),
         EvidenceFiles(directory / EVIDENCE),
         device,
         on_room,

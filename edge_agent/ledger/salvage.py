@@ -36,6 +36,7 @@ from edge_agent.wire.chain import EPOCH_BYTES, GENESIS_SHA256, Head
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import Refused
+from edge_agent.wire.standing import inspection_of, standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.event_pb2 import Replaced as Replacing
 
@@ -241,16 +242,39 @@ def _begin_new(
         (directory / name).unlink(missing_ok=True)
     files = EvidenceFiles(directory / EVIDENCE)
     named = {ref.sha256: ref for one in binding for ref in one.event.evidence if files.path(ref.sha256).exists()}
+    standings = _standings(binding)
     database = begin(directory / _NEW, booth_id, os.urandom(EPOCH_BYTES))
     with transaction(database):
         database.execute("INSERT INTO meta VALUES ('replaces', ?)", (as_json(replaced),))
         note_handovers(database, (one.envelope for one in found), handed)
         database.executemany(
-            "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, 0)",
-            [(ref.sha256, ref.kind, ref.media_type, ref.size) for ref in named.values()],
+            "INSERT INTO blob (sha256, kind, media_type, size, seq, state, standing, waits_since_run_s)"
+            " VALUES (?, ?, ?, ?, 0, iif(?, 'kept', 'waiting'), ?, 0)",
+            [
+                (ref.sha256, ref.kind, ref.media_type, ref.size, standing, standing)
+                for ref, standing in ((ref, standings[ref.sha256]) for ref in named.values())
+            ],
+        )
+        database.executemany(
+            "INSERT OR IGNORE INTO brought VALUES (?, ?)",
+            [(of, ref.sha256) for one in binding if (of := inspection_of(one.event)) for ref in one.event.evidence],
         )
     database.close()
     return len(named)
+
+
+def _standings(binding: list[Whole]) -> dict[bytes, int]:
+    """Of each piece of evidence. What nothing was found of waits, until the agent's settings say of which kinds."""
+    found: dict[str, int] = {}
+    for one in binding:
+        found[inspection_of(one.event)] = max(found.get(inspection_of(one.event), 0), standing_of(one.event))
+    standings: dict[bytes, int] = {}
+    for one in binding:
+        of = inspection_of(one.event)
+        for ref in one.event.evidence:
+            standing = found[of] if of else standing_of(one.event)
+            standings[ref.sha256] = max(standings.get(ref.sha256, 0), standing)
+    return standings
 
 
 def _set_aside(directory: Path) -> Path:

@@ -12,11 +12,13 @@ from edge_agent.domain.event import (
     ScanReceived,
 )
 from edge_agent.domain.evidence import EvidenceRef
+from edge_agent.domain.retention import Standing
 from edge_agent.ledger.signer import Signer
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, envelope_sha256, pae, write_envelope
 from edge_agent.wire.refused import RefusalCode, Refused
+from edge_agent.wire.standing import standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 
@@ -24,7 +26,8 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 class Sealed:
     """One link of the chain, ready to be stored. `evidence` names the files that must be on disk before it.
 
-    `kind` is the event's body by its name in event.proto; `inspection_id` is '' where there is none.
+    `kind` is the event's body by its name in event.proto; `inspection_id` is '' where there is none; `standing` is what
+    the event says of that inspection's.
     """
 
     seq: int
@@ -35,6 +38,7 @@ class Sealed:
     sha256: bytes
     evidence: tuple[EvidenceRef, ...]
     head_after: Head
+    standing: Standing = Standing.CLEAR
 
 
 def seal(draft: Draft, head: Head, signer: Signer) -> Sealed:
@@ -59,6 +63,7 @@ def seal(draft: Draft, head: Head, signer: Signer) -> Sealed:
         sha256=sha256,
         evidence=tuple(evidence.ref for evidence in draft.evidence),
         head_after=head.after(sha256),
+        standing=standing_of(event),
     )
 
 

@@ -3,8 +3,9 @@
     from 85 %   1. quick looks that the port holds
                 2. pictures (frames and crops) that the port holds
     from 95 %   3. all other evidence that the port holds
-                4. quick looks that it does not hold, of inspections without a radiation alarm: the scan itself stays
-                5. the same of inspections with one
+                4. what waits for a finding, and would go without one
+                5. quick looks that the port does not hold, without a radiation alarm: the scan itself stays
+                6. the same of inspections with one
 
 Never: events, and any other evidence that the port does not hold. When that is not enough, nothing more is accepted.
 """
@@ -31,6 +32,7 @@ _CLASSES: dict[StorageState, tuple[str, ...]] = {
     StorageState.HIGH: (f"state = 'sent' AND {_QUICK}", f"state = 'sent' AND kind IN {_PICTURES}"),
     StorageState.CRITICAL: (
         "state = 'sent'",
+        "state = 'waiting'",
         f"state = 'kept' AND {_QUICK} AND NOT {_ALARM}",
         f"state = 'kept' AND {_QUICK}",
     ),

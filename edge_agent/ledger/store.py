@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,8 @@ import apsw
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed, StoreFull
 from edge_agent.domain.event import Replaced
+from edge_agent.domain.evidence import EvidenceKind
+from edge_agent.ledger.by_class import bring, let_go_on, raise_standing
 from edge_agent.ledger.database import EPOCH_FILE, event_of, opened, transaction
 from edge_agent.ledger.evidence_files import sync_directory
 from edge_agent.ledger.faults import SALVAGE, file_faults, sqlite_faults
@@ -53,6 +55,8 @@ class BlobState(StrEnum):
     SENT = "sent"  # the port holds it durably
     LOST = "lost"  # this disk no longer has what was written
     SHED = "shed"  # removed before its retention was over, for room on the disk
+    WAITING = "waiting"  # kept only with a finding, which may still come: not offered to the port
+    DELETED = "deleted"  # removed as the settings say, before its event
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,13 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, database: apsw.Connection, lock: int, head: Head, monotonic: Callable[[], float]
+        self,
+        directory: Path,
+        database: apsw.Connection,
+        lock: int,
+        head: Head,
+        monotonic: Callable[[], float],
+        waiting: frozenset[str] = frozenset(),
     ) -> None:
         self._directory = directory
         self._path = directory / DATABASE
@@ -79,10 +89,12 @@ class Store:
         self._lock = lock
         self._head = head
         self._log_pages = 0
+        self._waiting = waiting
         self.retention = Retention(database, self._path, monotonic)
         self._inode = os.stat(self._path).st_ino
         with sqlite_faults(self._path), transaction(database):
             self._tree = LedgerTree(database, self._path, head)
+            let_go_on(database, waiting)
         database.set_wal_hook(self._committed)
 
     @classmethod
@@ -94,12 +106,14 @@ class Store:
         monotonic: Callable[[], float] = time.monotonic,
         device_keys: Mapping[str, PublicKey] = MappingProxyType({}),
         signs: str = "",
+        waiting: Collection[EvidenceKind] = (),
     ) -> Self:
         """Open the ledger in `directory`, or begin one there; checks what is there before anything is added.
 
         `monotonic` gives seconds and never runs back; retention is counted by it. With `device_keys`, by
         key id, sessions are believed that SQLite dropped with the end of a damaged log: give every key that this booth
-        has had. `signs` is the id of the one that is to sign from now on.
+        has had. `signs` is the id of the one that is to sign from now on. Evidence of the kinds in `waiting` waits for
+        a finding of its inspection; what waits already and is of another kind, no longer.
 
         Raises IdentityInvalid (another booth's ledger), StoreCorrupt, StoreFull, StoreFailed (in use, not writable, or
         its damaged log held that it was handed over from the key `signs`).
@@ -131,7 +145,7 @@ class Store:
             os.close(lock)
             raise
         try:
-            store = cls(directory, database, lock, head, monotonic)
+            store = cls(directory, database, lock, head, monotonic, frozenset(kind.value for kind in waiting))
             with sqlite_faults(path), file_faults(directory):
                 behind = events_behind(log, database, head, device_keys)
                 if behind.lost(head):
@@ -197,14 +211,9 @@ class Store:
                 )
                 if event.kind == "key_rotated":
                     note_handover(self._database, event.envelope)
+                raise_standing(self._database, event)
                 for ref in event.evidence:
-                    execute(
-                        "INSERT INTO blob (sha256, kind, media_type, size, seq) VALUES (?, ?, ?, ?, ?) "
-                        "ON CONFLICT (sha256) DO UPDATE SET seq = excluded.seq, "
-                        "sent_run_s = iif(state = 'sent', ?, NULL), state = iif(state = 'sent', 'sent', 'kept')",
-                        (ref.sha256, ref.kind.value, ref.media_type, ref.size, event.seq, self.retention.run_s),
-                    )
-                    execute("DELETE FROM doomed WHERE sha256 = ?", (ref.sha256,))
+                    bring(self._database, event, ref, self._waiting, self.retention.run_s)
             if acked_through is not None:
                 execute(
                     "INSERT INTO cursor (sink, acked_through) VALUES (?, ?) ON CONFLICT (sink) "
@@ -217,10 +226,10 @@ class Store:
             for sha256, state in (blobs or {}).items():
                 sent = self.retention.run_s if state is BlobState.SENT else None
                 execute(
-                    "UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ? AND state <> 'shed'",
+                    "UPDATE blob SET state = ?, sent_run_s = ? WHERE sha256 = ? AND state NOT IN ('shed', 'deleted')",
                     (state.value, sent, sha256),
                 )
-                if state is BlobState.SHED:
+                if state in (BlobState.SHED, BlobState.DELETED):
                     execute("INSERT OR IGNORE INTO doomed VALUES (?)", (sha256,))
             if receipt is not None:
                 keep_receipt(self._database, receipt)

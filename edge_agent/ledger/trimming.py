@@ -13,6 +13,8 @@ from typing import Any, cast
 import apsw
 
 from edge_agent.domain.event import EventsTrimmed, StorageState
+from edge_agent.domain.retention import BoothRetention, EvidenceDeleted
+from edge_agent.ledger.by_class import to_delete
 from edge_agent.ledger.database import transaction
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
@@ -87,10 +89,17 @@ class Retention:
         with sqlite_faults(self._path):
             return to_shed(self._database, state)
 
+    def to_delete(self, rules: BoothRetention, retention_s: float) -> EvidenceDeleted | None:
+        """What is to go before its event now, if anything is."""
+        with sqlite_faults(self._path):
+            return to_delete(self._database, rules, self._kept, retention_s, self.run_s)
+
     def own_bytes(self) -> int:
         """What the ledger and its evidence take."""
         with sqlite_faults(self._path):
-            evidence = self._database.execute("SELECT sum(size) FROM blob WHERE state IN ('kept', 'sent')").get
+            evidence = self._database.execute(
+                "SELECT sum(size) FROM blob WHERE state IN ('kept', 'sent', 'waiting')"
+            ).get
         files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists()) + (
             evidence if isinstance(evidence, int) else 0
@@ -149,7 +158,7 @@ def _due_through(database: apsw.Connection, before: int) -> tuple[Any, ...] | No
 
 _EVENTS = "FROM event WHERE seq <= ? ORDER BY seq LIMIT ?"
 _SENT = "FROM blob WHERE state = 'sent' AND sent_run_s <= ? AND seq <= ? ORDER BY sent_run_s, position LIMIT ?"
-_GONE = "FROM blob WHERE state IN ('lost', 'shed') AND seq <= ? LIMIT ?"
+_GONE = "FROM blob WHERE state IN ('lost', 'shed', 'deleted') AND seq <= ? LIMIT ?"
 
 
 def _any_events(database: apsw.Connection, kept: Kept) -> bool:
@@ -185,6 +194,7 @@ def _any_blobs(database: apsw.Connection, kept: Kept, before: int) -> bool:
 
 def _trim_blobs(database: apsw.Connection, kept: Kept, before: int) -> None:
     rows = database.execute(f"SELECT position, sha256 {_SENT}", (before, kept.announced_seq, STEP_FILES)).fetchall()
+    database.execute("DELETE FROM standing WHERE seq <= ?", (kept.trimmed_seq,))
     gone = database.execute(f"SELECT position, NULL {_GONE}", (kept.trimmed_seq, STEP_EVENTS)).fetchall()
     for position, sha256 in (*rows, *gone):
         if sha256 is not None:

@@ -265,7 +265,7 @@ def test_a_damaged_schema_is_a_damaged_ledger(origin: Origin, tmp_path: Path, wo
     booth = _copy(origin, origin.stopped, tmp_path / "case")
     data = (booth.directory / DATABASE).read_bytes()
     assert word in data[:8192]
-    (booth.directory / DATABASE).write_bytes(data.replace(word, other, 1))
+    (booth.directory / DATABASE).write_bytes(data.replace(word, other))
     assert not is_whole(booth.directory, booth.booth_id, booth.device_keys)
     assert _salvaged(booth).replaced.found == len(origin.envelopes)
 
