@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft, InspectionClosed
-from edge_agent.domain.evidence import Evidence
+from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import (
     Abandoned,
     Complete,
@@ -31,6 +31,7 @@ from edge_agent.domain.observation import (
     PlateRead,
     Presence,
     RadiationAlarm,
+    RadiationKind,
     RadiationOccupancy,
     RadiationSample,
     SealRead,
@@ -41,6 +42,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
 from edge_agent.inspection.roles import codes_of, device_reads, plates_of, same_plate, stating
+from edge_agent.inspection.rules import Facts
 from edge_agent.inspection.vote import Ballot, Ballots
 from edge_agent.inspection.whereabouts import End
 
@@ -109,7 +111,8 @@ class Assembly:
         self._documents: list[Evidence] = []
         self._scans: list[ScanSeen] = []
         self._direction: Direction | None = None
-        self._occupancies: list[RadiationOccupancy] = []
+        self._occupancies: list[tuple[str, RadiationOccupancy]] = []
+        self._alarms: dict[tuple[str, RadiationKind], None] = {}
         self._before = tuple(before)
         self._observations: list[Observation] = []
         self._count = 0
@@ -143,10 +146,12 @@ class Assembly:
                 seal = SealSeen(body.number, body.symbology, observation.device_id, observation.at)
                 self._seals.setdefault(body.number, seal)
             case RadiationOccupancy() if len(self._occupancies) < MAX_OCCUPANCIES:
-                self._occupancies.append(body)
+                self._occupancies.append((observation.device_id, body))
                 self._direction = body.direction or self._direction
             case Presence():
                 self._direction = body.direction or self._direction
+            case RadiationAlarm():
+                self._alarms[observation.device_id, body.kind] = None
             case SealState():
                 self._seal_state(SealStateSeen(body, observation.device_id, observation.at))
             case TagRead():
@@ -240,11 +245,12 @@ class Assembly:
         outcome: Outcome | None,
         earlier_scans: Callable[[Inspection], tuple[ScanSeen, ...]] = lambda _: (),
         series: Mapping[str, float] = MappingProxyType({}),
+        judge: Callable[[Facts], Inspection] = lambda facts: facts.inspection,
     ) -> Draft:
         """The record, with its evidence. `outcome` overrides Complete or Incomplete (a passage that was given up).
 
         `earlier_scans` gives the scans that came before the vehicle, by what was read of it; `series` the forms of the
-        region's plates with their shares.
+        region's plates with their shares; `judge` completes the record by what is expected and found.
         """
         sees = {device: provider.sees for device, provider in providers.items()}
         plates = plates_of(self._plates, sees, series)
@@ -259,7 +265,7 @@ class Assembly:
             plate=plates_seen[0].vote if plates_seen else None,
             container_codes=tuple(code for code, _ in codes),
             seals=seals,
-            radiation=tuple(self._occupancies),
+            radiation=tuple(occupancy for _, occupancy in self._occupancies),
             observations=self._count,
             seal_states=tuple(self._seal_states),
             tags=stating(self._tags.values(), plates_seen, (code for code, _ in codes), seals, self._seal_states),
@@ -283,8 +289,21 @@ class Assembly:
         missing = tuple(self._missing(what, providers) for what in expects if not learnt[what])
         how = outcome or (Incomplete(missing) if missing else Complete())
         inspection = replace(inspection, outcome=how, scans=scans)
-        winners = [ballot for _, ballot in (*plates, *codes)]
-        return Draft(InspectionClosed(inspection), closed, self._evidence(winners))
+        named = [("plate", ballot) for _, ballot in plates] + [("container_code", ballot) for _, ballot in codes]
+        evidence = self._evidence([ballot for _, ballot in named])
+        files: dict[EvidenceKind, tuple[bytes, ...]] = {}
+        for piece in evidence:
+            files[piece.kind] = (*files.get(piece.kind, ()), piece.sha256)
+        facts = Facts(
+            inspection,
+            occupancies=tuple(self._occupancies),
+            alarms=tuple(self._alarms),
+            blind=self._blind,
+            looked=frozenset(w for p in providers.values() if p.device_id not in self._blind for w in p.gives),
+            pictures={(what, ballot.text): tuple(e.sha256 for e in ballot.evidence) for what, ballot in named},
+            files=files,
+        )
+        return Draft(InspectionClosed(judge(facts)), closed, evidence)
 
     def _missing(self, what: Expected, providers: Mapping[str, Provider]) -> Missing:
         devices = [p.device_id for p in providers.values() if what in p.gives]

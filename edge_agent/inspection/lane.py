@@ -75,7 +75,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
 from edge_agent.inspection.one_at_a_time import OneAtATime
-from edge_agent.inspection.records import LaneRules, Records
+from edge_agent.inspection.records import LaneRules, LookUp, Records
 from edge_agent.inspection.row import Row
 from edge_agent.inspection.strays import Strays
 
@@ -119,9 +119,16 @@ class Traffic(Protocol):
 class Lane:
     """The state machine. `observe` and `woke` return the drafts that follow, in order."""
 
-    def __init__(self, rules: LaneRules, providers: Iterable[Provider], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        rules: LaneRules,
+        providers: Iterable[Provider],
+        new_id: Callable[[], str],
+        look_up: LookUp | None = None,
+    ) -> None:
+        """`look_up` compares a record with what the port expects; without it no lane is told of anything."""
         self._rules = rules
-        self._records = Records(rules, providers, new_id)
+        self._records = Records(rules, providers, new_id, look_up)
         self._traffic: Traffic = Row(self._records) if rules.places else OneAtATime(self._records)
         self._garbage: dict[str, _Garbage] = {}
         self._last_raw: dict[str, bytes] = {}
@@ -142,10 +149,6 @@ class Lane:
     def idle(self) -> bool:
         """No inspection is open, and no vehicle is known to be in the lane."""
         return not self._traffic.busy
-
-    def open_ids(self) -> frozenset[str]:
-        """The inspections that are open."""
-        return frozenset(one.id for one in self._traffic.inspections())
 
     def observe(self, observation: Observation) -> list[Draft]:
         """Assign one observation."""
@@ -196,6 +199,10 @@ class Lane:
     def woke(self, now: Instant) -> list[Draft]:
         """Time has passed: close what has settled, give up what does not leave."""
         return self._strays.woke(now) + self._traffic.woke(now)
+
+    def announced(self, now: Instant) -> list[Draft]:
+        """What the port expects has changed: a vehicle that left may be among it."""
+        return self._records.announced(now)
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
         """The agent stops: an open inspection is given up, and recorded as such; what was counted is said."""
@@ -265,7 +272,8 @@ class Lane:
             if one.id == received.inspection_id:
                 one.scanned(received.scan)
                 self._traffic.join_to(one, observation)
-        return [Draft(received, observation.at, observation.evidence)]
+        added = self._records.later.scan_came(received, observation.at)
+        return [Draft(received, observation.at, observation.evidence), *added]
 
     # --- what is an event of its own ----------------------------------------------------------------------
 

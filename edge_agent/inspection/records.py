@@ -2,13 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft, InspectionOpened
-from edge_agent.domain.inspection import Expected, Outcome
+from edge_agent.domain.expected import ExpectationMatch
+from edge_agent.domain.inspection import Expected, Inspection, Outcome
 from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly, Provider
+from edge_agent.inspection.findings import Later, judge
+from edge_agent.inspection.rules import Facts, Rules
 from edge_agent.inspection.scans import Scans
 from edge_agent.inspection.whereabouts import Driving, Place
 
@@ -34,13 +37,26 @@ class LaneRules:
     series: Mapping[str, float] = field(default_factory=dict)
     # So long after the agent was last there an open inspection is taken up again.
     resume_s: float = 60.0
+    findings: Rules = field(default_factory=Rules)
+
+
+# How a record compares with what the port expects.
+LookUp = Callable[[Inspection], ExpectationMatch]
 
 
 class Records:
     """What the inspections of one lane have in common."""
 
-    def __init__(self, rules: LaneRules, providers: Iterable[Provider], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        rules: LaneRules,
+        providers: Iterable[Provider],
+        new_id: Callable[[], str],
+        look_up: LookUp | None = None,
+    ) -> None:
         self.rules = rules
+        self.look_up = look_up
+        self.later = Later(rules.findings, rules.lane_id)
         self.providers = {provider.device_id: provider for provider in providers}
         self.down: dict[str, str] = dict.fromkeys(self.providers, "has not connected")
         self.context: deque[Observation] = deque(maxlen=CONTEXT_OBSERVATIONS)
@@ -69,4 +85,19 @@ class Records:
 
     def close(self, inspection: Assembly, now: Instant, outcome: Outcome | None = None) -> Draft:
         """The vehicle left, or is given up."""
-        return inspection.close(now, self.rules.expects, self.providers, outcome, self.scans.closed, self.rules.series)
+        rules = self.rules
+        return inspection.close(
+            now, rules.expects, self.providers, outcome, self.scans.closed, rules.series, self._judge
+        )
+
+    def announced(self, now: Instant) -> list[Draft]:
+        """What is found of vehicles that have left, now that the port expects others."""
+        return [] if self.look_up is None else self.later.announced(self.look_up, now)
+
+    def _judge(self, facts: Facts) -> Inspection:
+        if self.look_up is not None:
+            match = self.look_up(facts.inspection)
+            facts = replace(facts, inspection=replace(facts.inspection, expectation=match), match=match)
+        judged = judge(self.rules.findings, facts)
+        self.later.closed(replace(facts, inspection=judged))
+        return judged

@@ -90,7 +90,7 @@ class Facts:
     """What is known of one vehicle when its inspection closes.
 
     `occupancies` and `alarms` are with the device that said them. `blind`: devices that could not look, and why.
-    `given`: what the lane's devices can give; `looked`: what at least one of them could, all the time.
+    `looked`: what at least one device that can give it could see all the time.
     `pictures`: digests by kind and text of an identifier; `files`: digests by kind of evidence.
     """
 
@@ -99,7 +99,6 @@ class Facts:
     occupancies: tuple[tuple[str, RadiationOccupancy], ...] = ()
     alarms: tuple[tuple[str, RadiationKind], ...] = ()
     blind: Mapping[str, str] = field(default_factory=dict)
-    given: frozenset[Expected] = frozenset()
     looked: frozenset[Expected] = frozenset()
     pictures: Mapping[tuple[str, str], tuple[bytes, ...]] = field(default_factory=dict)
     files: Mapping[EvidenceKind, tuple[bytes, ...]] = field(default_factory=dict)

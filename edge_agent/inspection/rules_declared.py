@@ -214,8 +214,7 @@ def device_of(inspection: Inspection, one: IdentifierComparison) -> str:
     devices = {(IdentifierKind.CONTAINER_CODE, c.vote.text): c.vote.device_id for c in inspection.container_codes}
     devices |= {(IdentifierKind.SEAL, _plain(s.number)): s.device_id for s in inspection.seals}
     devices |= {(IdentifierKind.SEAL, _plain(s.state.number)): s.device_id for s in inspection.seal_states}
-    if inspection.plate is not None:
-        devices[(IdentifierKind.PLATE, inspection.plate.text)] = inspection.plate.device_id
+    devices |= {(IdentifierKind.PLATE, p.vote.text): p.vote.device_id for p in inspection.plates}
     text = _plain(one.read) if one.kind is IdentifierKind.SEAL else one.read
     return devices.get((one.kind, text), "")
 

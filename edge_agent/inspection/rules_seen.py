@@ -121,7 +121,7 @@ def states_other_number(scan: ScanSeen, read: frozenset[str]) -> Iterator[Found]
 
 def numbers_read(inspection: Inspection) -> frozenset[str]:
     """What a scanner could state of this vehicle, folded."""
-    plates = [inspection.plate.text] if inspection.plate else []
+    plates = [plate.vote.text for plate in inspection.plates]
     return frozenset(map(fold_plate, [*plates, *(code.vote.text for code in inspection.container_codes)]))
 
 

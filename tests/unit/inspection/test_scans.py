@@ -92,7 +92,8 @@ def test_without_a_time_the_only_vehicle_of_the_last_minutes() -> None:
 
 def test_a_number_that_was_read_on_nobody_does_not_stand_against_the_time() -> None:
     script = two_vehicles().at(80, "x-ray", scan("s1", "ZZZ999"), device_time=at(33))
-    assert script.said() == ["scan s1 by time in inspection-2"]
+    added = "found later in inspection-2: scan_other"
+    assert script.said() == ["scan s1 by time in inspection-2", added]
 
 
 def test_a_scan_that_comes_before_its_vehicle() -> None:
