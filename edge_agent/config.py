@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge_agent.config_console import ConsoleSettings, console_mistakes
+from edge_agent.config_findings import FindingsSettings, findings_mistakes
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
 from edge_agent.config_places import PlaceSettings, place_mistakes, place_of
 from edge_agent.config_retention import RetentionSettings, retention_mistakes
@@ -37,6 +38,7 @@ from edge_agent.devices.owners import Held, held_places
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.rules import Rules
 from edge_agent.inspection.whereabouts import Driving
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
@@ -151,6 +153,7 @@ class BoothConfig(_Section):
     uplink: UplinkSettings
     vision: VisionSettings = VisionSettings()
     retention: RetentionSettings = RetentionSettings()
+    findings: FindingsSettings = FindingsSettings()
     console: ConsoleSettings | None = None
     lanes: list[LaneConfig] = Field(min_length=1)
 
@@ -224,7 +227,7 @@ def read_config(path: Path, *, files: bool = True) -> Setup:
         certificate=certificate,
         ledger=folder / config.ledger.directory,
         uplink=config.uplink.model_copy(update={"gateway_certificate": gateway_certificate}),
-        lanes=tuple(_lane(lane, folder) for lane in config.lanes),
+        lanes=tuple(_lane(lane, folder, config.findings.rules) for lane in config.lanes),
     )
 
 
@@ -251,7 +254,7 @@ def configured(device: DeviceConfig, folder: Path) -> Device:
     return Device(device, driver, driver.settings.model_validate(device.settings, context={"folder": folder}))
 
 
-def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
+def _lane(lane: LaneConfig, folder: Path, findings: Rules) -> LaneSetup:
     devices = tuple(configured(device, folder) for device in lane.devices)
     cameras = tuple(
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
@@ -262,6 +265,7 @@ def _lane(lane: LaneConfig, folder: Path) -> LaneSetup:
         *(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s),
         places={id: place for id, place in places.items() if place is not None},
         driving=Driving(lane.slowest_mps, lane.fastest_mps, lane.shortest_m, lane.longest_m),
+        findings=findings,
     )
     providers = (
         *(Provider(d.config.id, d.driver.gives, silent_is_down=d.silent_is_down) for d in devices),
@@ -280,10 +284,11 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     yield from retention_mistakes(_mapping(values, "retention"), _mapping(values, "ledger"))
     yield from console_mistakes(values, folder, context["files"])
     lanes = list(items_of(values, (), "lanes"))
+    devices = [at for place, lane in lanes for key in ("devices", "cameras") for at in items_of(lane, place, key)]
+    known = [[str(item.get("id")) for _, item in items] for items in (lanes, devices)]
+    yield from findings_mistakes(_mapping(values, "findings"), *known)
     yield from _twice(lanes)
-    yield from _twice(
-        [at for place, lane in lanes for key in ("devices", "cameras") for at in items_of(lane, place, key)]
-    )
+    yield from _twice(devices)
     yield from _shared([at for place, lane in lanes for at in items_of(lane, place, "devices")], folder)
     for place, lane in lanes:
         yield from _lane_mistakes(place, lane, context)
