@@ -15,11 +15,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
-from edge_agent.wire.v1alpha1 import services_pb2
+from edge_agent.wire.v1alpha1 import services_pb2, watch_pb2
 from port_gateway.config import Admin
 from port_gateway.store import Store
 
-SERVICES = tuple(sorted(service.full_name for service in services_pb2.DESCRIPTOR.services_by_name.values()))
+SERVICES = tuple(
+    sorted(one.full_name for file in (services_pb2, watch_pb2) for one in file.DESCRIPTOR.services_by_name.values())
+)
 LOOK_S = 0.25
 # A store is tried with as much as a batch: a reader's cursor or a late event may still find room in a full one.
 PROBE_S = 5.0

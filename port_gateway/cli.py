@@ -16,6 +16,7 @@ from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
 from port_gateway.audit import Fault, audit
 from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
+from port_gateway.expect_command.cli import add_expect
 from port_gateway.quarantine_command.cli import add_quarantine
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
 
@@ -103,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     add_quarantine(
         commands.add_parser("quarantine", help="events that are kept in their chain and that this version cannot read")
     )
+
+    add_expect(commands.add_parser("expect", help="expected crossings: what booths compare their vehicles with"))
 
     verify = commands.add_parser(
         "verify",

@@ -71,6 +71,9 @@ class Limits(_Section):
     # A connection is asked so often whether its peer still lives, and has so long to answer.
     keepalive_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     keepalive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    # An expected crossing is kept so long after its window; one whose window has no end, after it was given or begins.
+    expected_after_h: Annotated[float, Field(gt=0, le=720)] = 24.0
+    expected_open_days: Annotated[float, Field(gt=0, le=31)] = 7.0
 
 
 class Enroll(_Section):

@@ -21,6 +21,7 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_event
+from port_gateway.booth_messages import settle
 from port_gateway.evidence_index import note_evidence
 from port_gateway.store import Store
 
@@ -195,6 +196,7 @@ def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) ->
         "UPDATE quarantine SET released_cursor = ?, released_utc_us = ? WHERE cursor = ?", (cursor, now_us, kept.cursor)
     )
     note_evidence(db, kept.booth_id, read)
+    settle(db, kept.booth_id, read)
     return Outcome(kept, cursor)
 
 

@@ -34,11 +34,13 @@ from edge_agent.wire.identity import (
     load_private_key,
 )
 from edge_agent.wire.v1alpha1 import services_pb2_grpc as services
+from edge_agent.wire.v1alpha1.watch_pb2_grpc import add_BoothServiceServicer_to_server
 from port_gateway.admin import administered
 from port_gateway.authority import Authority
 from port_gateway.config import Limits, Settings
 from port_gateway.enrollment import Enrollment
 from port_gateway.evidence import EvidenceFiles
+from port_gateway.expected import Expectations
 from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
 from port_gateway.store import Store
@@ -48,6 +50,7 @@ from port_gateway.time_tokens import Stamping, TimeTokens
 from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 from port_gateway.upload import EvidenceUpload
+from port_gateway.watch import Watching
 
 # A full batch with its framing, or one envelope of twice the allowed size, so that it is refused by its code.
 MAX_MESSAGE_BYTES = 512 * 1024
@@ -141,6 +144,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         services.add_IngestServiceServicer_to_server(ingest, server)
         services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
         services.add_SubscribeServiceServicer_to_server(subscriptions, server)
+        watching = Watching(store, Expectations(store, clock), trust, settings.limits, clock, identity.port)
+        add_BoothServiceServicer_to_server(watching, server)
         enrollment = Enrollment(store, trust, authority, clock)
         services.add_EnrollmentServiceServicer_to_server(enrollment, server)
         address = _listen(server, settings.listen, _credentials(pair, trust))
@@ -152,22 +157,26 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await server.start()
         await enrolling.start()
         async with administered(settings.admin, store) as (health, admin_address):
-            watching = asyncio.ensure_future(_watch_trust(trust, doubt, ingest))
+            looking = [
+                asyncio.ensure_future(_watch_trust(trust, doubt, ingest, watching)),
+                asyncio.ensure_future(watching.run()),
+            ]
             if tokens is not None:
                 tokens.start()
             try:
                 yield Gateway(identity, address, failed, enroll_address, admin_address)
             finally:
-                watching.cancel()
+                for look in looking:
+                    look.cancel()
                 if tokens is not None:
                     tokens.stop()
                 await health.drain()
-                await asyncio.gather(subscriptions.stop(), ingest.stop())
+                await asyncio.gather(subscriptions.stop(), ingest.stop(), watching.stop())
                 await enrolling.stop(None)
                 await server.stop(STOP_GRACE_S)
 
 
-async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
+async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest, watching: Watching) -> None:
     """`trust add` and `trust revoke` write beside the gateway, which looks for it."""
     version = -1
     while True:
@@ -177,6 +186,7 @@ async def _watch_trust(trust: TrustStore, doubt: Bell, ingest: Ingest) -> None:
                 version = newest
                 doubt.ring()
                 ingest.doubt()
+                watching.doubt()
         await asyncio.sleep(TRUST_LOOK_S)
 
 

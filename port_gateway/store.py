@@ -31,6 +31,7 @@ MIGRATIONS = (
     "0005.sql",
     "0006.sql",
     "0007.sql",
+    "0008.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000

@@ -1,0 +1,1 @@
+"""`port-gateway expect`: what the port says will arrive."""
