@@ -18,9 +18,12 @@ from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.retention import DAY_S
 from edge_agent.inspection.assemble import given_up
+from edge_agent.kept_lane import LOST, KeptLane, boot_id, take_up
 from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.identity import BoothIdentity
+from edge_agent.ledger.lane_journal import LaneJournal
+from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line, cameras_through
@@ -69,12 +72,12 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
             async with opened as ledger:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
-                for one in ledger.recorder.unfinished():
-                    why = "the agent ended during this passage"
-                    closing = given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), why)
-                    await ledger.recorder.record(closing)
                 record = ledger.recorder.record
-                lines = [Line(lane, record, clock, watch_camera, onlooker=live) for lane in setup.lanes]
+                lanes = await _take_up(setup, ledger, clock)
+                lines = [
+                    Line(lane, record, clock, watch_camera, lane=kept, onlooker=live)
+                    for lane, kept in zip(setup.lanes, lanes, strict=True)
+                ]
                 asked.cancel()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(ledger.recorder.watch(), name="ledger")
@@ -86,6 +89,25 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(_stop(lines, stop), name="stop")
     except* _Stopped:
         log.info("stopped")
+
+
+async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[KeptLane]:
+    """The lanes as the last run left them; what it can have missed to record is recorded."""
+    recorder, boot, lanes = ledger.recorder, boot_id(), []
+    unfinished = recorder.unfinished()
+    recorded = recorded_in(ledger.outbox)
+    for lane in setup.lanes:
+        own = [one for one in unfinished if one.lane_id == lane.rules.lane_id]
+        journal = LaneJournal(setup.ledger, lane.rules.lane_id)
+        taken = take_up(lane, journal, own, clock.now(), boot, ledger.outbox.read_blob, recorded)
+        for draft in taken.drafts:
+            await recorder.record(draft)
+        lanes.append(taken.lane)
+    known = {lane.rules.lane_id for lane in setup.lanes}
+    for one in unfinished:
+        if one.lane_id not in known:  # the settings name that lane no more
+            await recorder.record(given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), LOST))
+    return lanes
 
 
 def _keeping(setup: Setup) -> Keeping:

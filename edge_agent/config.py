@@ -30,7 +30,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edge_agent.config_console import ConsoleSettings, console_mistakes
 from edge_agent.config_findings import FindingsSettings, findings_mistakes
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
-from edge_agent.config_places import PlaceSettings, place_mistakes, place_of
+from edge_agent.config_places import PlaceSettings, end_of, place_mistakes, place_of
 from edge_agent.config_retention import RetentionSettings, retention_mistakes
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
 from edge_agent.devices.link import LinkSettings
@@ -38,7 +38,6 @@ from edge_agent.devices.owners import Held, held_places
 from edge_agent.domain.inspection import Expected
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.records import LaneRules
-from edge_agent.inspection.rules import Rules
 from edge_agent.inspection.whereabouts import Driving
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.settings_file import Examined, Mistake, Place, examine_settings
@@ -46,7 +45,7 @@ from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.settings_words import all_in_words, one_of, places_of
 from edge_agent.uplink.link import UplinkSettings
 from edge_agent.vision.camera_settings import CameraSettings
-from edge_agent.vision.formats import COUNTRIES
+from edge_agent.vision.formats import COUNTRIES, shares
 from edge_agent.wire.identity import SpiffeId, identity_of, load_certificate
 
 
@@ -141,6 +140,8 @@ class LaneConfig(_Section):
     fastest_mps: float = Field(default=8.0, ge=0.1, le=50)
     shortest_m: float = Field(default=4.0, ge=1, le=100)
     longest_m: float = Field(default=30.0, ge=1, le=100)
+    # So long after a stop or a kill of the agent an inspection goes on; later it is closed as abandoned.
+    resume_s: float = Field(default=60.0, ge=0, le=3600)
     devices: list[DeviceConfig] = []
     cameras: list[CameraConfig] = []
 
@@ -150,9 +151,9 @@ class BoothConfig(_Section):
 
     identity: IdentitySettings
     ledger: LedgerSettings
+    retention: RetentionSettings = RetentionSettings()
     uplink: UplinkSettings
     vision: VisionSettings = VisionSettings()
-    retention: RetentionSettings = RetentionSettings()
     findings: FindingsSettings = FindingsSettings()
     console: ConsoleSettings | None = None
     lanes: list[LaneConfig] = Field(min_length=1)
@@ -227,7 +228,7 @@ def read_config(path: Path, *, files: bool = True) -> Setup:
         certificate=certificate,
         ledger=folder / config.ledger.directory,
         uplink=config.uplink.model_copy(update={"gateway_certificate": gateway_certificate}),
-        lanes=tuple(_lane(lane, folder, config.findings.rules) for lane in config.lanes),
+        lanes=tuple(_lane(lane, folder, config) for lane in config.lanes),
     )
 
 
@@ -254,7 +255,7 @@ def configured(device: DeviceConfig, folder: Path) -> Device:
     return Device(device, driver, driver.settings.model_validate(device.settings, context={"folder": folder}))
 
 
-def _lane(lane: LaneConfig, folder: Path, findings: Rules) -> LaneSetup:
+def _lane(lane: LaneConfig, folder: Path, config: BoothConfig) -> LaneSetup:
     devices = tuple(configured(device, folder) for device in lane.devices)
     cameras = tuple(
         camera.model_copy(update={"source": str(folder / camera.source)}) if camera.is_file else camera
@@ -265,11 +266,13 @@ def _lane(lane: LaneConfig, folder: Path, findings: Rules) -> LaneSetup:
         *(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s),
         places={id: place for id, place in places.items() if place is not None},
         driving=Driving(lane.slowest_mps, lane.fastest_mps, lane.shortest_m, lane.longest_m),
-        findings=findings,
+        series=shares(tuple(config.vision.countries) or COUNTRIES),
+        findings=config.findings.rules,
+        resume_s=lane.resume_s,
     )
     providers = (
-        *(Provider(d.config.id, d.driver.gives, silent_is_down=d.silent_is_down) for d in devices),
-        *(Provider(camera.id, _ROLES[camera.role], silent_is_down=True) for camera in cameras),
+        *(Provider(d.config.id, d.driver.gives, d.silent_is_down, end_of(d.config)) for d in devices),
+        *(Provider(c.id, _ROLES[c.role], silent_is_down=True, sees=end_of(c, c.role)) for c in cameras),
     )
     return LaneSetup(rules, providers, devices, cameras)
 
@@ -281,8 +284,8 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     folder = context["folder"]
     yield from identity_mistakes(_mapping(values, "identity"), folder, context["files"])
     yield from gateway_mistakes(_mapping(values, "uplink"), folder)
-    yield from retention_mistakes(_mapping(values, "retention"), _mapping(values, "ledger"))
     yield from console_mistakes(values, folder, context["files"])
+    yield from retention_mistakes(_mapping(values, "retention"), _mapping(values, "ledger"))
     lanes = list(items_of(values, (), "lanes"))
     devices = [at for place, lane in lanes for key in ("devices", "cameras") for at in items_of(lane, place, key)]
     known = [[str(item.get("id")) for _, item in items] for items in (lanes, devices)]

@@ -19,7 +19,8 @@ class PlaceSettings(BaseModel):
     position_m: Metres | None = None
     # How far it reaches from there, both ways.
     reach_m: float = Field(default=1.0, gt=0, le=100)
-    # Which part of a vehicle it looks at. Left out: the front for a camera whose role is plate, else any.
+    # Which part of a vehicle it looks at: it makes a plate the tractor's or the trailer's. Left out: the front for a
+    # camera whose role is plate and that has a position, else any.
     sees: Literal["front", "rear", "any"] | None = None
 
 
@@ -27,8 +28,14 @@ def place_of(settings: PlaceSettings, role: str = "") -> Place | None:
     """The place; None if the settings do not state it."""
     if settings.position_m is None:
         return None
-    usual = End.FRONT if role == "plate" else End.ANY
-    return Place(settings.position_m, settings.reach_m, End(settings.sees) if settings.sees else usual)
+    return Place(settings.position_m, settings.reach_m, end_of(settings, role))
+
+
+def end_of(settings: PlaceSettings, role: str = "") -> End:
+    """Which end of a vehicle it looks at. Without a position a camera of plates may look at either."""
+    if settings.sees:
+        return End(settings.sees)
+    return End.FRONT if role == "plate" and settings.position_m is not None else End.ANY
 
 
 def place_mistakes(items: list[tuple[Setting, dict[str, Any]]]) -> Iterator[Mistake]:

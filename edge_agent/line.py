@@ -73,6 +73,7 @@ class Line:
         clock: Clock,
         watch_camera: Watch | None,
         open_link: OpenLink = SerialLink,
+        lane: Lane | None = None,
         onlooker: Onlooker | None = None,
     ) -> None:
         self._setup = setup
@@ -81,7 +82,7 @@ class Line:
         self._watch_camera = watch_camera
         self._open_link = open_link
         self._onlooker = onlooker
-        self._lane = Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
+        self._lane = lane or Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
         self._statistics = Statistics(setup.rules, setup.providers)
         self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
         self._stopped = asyncio.Event()

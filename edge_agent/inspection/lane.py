@@ -231,7 +231,7 @@ class Lane:
         inspection = self._traffic.open_for(observation) if of is None else None
         if inspection is not None and inspection.is_another(observation):
             why = "another vehicle stood there when the agent was back"
-            return self._traffic.give_up(inspection, observation.at, why) + self._sighting(observation, cause, text)
+            return self._traffic.give_up(inspection, observation.at, why) + self._traffic.begin(observation, cause)
         if inspection is not None:
             self._traffic.join(observation)
             return []

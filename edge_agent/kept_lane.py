@@ -1,0 +1,277 @@
+"""A lane that a restart takes up again: what it heard is kept beside the ledger, and a new agent hears it once more.
+
+       observe ──► Lane ──► drafts ──► ledger          the lane decides without a clock or chance: the same things heard
+          └──► journal (ledger/lane_journal.py)        in the same order make the same inspections, ids included
+
+Only what the last thing heard had led to can be missing in the ledger; it is recorded then. An inspection goes on if
+the agent was away no longer than the lane's `resume_s`; else it is closed as abandoned, with all that was learnt.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from edge_agent.config import LaneSetup
+from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
+from edge_agent.domain.evidence import Evidence, EvidenceRef
+from edge_agent.domain.joining import Away
+from edge_agent.domain.observation import Observation, ScanImage
+from edge_agent.inspection.assemble import given_up
+from edge_agent.inspection.lane import Lane
+from edge_agent.ledger.lane_journal import LaneJournal
+from edge_agent.ledger.plain import from_plain, to_plain
+from edge_agent.ledger.store import Unfinished
+
+# How long what was heard before the lane was last empty is kept at least: a scanner may answer that late.
+KEEP_S = 60.0
+LOST = "the agent ended during this passage, and what it had observed is lost"
+
+ReadEvidence = Callable[[bytes], bytes | None]
+Heard = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def boot_id() -> str:
+    """One run of the machine, within which its monotonic clock goes on; '' if the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class KeptLane(Lane):
+    """A `Lane` that notes what happens. Its `stop` leaves inspections open, where they can be taken up."""
+
+    def __init__(self, setup: LaneSetup, journal: LaneJournal, boot: str) -> None:
+        super().__init__(setup.rules, setup.providers, self._new_id)
+        self._journal = journal
+        self._boot = boot
+        self._lane_id = setup.rules.lane_id
+        self._keep_s = max(KEEP_S, setup.rules.scan_delay_s)
+        self._begun: float | None = None
+        self._ids: list[str] = []
+        self._said_before: list[str] = []
+
+    def _new_id(self) -> str:
+        self._ids.append(self._said_before.pop(0) if self._said_before else str(uuid4()))
+        return self._ids[-1]
+
+    def observe(self, observation: Observation) -> list[Draft]:
+        """As of a Lane."""
+        if self.idle and (self._begun is None or observation.at.monotonic - self._begun >= self._keep_s):
+            self._begun = observation.at.monotonic
+            self._journal.turn()
+            self._journal.note({"boot": self._boot})
+        self._ids = []
+        drafts = super().observe(observation)
+        self._journal.note(_noted(observation, self._ids))
+        return drafts
+
+    def woke(self, now: Instant) -> list[Draft]:
+        """As of a Lane."""
+        drafts = super().woke(now)
+        self._journal.note({"woke": to_plain(now)})
+        return drafts
+
+    def stop(self, now: Instant, why: str) -> list[Draft]:
+        """The open inspections wait for the next start, if it can know of them; else they are given up."""
+        if not self._journal.keeps:
+            return super().stop(now, why)
+        drafts = self.pause(now)
+        self._journal.note({"stopped": to_plain(now)})
+        self._journal.close()
+        if self.inspections:
+            open_ = len(self.inspections)
+            log.info("lane %s: stopped with %d inspections open; a start soon takes them up", self._lane_id, open_)
+        return drafts
+
+    def give_up_all(self, now: Instant, why: str) -> list[Draft]:
+        """Closes what is open, kept or not."""
+        return super().stop(now, why)
+
+    def hear_again(self, heard: Iterable[Heard], read: ReadEvidence, clock_moved_ns: int) -> list[Draft]:
+        """What an earlier run heard, in order; returns what followed from the last of it.
+
+        `clock_moved_ns`: what the monotonic clock was ahead since then. Raises what a damaged line leads to.
+        """
+        drafts: list[Draft] = []
+        for line in heard:
+            if "said" in line:
+                observation = _heard(line, read)
+                self._said_before, self._ids = list(line["ids"]), []
+                drafts = [] if observation is None else super().observe(_moved(observation, clock_moved_ns))
+                self._said_before = []
+            elif "woke" in line:
+                drafts = super().woke(_instant(line["woke"], clock_moved_ns))
+            elif "stopped" in line:
+                drafts = self.pause(_instant(line["stopped"], clock_moved_ns))
+            elif "away" in line:
+                drafts = []
+                away = from_plain(Away, line["away"])
+                self.resume(
+                    replace(
+                        away,
+                        since=_later(away.since, clock_moved_ns),
+                        until=_later(away.until, clock_moved_ns),
+                    )
+                )
+        return drafts
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """A lane to go on with, and what is to be recorded before it hears anything new."""
+
+    lane: KeptLane
+    drafts: tuple[Draft, ...]
+
+
+def take_up(
+    setup: LaneSetup,
+    journal: LaneJournal,
+    unfinished: Sequence[Unfinished],
+    now: Instant,
+    boot: str,
+    read: ReadEvidence,
+    recorded: Callable[[Draft], bool],
+) -> TakenUp:
+    """The lane as the last run left it, or an empty one.
+
+    `unfinished` are the ledger's open inspections of this lane; `recorded` tells whether the ledger holds a draft.
+    """
+    try:
+        heard = journal.take()
+    except OSError as error:
+        log.warning("lane %s: what it heard before cannot be read: %s", setup.rules.lane_id, error)
+        heard = []
+    lane = KeptLane(setup, journal, boot)
+    away = _away(heard, now, boot)
+    if away is None:
+        return _afresh(setup, journal, unfinished, now, boot)
+    moved_ns = 0 if _boot(heard) == boot != "" else _moved_ns(away[1], now)
+    try:
+        last = [draft for draft in lane.hear_again(heard, read, moved_ns) if not recorded(draft)]
+    except Exception:
+        log.exception("lane %s: what it heard before cannot be taken up", setup.rules.lane_id)
+        return _afresh(setup, journal, unfinished, now, boot)
+    known = {one.inspection_id for one in unfinished}
+    known |= {d.body.inspection_id for d in last if isinstance(d.body, InspectionOpened)}
+    known -= {d.body.inspection.id for d in last if isinstance(d.body, InspectionClosed)}
+    there = {one.id for one in lane.inspections}
+    if there - known:
+        log.error("lane %s: its ledger knows nothing of an inspection that it heard of", setup.rules.lane_id)
+        return _afresh(setup, journal, unfinished, now, boot)
+    lost = [one for one in unfinished if one.inspection_id in known - there]
+    drafts = [*last, *(given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in lost)]
+    lane.resume(away[0])
+    if why := _too_late(setup, away, moved_ns, now):
+        drafts += lane.give_up_all(now, why)
+        empty = _afresh(setup, journal, (), now, boot)
+        return TakenUp(empty.lane, tuple(drafts))
+    journal.begin(_again(heard, away[0], boot, moved_ns))
+    if there:
+        log.warning("lane %s: %d inspections go on after %.0f s", setup.rules.lane_id, len(there), away[0].seconds)
+    return TakenUp(lane, tuple(drafts))
+
+
+def _afresh(
+    setup: LaneSetup, journal: LaneJournal, unfinished: Sequence[Unfinished], now: Instant, boot: str
+) -> TakenUp:
+    journal.begin([{"boot": boot}])
+    lost = (given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in unfinished)
+    return TakenUp(KeptLane(setup, journal, boot), tuple(lost))
+
+
+def _too_late(setup: LaneSetup, away: tuple[Away, Instant], moved_ns: int, now: Instant) -> str:
+    """Why an inspection cannot go on; '' if it can."""
+    absence, last = away
+    unsure = [i for i in (last, now) if i.clock_state is not ClockState.SYNCHRONISED]
+    if (moved_ns and unsure) or absence.seconds < 0:
+        return "the machine was started anew during this passage, and its clock cannot tell how long it was away"
+    if absence.seconds > setup.rules.resume_s:
+        how = "stopped" if absence.stopped else "not running"
+        return f"the agent was {how} for {absence.seconds:.0f} s of this passage, over {setup.rules.resume_s:g} s"
+    return ""
+
+
+# --- lines of the journal -------------------------------------------------------------------------------------------
+
+
+def _noted(observation: Observation, ids: list[str]) -> dict[str, Any]:
+    if not isinstance(observation.body, ScanImage):
+        return {"said": to_plain(observation), "ids": list(ids)}
+    files = tuple(evidence.ref for evidence in observation.evidence)  # in the ledger before the scanner is answered
+    return {"said": to_plain(replace(observation, evidence=())), "ids": list(ids), "files": to_plain(files)}
+
+
+def _heard(line: Heard, read: ReadEvidence) -> Observation | None:
+    """None: a scan of which the ledger has no file. The scanner was not answered, and sends it again."""
+    observation = from_plain(Observation, line["said"])
+    evidence = []
+    for said in line.get("files", ()):
+        ref = from_plain(EvidenceRef, said)
+        data = read(ref.sha256)
+        if data is None:
+            return None
+        evidence.append(Evidence(ref.kind, ref.media_type, data))
+    return replace(observation, evidence=(*observation.evidence, *evidence))
+
+
+def _again(heard: Iterable[Heard], away: Away, boot: str, moved_ns: int) -> Iterator[Heard]:
+    """The same on the clock of this run of the machine, and the absence."""
+    yield {"boot": boot}
+    for line in heard:
+        if "said" in line:
+            observation = from_plain(Observation, line["said"])
+            yield {**line, "said": to_plain(_moved(observation, moved_ns))}
+        elif "away" not in line:
+            yield {key: to_plain(_instant(value, moved_ns)) for key, value in line.items() if key != "boot"}
+        else:
+            before = from_plain(Away, line["away"])
+            before = replace(before, since=_later(before.since, moved_ns), until=_later(before.until, moved_ns))
+            yield {"away": to_plain(before)}
+    yield {"away": to_plain(away)}
+
+
+def _away(heard: Sequence[Heard], now: Instant, boot: str) -> tuple[Away, Instant] | None:
+    """From the last thing heard until now, on this run's clock; with that last moment as it was noted."""
+    for line in reversed(heard):
+        stopped = "stopped" in line
+        if "said" in line:
+            last = from_plain(Instant, line["said"]["at"])
+        elif "away" in line:
+            last = from_plain(Away, line["away"]).until
+        elif stopped or "woke" in line:
+            last = _instant(line["stopped" if stopped else "woke"], 0)
+        else:
+            continue
+        moved = 0 if _boot(heard) == boot != "" else _moved_ns(last, now)
+        return Away(_later(last, moved), now, stopped), last
+    return None
+
+
+def _boot(heard: Sequence[Heard]) -> str:
+    return next((str(line["boot"]) for line in reversed(heard) if "boot" in line), "")
+
+
+def _moved_ns(last: Instant, now: Instant) -> int:
+    """What the monotonic clock of this run of the machine is ahead of the last one's, by the wall clock."""
+    since = now.utc - last.utc
+    return now.monotonic_ns - round(since.total_seconds() * 1e9) - last.monotonic_ns
+
+
+def _moved(observation: Observation, moved_ns: int) -> Observation:
+    return replace(observation, at=_later(observation.at, moved_ns))
+
+
+def _instant(plain: Any, moved_ns: int) -> Instant:
+    return _later(from_plain(Instant, plain), moved_ns)
+
+
+def _later(instant: Instant, moved_ns: int) -> Instant:
+    return replace(instant, monotonic_ns=instant.monotonic_ns + moved_ns)

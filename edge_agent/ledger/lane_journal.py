@@ -1,0 +1,141 @@
+"""What one lane heard since it was last empty, kept beside the ledger, so that a start that follows soon goes on there.
+
+<directory>/lanes/<lane>.heard       a line for each thing that happened: its CRC-32 and JSON
+<directory>/lanes/<lane>.before      the same, before the lane was last empty
+<directory>/lanes/<lane>.trying      while it is read: what ends the agent at that is not tried a second time
+
+It proves nothing and is not the ledger: what counts is committed there. No line waits for the disk: it outlives the
+agent, and a power cut as far as the system had written it.
+"""
+
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+LANES = "lanes"
+# Of one lane, `heard` and `before` each. A busy lane says some 30 kB a second with its pictures; past this nothing is
+# kept until the lane is empty.
+MAX_BYTES = 96 * 1024 * 1024
+
+Line = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class LaneJournal:
+    """One lane's. Its writer is the agent that holds the ledger's lock. Nothing here raises OSError but `take`."""
+
+    def __init__(self, ledger: Path, lane_id: str, max_bytes: int = MAX_BYTES) -> None:
+        self._lane_id = lane_id
+        self._max_bytes = max_bytes
+        folder = ledger / LANES
+        self._heard, self._before = folder / f"{lane_id}.heard", folder / f"{lane_id}.before"
+        self._trying = folder / f"{lane_id}.trying"
+        self._file: int | None = None
+        self._size = 0
+
+    def take(self) -> list[Line]:
+        """All that is there and whole, the oldest first; nothing where the last start did not survive it.
+
+        Raises OSError. Until `begin` it is not there for another start.
+        """
+        survived = not self._trying.exists()
+        paths = [self._before, self._heard]
+        found = [path.read_bytes() for path in paths if path.exists()] if survived else []
+        if not survived:
+            log.error("lane %s: what it heard before cannot be taken up: the last start ended at it", self._lane_id)
+        self._heard.parent.mkdir(mode=0o700, exist_ok=True)
+        self._trying.touch(0o600)
+        lines: list[Line] = []
+        for data in found:
+            lines += _whole(data)
+        return lines
+
+    def begin(self, lines: Iterable[Line]) -> None:
+        """Holds just these lines from now on."""
+        self._close()
+        unfinished = self._heard.with_suffix(".unfinished")
+        try:
+            self._file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._size = 0
+            for line in lines:
+                self._write(line)
+            unfinished.replace(self._heard)
+            for path in (self._before, self._trying):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            self._give_up(f"{error.strerror}")
+
+    def note(self, line: Line) -> None:
+        """One more thing that happened."""
+        if self._file is None:
+            return
+        if self._size > self._max_bytes:
+            self._give_up(f"the lane has not been empty for {self._max_bytes} bytes")
+            return
+        try:
+            self._write(line)
+        except OSError as error:
+            self._give_up(f"{error.strerror}")
+
+    def turn(self) -> None:
+        """The lane is empty: what was heard till now is `before`, what was before that goes."""
+        try:
+            if self._heard.exists():
+                self._heard.replace(self._before)
+        except OSError as error:
+            self._give_up(f"{error.strerror}")
+            return
+        self._close()
+        try:
+            self._file = os.open(self._heard, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._size = 0
+        except OSError as error:
+            self._give_up(f"{error.strerror}")
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what happens now could be taken up."""
+        return self._file is not None
+
+    def close(self) -> None:
+        """What was noted stays."""
+        self._close()
+
+    def _write(self, line: Line) -> None:
+        if self._file is None:
+            raise ValueError("the journal is closed")
+        data = json.dumps(line, separators=(",", ":")).encode()
+        data = b"%08x %s\n" % (zlib.crc32(data), data)
+        self._size += len(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+    def _give_up(self, why: str) -> None:
+        """A part would be worse than nothing: who has left would be taken for one that is there."""
+        log.warning("lane %s: a vehicle in it could not be taken up after a restart: %s", self._lane_id, why)
+        self._close()
+        for path in (self._heard, self._before):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s: %s", path, error.strerror)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _whole(data: bytes) -> Iterator[Line]:
+    """Up to the first line that a kill or a power cut left damaged."""
+    for line in data.split(b"\n")[:-1]:
+        crc, _, said = line.partition(b" ")
+        if crc != b"%08x" % zlib.crc32(said):
+            return
+        yield json.loads(said)
