@@ -74,8 +74,12 @@ class _Wall:
         return all(x1 + room < a or c + room < x0 or y1 + room < b or d + room < y0 for a, b, c, d in self.taken)
 
 
-def draw_container_side(rng: Rng, scale: float | None = None, face: Face | None = None) -> Drawn:
+def draw_container_side(
+    rng: Rng, scale: float | None = None, face: Face | None = None, columns: float | None = None
+) -> Drawn:
     """A door end, front end or part of a side with its code; `scale` is in pixels per metre (thrown if None).
+
+    `columns` is how often the code is a column on a face that is no door; each face has a share of its own if None.
 
     A panel, drawn only where `face` asks for it, is smooth and bears the code and little else, as a tank's or a sign's.
 
@@ -98,11 +102,11 @@ def draw_container_side(rng: Rng, scale: float | None = None, face: Face | None 
         case "door":
             _door_code(wall, bars)
         case "front":
-            _side_code(wall, columns=0.35)
+            _side_code(wall, 0.35 if columns is None else columns)
         case "side":
-            _side_code(wall, columns=0.5)
+            _side_code(wall, 0.5 if columns is None else columns)
         case "panel":
-            _side_code(wall, columns=0.25)
+            _side_code(wall, 0.25 if columns is None else columns)
     if chosen != "panel" or chance(rng, 0.3):
         _other_lettering(wall, chosen)
     if chance(rng, 0.25 if even else 0.75):

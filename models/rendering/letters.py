@@ -133,7 +133,10 @@ def _fonts(*short: str, stretches: tuple[float, ...] = (1.0,), bold: float = 0.0
 
 _US_FORMS = (
     "serif-1", "slab-1", "serif-i", "slab-i", "early-2", "flat-3", "hook-7", "deep-m", "straight-w", "flat-a", "slab-q",
-    "short-q", "short-j", "spur-g", "bare-g", "middle-4", "round-4", "tail-y", "open",
+    "short-q", "short-j", "spur-g", "bare-g", "middle-4", "round-4", "tail-y", "open", "round-a", "bent-2",
+)  # fmt: skip
+_BR_FORMS = (
+    "serif-1", "serif-i", "early-2", "flat-3", "hook-7", "flat-a", "short-q", "slab-q", "spur-g", "middle-4", "open",
 )  # fmt: skip
 FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
     "us": (
@@ -191,6 +194,7 @@ FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
                 forms=("serif-1", "serif-i"),
             ),
         ),
+        (1.5, _dies(9, 24, width=(0.4, 0.62), weight=(0.09, 0.16), radius=(0.06, 0.34), square=0.7, forms=_BR_FORMS)),
         (1.5, _fonts("OSP-DIN", "RG2014C", "RG2014D", stretches=(0.85, 1.0))),
         (0.5, _fonts("LiberationSans-Bold.", "RobotoCondensed-Bold", stretches=(0.8, 0.95))),
     ),

@@ -12,6 +12,9 @@ from models.rendering.drawn import Colour, pick
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
+ALIKE = frozenset("ZDABSGQTI2048571")
+"""Characters that are taken for one another (2 and Z, 0 and D, A and 4, 5 and S): some serials hold these alone."""
+ALIKE_SHARE = 0.2
 Layout = Literal["american", "european", "brazilian", "mercosul"]
 
 
@@ -59,6 +62,7 @@ def serial(rng: np.random.Generator, series: Series, pattern: str | None = None)
     if pattern is None:
         pattern = pick(rng, series.patterns.split(";")).strip()
     rows: list[list[Item]] = [[]]
+    alike = rng.random() < ALIKE_SHARE
     at = 0
     while at < len(pattern):
         sign = pattern[at]
@@ -82,7 +86,8 @@ def serial(rng: np.random.Generator, series: Series, pattern: str | None = None)
             rows[-1].append(("character", sign))
         elif sign in "A91X":
             choices = {"A": series.letters, "9": DIGITS, "1": DIGITS[1:], "X": series.letters + DIGITS}[sign]
-            rows[-1].append(("character", choices[int(rng.integers(len(choices)))]))
+            likely = [c for c in choices if c in ALIKE] if alike else choices
+            rows[-1].append(("character", pick(rng, likely or choices)))
         else:
             raise ValueError(f"series {series.region}: the pattern {pattern!r} holds {sign!r}, which means nothing")
         at += 1

@@ -10,6 +10,7 @@ what is drawn: a shard that exists is kept, so that an interrupted run goes on. 
 
 import argparse
 import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
@@ -58,10 +59,15 @@ def drawn(rng: Rng, source: str, again: int, behind: tuple[Picture, ...]) -> lis
     return [(laid(image), PLATE_WIDTH, text) for image, text in seen]
 
 
-def render_shard(path: Path, source: str, seed: int, count: int, again: int, folder: Path | None) -> Path:
+def shard_rng(path: Path, seed: int) -> Rng:
+    """The random numbers of one shard, by its name and the seed."""
+    return np.random.default_rng([seed, zlib.crc32(path.name.encode())])
+
+
+def render_shard(path: Path, source: str, count: int, seed: int, again: int, folder: Path | None) -> Path:
     """One shard, whose pictures depend on the seed, the source and the shard's name only."""
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
+    rng = shard_rng(path, seed)
     behind = photos(folder)
     out: list[tuple[Picture, int, str]] = []
     while len(out) < count:
@@ -69,6 +75,22 @@ def render_shard(path: Path, source: str, seed: int, count: int, again: int, fol
     pictures, used, texts = zip(*out[:count], strict=True)
     save_shard(path, pictures, used, texts)
     return path
+
+
+def write_shards(draw: Callable[..., Path], cache: Path, sources: Sequence[str], processes: int, *rest: object) -> None:
+    """Each shard of `source=count` that is not there yet: draw(its path, source, count, *rest), in other processes."""
+    cache.mkdir(parents=True, exist_ok=True)
+    work = []
+    for entry in sources:
+        source, _, count = entry.partition("=")
+        for start in range(0, int(count), SHARD):
+            path = cache / f"{source}-{start // SHARD:03d}.npz"
+            if not path.exists():
+                work.append((path, source, min(SHARD, int(count) - start), *rest))
+    # Not forked: a copy of a process in which PyTorch holds threads can wait for them for ever.
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for done in pool.map(draw, *zip(*work, strict=True)) if work else ():
+            print(done.name, flush=True)
 
 
 def main() -> None:
@@ -80,18 +102,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     a = parser.parse_args()
-    a.cache.mkdir(parents=True, exist_ok=True)
-    work = []
-    for entry in a.sources:
-        source, _, count = entry.partition("=")
-        for start in range(0, int(count), SHARD):
-            path = a.cache / f"{source}-{start // SHARD:03d}.npz"
-            if not path.exists():
-                work.append((path, source, a.seed, min(SHARD, int(count) - start), a.again, a.photos))
-    # Not forked: a copy of a process in which PyTorch holds threads can wait for them for ever.
-    with ProcessPoolExecutor(a.processes, get_context("spawn")) as pool:
-        for done in pool.map(render_shard, *zip(*work, strict=True)) if work else ():
-            print(done.name, flush=True)
+    write_shards(render_shard, a.cache, a.sources, a.processes, a.seed, a.again, a.photos)
 
 
 if __name__ == "__main__":
