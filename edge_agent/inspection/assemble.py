@@ -41,7 +41,7 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.inspection.profile import radiation_profile, raw_capture
-from edge_agent.inspection.roles import codes_of, device_reads, plates_of, same_plate, stating
+from edge_agent.inspection.roles import alike, codes_of, device_reads, plates_of, stating
 from edge_agent.inspection.rules import Facts
 from edge_agent.inspection.vote import Ballot, Ballots
 from edge_agent.inspection.whereabouts import End
@@ -181,11 +181,21 @@ class Assembly:
 
     def is_another(self, observation: Observation) -> bool:
         """After an absence: a plate that is unlike all that this camera had read of the vehicle."""
-        body, known = observation.body, self._plates.get(observation.device_id)
-        if not self._doubted or known is None or not isinstance(body, PlateRead):
+        if (
+            not self._doubted
+            or observation.device_id not in self._plates
+            or not isinstance(observation.body, PlateRead)
+        ):
             return False
-        self._doubted = not any(same_plate(body.text, text) for text in known.texts())
+        self._doubted = self.unlike(observation)
         return self._doubted
+
+    def unlike(self, observation: Observation) -> bool:
+        """A plate that is unlike all that this camera has read of the vehicle, and it has read one."""
+        body, known = observation.body, self._plates.get(observation.device_id)
+        if known is None or not isinstance(body, PlateRead):
+            return False
+        return not any(alike(body.text, text) for text in known.texts())
 
     def _seal_state(self, seen: SealStateSeen) -> None:
         last = next((s.state for s in reversed(self._seal_states) if s.state.number == seen.state.number), None)

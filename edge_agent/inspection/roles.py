@@ -12,6 +12,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from edge_agent.domain.identifiers import check_digit_ok, fold_plate
 from edge_agent.domain.inspection import Expected, PlateSeen, SealSeen, SealStateSeen, TagSeen, VotedCode
@@ -28,6 +29,8 @@ from edge_agent.inspection.vote import (
 from edge_agent.inspection.whereabouts import End
 
 MAX_DEVICE_TEXTS = 8
+# Of two chosen by chance one pair in some hundreds has so much in common.
+ALIKE = 0.6
 _CODE_ROLES = {"U": CodeRole.CONTAINER, "J": CodeRole.EQUIPMENT, "Z": CodeRole.CHASSIS}
 
 
@@ -35,6 +38,11 @@ def same_plate(one: str, other: str) -> bool:
     """But for one character, and for O and 0, I and 1."""
     one, other = fold_plate(one), fold_plate(other)
     return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) <= 1
+
+
+def alike(one: str, other: str) -> bool:
+    """Two readings that can be of one plate, one of them bad: three in five of their characters in common, in order."""
+    return SequenceMatcher(None, fold_plate(one), fold_plate(other), autojunk=False).ratio() >= ALIKE
 
 
 def plates_of(

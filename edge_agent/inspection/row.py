@@ -34,6 +34,10 @@ P10. A vehicle that has not left after `longest_s` is recorded as abandoned, onc
     moves meanwhile is not kept (an alarm is an event all the same).
 P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody. Up again, it watches from
     its next word on: what can have come by it before that may have come by it unseen.
+P12. A vehicle has one plate at each end. A camera that looks at one end and reads a plate unlike all that it has read of
+    a vehicle which need not be there any more, sees the next one: at the second such look. The first may as well be
+    lettering: it is nobody's. Trucks whose plates differ in little (a fleet's, one after the other) are not told apart
+    so: where no sensor parts them, what is read of the second can be joined to the first.
 """
 
 from edge_agent.domain.clock import Instant
@@ -199,6 +203,9 @@ class Row:
         place = self._places[observation.device_id]
         vehicle.where.seen(observation.at.monotonic, place)
         vehicle.reached |= self._before(place)
+        vehicle.read_by.add(observation.device_id)
+        for other in self._row[: self._row.index(vehicle)]:
+            other.where.is_past(observation.at.monotonic, place)
         self._join(vehicle, observation)
         return drafts
 
@@ -217,7 +224,11 @@ class Row:
         place = self._places[device]
         vehicle = Vehicle(inspection.id, inspection, Whereabouts(self._rules.driving), at, at)
         bodies = dict(self._vehicles.bodies(at))
-        ahead = [n for n, v in enumerate(self._row, 1) if device in v.reached or bodies[v].front.lo > place.until]
+        ahead = [
+            n
+            for n, v in enumerate(self._row, 1)
+            if device in v.reached or device in v.read_by or bodies[v].front.lo > place.until
+        ]
         self._row.insert(max(ahead, default=0), vehicle)
         return vehicle, [*drafts, draft]
 
@@ -228,6 +239,7 @@ class Row:
             place = self._places.get(observation.device_id)
             if place is not None and isinstance(observation.body, READ_OFF):
                 vehicle.where.seen(observation.at.monotonic, place)
+                vehicle.read_by.add(observation.device_id)
             self._join(vehicle, observation)
 
     def join_to(self, inspection: Assembly, observation: Observation) -> None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.whereabouts import Whereabouts
 
@@ -21,9 +22,14 @@ class Vehicle:
     last_activity: float
     on: dict[str, float] = field(default_factory=dict)  # sensors that it occupies, since when
     reached: set[str] = field(default_factory=set)  # sensors by which its front has come
+    read_by: set[str] = field(default_factory=set)  # devices that have read something off it
     backed_off: bool = False  # its front has come back over a sensor
     left_back: bool = False
     closed: float | None = None
+
+    def unlike(self, observation: Observation) -> bool:
+        """A plate that is unlike all that this camera has read of it, and it has read one."""
+        return self.inspection is not None and self.inspection.unlike(observation)
 
 
 @dataclass(slots=True)

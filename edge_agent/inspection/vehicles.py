@@ -15,8 +15,9 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.roles import alike
 from edge_agent.inspection.sensors import Sensors, Vehicle
-from edge_agent.inspection.whereabouts import Body, Fact, Place, Span
+from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span
 
 TICK_S = 1e-6  # a wake time goes through a float and back
 # Vehicles that have left, for readings that are dated before.
@@ -35,6 +36,7 @@ class Vehicles:
         self._sensors = sensors
         self.row: list[Vehicle] = []
         self.gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
+        self._unlike: dict[str, tuple[str, str]] = {}  # by camera, the last plate of nobody: its observation and text
 
     def whose(self, observation: Observation) -> Vehicle | tuple[Vehicle, ...] | None:
         """The vehicle; those among which nothing is guessed; None: no vehicle that is known."""
@@ -49,6 +51,11 @@ class Vehicles:
         if isinstance(body, SLOW):
             return self._was_there(at, place)
         possible = [v for v, where in bodies if where.possible(place)]
+        if isinstance(body, PlateRead) and place.end is not End.ANY:
+            unlike = [v for v, where in bodies if v in possible and not where.certain(place) and v.unlike(observation)]
+            if possible and possible == unlike:
+                return None if self._looked_twice(observation, body) else tuple(unlike)
+            possible = [v for v in possible if v not in unlike]
         if len(possible) > 1:
             driving_on = self.bodies(at, self._rules.driving.slowest_mps)
             for narrower in (
@@ -59,6 +66,14 @@ class Vehicles:
                 if len(narrower) == 1:
                     return narrower[0]
         return possible[0] if len(possible) == 1 else tuple(possible) or None
+
+    def _looked_twice(self, observation: Observation, read: PlateRead) -> bool:
+        """The camera has read a plate like this before, and it was nobody's."""
+        device = observation.device_id
+        first = self._unlike.get(device)
+        if first is None or not alike(first[1], read.text):
+            first = self._unlike[device] = (observation.id, read.text)
+        return read.looks > 1 or first[0] != observation.id
 
     def _delay(self, body: object) -> float:
         """How long after a vehicle has left a sensor this may still be of it, in seconds."""

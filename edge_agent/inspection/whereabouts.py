@@ -114,6 +114,10 @@ class Whereabouts:
         """A presence sensor is free again: the rear is there."""
         self._know(Fact(at, rear=Span(place.begin, place.until)))
 
+    def is_past(self, at: float, place: Place) -> None:
+        """The next vehicle's front is there: this one's rear is not before it."""
+        self._know(Fact(at, rear=Span(lo=place.begin)))
+
     def _know(self, fact: Fact) -> None:
         """The first and the latest are kept; without the others bounds only get wider."""
         self._facts.append(fact)
