@@ -14,6 +14,7 @@ from edge_agent.wire.verify import Verified
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
+from port_gateway.retention_index import deleted
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
 
@@ -30,7 +31,9 @@ class Fault(EdgeAgentError):
 
 @dataclass(slots=True)
 class Counts:
-    """What was found whole. `evidence_missing` has not arrived, or is no longer kept: that is no fault."""
+    """What was found whole. `evidence_missing` has not arrived; `evidence_deleted` went by retention. Neither is a
+    fault.
+    """
 
     events: int = 0
     booths: int = 0
@@ -38,6 +41,7 @@ class Counts:
     sessions: int = 0
     evidence_whole: int = 0
     evidence_missing: int = 0
+    evidence_deleted: int = 0
     alarms: int = 0
     quarantined: int = 0
 
@@ -87,7 +91,9 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     counts.chains = len(chains.standing)
     counts.booths = len({booth_id for booth_id, _ in chains.standing})
     for sha256, where in referenced.items():
-        if not files.complete(sha256):
+        if deleted(db, sha256) is not None:
+            counts.evidence_deleted += 1
+        elif not files.complete(sha256):
             counts.evidence_missing += 1
         elif not check_file(files.path(sha256), sha256):
             raise Fault("EVIDENCE_CORRUPT", where, f"the file {sha256.hex()} holds other bytes")

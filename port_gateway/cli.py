@@ -18,6 +18,7 @@ from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
 from port_gateway.quarantine_command.cli import add_quarantine
+from port_gateway.retention_command.cli import add_retention
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -107,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_expect(commands.add_parser("expect", help="expected crossings: what booths compare their vehicles with"))
 
+    add_retention(commands.add_parser("retention", help="how long evidence is kept, and what must stay"))
+
     verify = commands.add_parser(
         "verify",
         help="verify everything in the gateway's data folder",
@@ -189,7 +192,8 @@ def _verify(options: argparse.Namespace) -> int:
     lines = [
         f"{counts.events} events in {counts.chains} chains of {counts.booths} booths, {counts.sessions} sessions: "
         "every signature and every link verified",
-        f"{counts.evidence_whole} pieces of evidence whole, {counts.evidence_missing} referenced and not arrived",
+        f"{counts.evidence_whole} pieces of evidence whole, {counts.evidence_missing} referenced and not arrived, "
+        f"{counts.evidence_deleted} deleted by retention",
         f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]
@@ -253,10 +257,12 @@ async def _fetch(options: argparse.Namespace) -> int:
     async with client.connected(options.gateway, options.gateway_certificate, options.key, options.certificate) as stub:
         missing = 0
         for text in options.sha256:
-            path = await client.fetch(stub, bytes.fromhex(text), options.out)
-            missing += path is None
-            facts: dict[str, Any] = {"sha256": text, "path": None if path is None else str(path)}
-            show(facts, options.json, f"{text}  {path or 'has not arrived at the port'}")
+            got = await client.fetch(stub, bytes.fromhex(text), options.out)
+            missing += isinstance(got, str)
+            facts: dict[str, Any] = {"sha256": text, "path": None if isinstance(got, str) else str(got)}
+            if isinstance(got, str):
+                facts["why"] = got
+            show(facts, options.json, f"{text}  {got}")
     return FAILED if missing else OK
 
 

@@ -237,8 +237,12 @@ class Subscription:
         )
 
 
-async def fetch(stub: "SubscribeServiceAsyncStub", sha256: bytes, folder: Path) -> Path | None:
-    """Evidence into `folder/<sha256>`, verified before it gets that name; None when the port does not have it.
+_ABSENT = "has not arrived at the port"
+MAX_WHY = 300
+
+
+async def fetch(stub: "SubscribeServiceAsyncStub", sha256: bytes, folder: Path) -> Path | str:
+    """Evidence into `folder/<sha256>`, verified before it gets that name; why, when the port does not have it.
 
     Raises BlobMismatch when the bytes that came are others.
     """
@@ -262,7 +266,9 @@ async def fetch(stub: "SubscribeServiceAsyncStub", sha256: bytes, folder: Path) 
     except grpc.aio.AioRpcError as error:
         if error.code() is not grpc.StatusCode.NOT_FOUND:
             raise
-        return None
+        said = " ".join((error.details() or "").split())[:MAX_WHY]
+        deleted = said.startswith("DELETED ") and said.isprintable()
+        return f"deleted by retention {said.removeprefix('DELETED ')}" if deleted else _ABSENT
     finally:
         partial.unlink(missing_ok=True)
     return final

@@ -18,6 +18,7 @@ A whole settings file; paths are taken from the folder of the file:
       url: http://tsa.example/tsr
       authority: keys/tsa-root.pem
       every_min: 10
+    retention: {}                     # may be left out: how long evidence is kept (config_retention.py)
     limits:                           # all of them may be left out
       database_bytes: 500_000_000_000
       window_records: 1024
@@ -34,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge_agent.settings_file import read_settings
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from port_gateway.config_retention import Retention
 
 MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 256 * 1024
@@ -137,6 +139,7 @@ class Settings(_Section):
     admin: Admin | None = None
     time: Time | None = None
     limits: Limits = Limits()
+    retention: Retention = Retention()
 
     @field_validator("listen")
     @classmethod

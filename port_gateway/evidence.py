@@ -90,6 +90,12 @@ class EvidenceFiles:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
+    def remove(self, sha256: bytes) -> None:
+        """Whether it is there or not. Raises StoreFailed."""
+        path = self.path(sha256)
+        with _disk_in_words(path):
+            path.unlink(missing_ok=True)
+
     def keep(self, partial: Path, sha256: bytes) -> None:
         """Give a verified and synced partial file its name, durably."""
         final = self.path(sha256)

@@ -18,6 +18,8 @@ from edge_agent.wire.time_token import TimeToken
 from port_gateway.chains import ends_within
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
+from port_gateway.retention import moment
+from port_gateway.retention_index import deleted
 from port_gateway.revocation import read_ended
 from port_gateway.store import offline
 from port_gateway.time_tokens import first_stamped
@@ -94,6 +96,10 @@ class InboxChain(ChainNodes):
         )
 
     def evidence(self, sha256: bytes) -> Path | str:
+        gone = deleted(self._db, sha256)
+        if gone is not None:
+            what = "the port's settings" if gone.place == "port" else "the booth's settings, as an event here says"
+            return f"deleted by retention on {moment(gone.at_utc_us)} under {what}: {gone.rule}"
         return self._files.path(sha256) if self._files.complete(sha256) else "it has not arrived at the port"
 
 

@@ -21,6 +21,7 @@ from port_gateway.booth_messages import settle
 from port_gateway.chains import ends_within
 from port_gateway.evidence_index import named_by, note_evidence
 from port_gateway.quarantine import Quarantined, note_quarantined, told_of
+from port_gateway.retention_index import Deleted, deleted, note_uses
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
@@ -129,6 +130,7 @@ class Inbox:
             note_quarantined(db, before, unread)
             for one in read:
                 note_evidence(db, before.booth_id, one.event)
+                note_uses(db, before.booth_id, one.event, now)
                 settle(db, before.booth_id, one.event)
             if before.seq == 0:  # an epoch begins with a session, which is read or refused
                 _alarm_of_new_epoch(db, before, read[0], now)
@@ -223,6 +225,11 @@ class Inbox:
         """Whether an event of one of these booths names this evidence."""
         with self._store.reading() as db:
             return named_by(db, sha256, booths)
+
+    def deleted(self, sha256: bytes) -> Deleted | None:
+        """When and why retention deleted this evidence; None if it did not."""
+        with self._store.reading() as db:
+            return deleted(db, sha256)
 
     def reader_cursor(self, identity: str, name: str) -> int:
         """The cursor that this reader has acknowledged under `name`; 0 at its beginning."""

@@ -23,6 +23,7 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_event
 from port_gateway.booth_messages import settle
 from port_gateway.evidence_index import note_evidence
+from port_gateway.retention_index import note_uses
 from port_gateway.store import Store
 
 # What a booth is told of at once; the rest is to be seen at the port.
@@ -196,6 +197,7 @@ def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) ->
         "UPDATE quarantine SET released_cursor = ?, released_utc_us = ? WHERE cursor = ?", (cursor, now_us, kept.cursor)
     )
     note_evidence(db, kept.booth_id, read)
+    note_uses(db, kept.booth_id, read, now_us)
     settle(db, kept.booth_id, read)
     return Outcome(kept, cursor)
 

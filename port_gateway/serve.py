@@ -43,6 +43,8 @@ from port_gateway.evidence import EvidenceFiles
 from port_gateway.expected import Expectations
 from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
+from port_gateway.retention import Retention
+from port_gateway.retention_worker import RetentionWorker
 from port_gateway.store import Store
 from port_gateway.subscribe import Bell, Subscriptions
 from port_gateway.time_authority import TimeAuthority
@@ -137,12 +139,16 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         trust = TrustStore(store, clock, authorities)
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         tokens = _time_tokens(settings, store, receipts, clock)
+        kept = Retention(store, files, settings.retention.days.rules(), clock)
+        retention = RetentionWorker(kept, store, clock, 60 * settings.retention.every_min)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
         subscriptions = Subscriptions(inbox, files, trust, settings.limits, bell, doubt)
         server = grpc.aio.server(options=_options(settings.limits))
         services.add_IngestServiceServicer_to_server(ingest, server)
-        services.add_EvidenceServiceServicer_to_server(EvidenceUpload(files, trust, settings.limits.idle_s), server)
+        services.add_EvidenceServiceServicer_to_server(
+            EvidenceUpload(files, inbox, trust, settings.limits.idle_s), server
+        )
         services.add_SubscribeServiceServicer_to_server(subscriptions, server)
         watching = Watching(store, Expectations(store, clock), trust, settings.limits, clock, identity.port)
         add_BoothServiceServicer_to_server(watching, server)
@@ -163,6 +169,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             ]
             if tokens is not None:
                 tokens.start()
+            retention.start()
             try:
                 yield Gateway(identity, address, failed, enroll_address, admin_address)
             finally:
@@ -170,6 +177,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                     look.cancel()
                 if tokens is not None:
                     tokens.stop()
+                retention.stop()
                 await health.drain()
                 await asyncio.gather(subscriptions.stop(), ingest.stop(), watching.stop())
                 await enrolling.stop(None)

@@ -19,6 +19,7 @@ import apsw
 
 from edge_agent.domain.errors import EdgeAgentError, Fatal, Recoverable, StoreCorrupt, StoreFailed, StoreFull
 from port_gateway.evidence_index import note_all_evidence
+from port_gateway.retention_index import note_all_uses
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ MIGRATIONS = (
     "0006.sql",
     "0007.sql",
     "0008.sql",
+    "0009.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -147,6 +149,8 @@ class Store:
                 db.execute(script(MIGRATIONS[version]))
                 if MIGRATIONS[version] == "0006.sql":
                     note_all_evidence(db)
+                if MIGRATIONS[version] == "0009.sql":
+                    note_all_uses(db)
                 db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={version + 1}")
             db.execute("COMMIT")

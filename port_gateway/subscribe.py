@@ -24,6 +24,7 @@ from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.messages import decoded
 from port_gateway.peers import Context, Stopping, end, peer_of
+from port_gateway.retention import moment
 from port_gateway.trust import TrustStore
 from port_gateway.upload import SHA256_BYTES
 
@@ -227,6 +228,11 @@ class Subscriptions(SubscribeServiceServicer):
             # The same answer where it is not for this reader: nobody learns what else the port holds.
             if not await asyncio.to_thread(self._inbox.names, request.sha256, may):
                 raise FileNotFoundError
+            gone = await asyncio.to_thread(self._inbox.deleted, request.sha256)
+            if gone is not None:
+                await context.abort(
+                    grpc.StatusCode.NOT_FOUND, f"DELETED {moment(gone.at_utc_us)}: {gone.place}: {gone.rule}"
+                )
             chunks = self._files.read(request.sha256)
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 await context.write(wire.GetBlobResponse(chunk=chunk))

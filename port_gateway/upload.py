@@ -9,6 +9,7 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceServicer
 from port_gateway.evidence import CHUNK_BYTES, EvidenceFiles, Upload
+from port_gateway.inbox import Inbox
 from port_gateway.messages import decoded
 from port_gateway.peers import Context, end, peer_of
 from port_gateway.trust import TrustStore
@@ -20,8 +21,9 @@ SHA256_BYTES = 32
 class EvidenceUpload(EvidenceServiceServicer):
     """The service over a folder of evidence."""
 
-    def __init__(self, files: EvidenceFiles, trust: TrustStore, idle_s: float) -> None:
+    def __init__(self, files: EvidenceFiles, inbox: Inbox, trust: TrustStore, idle_s: float) -> None:
         self._files = files
+        self._inbox = inbox
         self._trust = trust
         self._idle_s = idle_s
 
@@ -49,7 +51,7 @@ class EvidenceUpload(EvidenceServiceServicer):
             if first is None or first.WhichOneof("message") != "header":
                 raise Refused(RefusalCode.PROTOCOL, "the first request must be a header")
             sha256 = _digest(first.header.sha256)
-            if not await asyncio.to_thread(self._files.complete, sha256):
+            if not (await asyncio.to_thread(self._states, booth, [sha256]))[0].complete:
                 upload = await asyncio.to_thread(
                     self._files.upload, booth, sha256, first.header.size, first.header.offset
                 )
@@ -77,14 +79,14 @@ class EvidenceUpload(EvidenceServiceServicer):
             raise Refused(RefusalCode.PROTOCOL, f"nothing came for {self._idle_s:g} s") from None
 
     def _states(self, booth: SpiffeId, digests: list[bytes]) -> list[wire.BlobState]:
-        return [
-            wire.BlobState(
-                sha256=sha256,
-                complete=self._files.complete(sha256),
-                committed_size=self._files.committed_size(booth, sha256),
-            )
-            for sha256 in digests
-        ]
+        states = []
+        for sha256 in digests:
+            # What was deleted is settled: nothing is to be sent again.
+            gone = self._inbox.deleted(sha256) is not None
+            complete = gone or self._files.complete(sha256)
+            size = 0 if gone else self._files.committed_size(booth, sha256)
+            states.append(wire.BlobState(sha256=sha256, complete=complete, committed_size=size, deleted=gone))
+        return states
 
 
 def _digest(sha256: bytes) -> bytes:

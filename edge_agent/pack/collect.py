@@ -8,7 +8,7 @@ Everything is verified on the way: what would not verify is never written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +153,7 @@ def collect_inspection(source: Source, inspection_id: str, certificates: Sequenc
     for scan in closed[0].inspection_closed.inspection.scans:
         for file in scan.files:
             seqs.update(source.find(file.sha256))
+    seqs.update(_deletions(source, [_read(source, seq) for seq in seqs]))
     return _Collector(source, certificates).collect(sorted(seqs), inspection_id)
 
 
@@ -165,6 +166,13 @@ def collect_event(source: Source, seq: int, certificates: Sequence[x509.Certific
 
 def _read(source: Source, seq: int) -> Event:
     return Event.FromString(read_envelope(source.envelope(seq) or b"")[0])
+
+
+def _deletions(source: Source, events: Sequence[Event]) -> Iterator[int]:
+    """Where the chain itself says that evidence of these events was deleted."""
+    for sha256 in {ref.sha256 for event in events for ref in event.evidence}:
+        if isinstance(source.evidence(sha256), str):
+            yield from (seq for seq in source.find(sha256) if sha256 in _read(source, seq).evidence_deleted.sha256)
 
 
 def _closes(event: Event, inspection_id: str) -> bool:

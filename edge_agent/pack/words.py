@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _CLOCKS = {
     wire.CLOCK_STATE_SYNCHRONISED: "the clock followed a time source",
@@ -27,6 +28,12 @@ _OUTCOMES = {
     "complete": "complete",
     "incomplete": "incomplete",
     "abandoned": "given up",
+}
+
+
+_DELETED = {
+    DELETION_REASON_NO_FINDING: "kept only with a finding, and there was none",
+    DELETION_REASON_RETENTION_OVER: "the port had taken them, and their time at the booth was over",
 }
 
 
@@ -70,6 +77,10 @@ def body_in_words(event: wire.Event) -> str:
         return f"The scanner {scan.device_id} sent its scan {scan.scan_id}."
     if kind == "device_changed":
         return f"The device {event.device_changed.device_id} changed its state."
+    if kind == "evidence_deleted":
+        gone = event.evidence_deleted
+        why = _DELETED.get(gone.reason, "as its settings say")
+        return f"The booth deleted {len(gone.sha256)} pieces of evidence: {why}. Their fingerprints stay in the events."
     if kind == "unassigned":
         other = event.unassigned
         late = " It came after the inspection had been closed." if other.inspection_id else ""

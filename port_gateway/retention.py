@@ -1,0 +1,183 @@
+"""Deletes evidence whose time at the port is over, in steps that a kill may end anywhere.
+
+    over for every use, none held ─► deleted_evidence + doomed, one commit ─► file removed ─► no longer doomed
+
+Everything runs on the store's one writer: no event that names the same evidence again comes in between.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import apsw
+
+from edge_agent.domain.clock import Clock
+from edge_agent.domain.evidence import EvidenceKind
+from edge_agent.domain.retention import EvidenceRules, Standing
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.store import Store
+
+# One step's pieces: acknowledgements wait for a step.
+STEP = 32
+DAY_US = 86_400_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(utc_us: int) -> str:
+    """A time for people, as in `2026-11-22T09:00:00Z`."""
+    return f"{_EPOCH + timedelta(microseconds=utc_us):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A piece of evidence whose time is over."""
+
+    sha256: bytes
+    kind: str
+    standing: Standing
+    size: int
+    inspections: tuple[str, ...]
+
+
+class Retention:
+    """Over an open store and its folder of evidence. Blocks: use it from a thread."""
+
+    def __init__(self, store: Store, files: EvidenceFiles, rules: EvidenceRules, clock: Clock) -> None:
+        self._store, self._files, self._rules, self._clock = store, files, rules, clock
+
+    def run(self) -> Iterator[int]:
+        """Delete all that is over; after each step the number of pieces that it deleted. Raises what the store does."""
+        self._resurrected()
+        while self._bury():
+            pass
+        for kind, days in self._rules.items():
+            for standing in Standing:
+                if (keep := days.of(standing)) is not None:
+                    yield from self._run_class(kind, standing, self._now_us() - round(keep * DAY_US))
+
+    def over(self) -> Iterator[Over]:
+        """What `run` would delete now; nothing is changed."""
+        now = self._now_us()
+        seen: set[bytes] = set()
+        for kind, days in self._rules.items():
+            for standing in Standing:
+                keep = days.of(standing)
+                for sha256 in () if keep is None else self._candidates(kind, standing, now - round(keep * DAY_US)):
+                    with self._store.reading() as db:
+                        piece = _if_over(db, sha256, self._rules, now)
+                    if piece is not None and sha256 not in seen:
+                        seen.add(sha256)
+                        yield piece
+
+    def _run_class(self, kind: EvidenceKind, standing: Standing, before_us: int) -> Iterator[int]:
+        batch: list[bytes] = []
+        for sha256 in self._candidates(kind, standing, before_us):
+            batch.append(sha256)
+            if len(batch) == STEP:
+                yield self._delete(batch)
+                batch = []
+        if batch:
+            yield self._delete(batch)
+
+    def _candidates(self, kind: EvidenceKind, standing: Standing, before_us: int) -> Iterator[bytes]:
+        """Of this class, and here: what has not arrived cannot be deleted. Pages, so that no reader stays open."""
+        after: tuple[int, bytes] = (-(2**62), b"")
+        while True:
+            with self._store.reading() as db:
+                rows: list[tuple[Any, ...]] = db.execute(
+                    "SELECT received_utc_us, sha256 FROM evidence_use WHERE kind = ? AND standing = ?"
+                    " AND received_utc_us <= ? AND (received_utc_us, sha256) > (?, ?)"
+                    " ORDER BY received_utc_us, sha256 LIMIT 256",
+                    (kind.value, int(standing), before_us, *after),
+                ).fetchall()
+            if not rows:
+                return
+            for received, sha256 in rows:
+                after = int(received), bytes(sha256)
+                if self._files.complete(after[1]):
+                    yield after[1]
+
+    def _delete(self, digests: Sequence[bytes]) -> int:
+        now = self._now_us()
+
+        def write(db: apsw.Connection) -> int:
+            pieces = [
+                piece
+                for sha256 in dict.fromkeys(digests)
+                if (piece := _if_over(db, sha256, self._rules, now)) is not None
+            ]
+            for piece in pieces:
+                days = self._rules[EvidenceKind(piece.kind)].of(piece.standing)
+                rule = f"{piece.kind} with standing {piece.standing.name.lower()} is kept for {days:g} days"
+                db.execute(
+                    "INSERT OR REPLACE INTO deleted_evidence VALUES (?,?,'port',?,?,?)",
+                    (piece.sha256, now, rule, piece.kind, piece.size),
+                )
+                db.execute("INSERT OR IGNORE INTO doomed_evidence VALUES (?)", (piece.sha256,))
+                db.execute("DELETE FROM evidence_use WHERE sha256 = ?", (piece.sha256,))
+            return len(pieces)
+
+        count = self._store.submit(write).result()
+        while self._bury():
+            pass
+        return count
+
+    def _bury(self) -> bool:
+        """Remove the files of a few deleted pieces; whether there were any."""
+
+        def write(db: apsw.Connection) -> int:
+            rows: list[tuple[Any, ...]] = db.execute("SELECT sha256 FROM doomed_evidence LIMIT ?", (STEP,)).fetchall()
+            doomed = [bytes(row[0]) for row in rows]
+            for sha256 in doomed:
+                self._files.remove(sha256)
+            db.executemany("DELETE FROM doomed_evidence WHERE sha256 = ?", [(sha256,) for sha256 in doomed])
+            return len(doomed)
+
+        with self._store.reading() as db:
+            if db.execute("SELECT 1 FROM doomed_evidence LIMIT 1").get is None:
+                return False
+        return bool(self._store.submit(write).result())
+
+    def _resurrected(self) -> None:
+        """Files that a restored folder of evidence brought back go again."""
+        after = b""
+        while True:
+            with self._store.reading() as db:
+                rows: list[tuple[Any, ...]] = db.execute(
+                    "SELECT sha256 FROM deleted_evidence WHERE sha256 > ? ORDER BY sha256 LIMIT 256", (after,)
+                ).fetchall()
+            if not rows:
+                return
+            after = bytes(rows[-1][0])
+            back = [(bytes(row[0]),) for row in rows if self._files.complete(bytes(row[0]))]
+            if back:
+                self._store.submit(_doom(back)).result()
+
+    def _now_us(self) -> int:
+        return round(self._clock.now().utc.timestamp() * 1e6)
+
+
+def _doom(digests: Sequence[tuple[bytes]]) -> Callable[[apsw.Connection], None]:
+    def write(db: apsw.Connection) -> None:
+        db.executemany("INSERT OR IGNORE INTO doomed_evidence VALUES (?)", digests)
+
+    return write
+
+
+def _if_over(db: apsw.Connection, sha256: bytes, rules: EvidenceRules, now_us: int) -> Over | None:
+    """The piece, if its time is over for every inspection that named it and none of them is held."""
+    uses: list[tuple[Any, ...]] = db.execute(
+        "SELECT kind, standing, size, inspection_id, received_utc_us,"
+        " EXISTS (SELECT 1 FROM legal_hold h WHERE h.inspection_id = u.inspection_id)"
+        " FROM evidence_use u WHERE sha256 = ?",
+        (sha256,),
+    ).fetchall()
+    for kind, standing, _, _, received, held in uses:
+        days = rules[EvidenceKind(kind)].of(Standing(standing)) if kind in rules else None
+        if held or days is None or received + round(days * DAY_US) > now_us:
+            return None
+    if not uses:
+        return None
+    kind, standing, size, _, _, _ = max(uses, key=lambda use: use[1])
+    return Over(sha256, kind, Standing(standing), size, tuple(sorted({use[3] for use in uses} - {""})))

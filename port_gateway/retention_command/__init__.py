@@ -1,0 +1,1 @@
+"""`port-gateway retention` and `about`: what people type."""

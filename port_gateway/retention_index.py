@@ -1,0 +1,96 @@
+"""Which inspection brought which evidence, and what of it was deleted: noted with each event, in its transaction."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import apsw
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.retention import Standing
+from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.standing import inspection_of, standing_of
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING
+
+# What an inbox held before it knew of retention counts as having come so long after the upgrade: time to look at the
+# settings, and at `retention status`.
+UPGRADE_US = 7 * 86_400_000_000
+_AT_THE_BOOTH = "kept only with a finding, and there was none"
+
+
+class Deleted(NamedTuple):
+    """Evidence that is gone by policy: when, by the port's clock, where ('port' or 'booth'), by which rule."""
+
+    at_utc_us: int
+    place: str
+    rule: str
+
+
+def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
+    """What a verified event means for the evidence that it and its inspection name."""
+    inspection, standing = inspection_of(event), standing_of(event)
+    if inspection and standing:
+        db.execute(
+            "INSERT INTO inspection_standing VALUES (?,?,?) ON CONFLICT DO UPDATE SET"
+            " standing = max(standing, excluded.standing)",
+            (booth_id, inspection, standing),
+        )
+        db.execute(
+            "UPDATE evidence_use SET standing = max(standing, ?) WHERE inspection_id = ? AND booth_id = ?",
+            (standing, inspection, booth_id),
+        )
+    if inspection:
+        known = db.execute(
+            "SELECT standing FROM inspection_standing WHERE booth_id = ? AND inspection_id = ?", (booth_id, inspection)
+        ).get
+        standing = max(standing, Standing(known)) if isinstance(known, int) else standing
+    closed = event.inspection_closed.inspection
+    # A scan that came before its vehicle is named by the vehicle's record alone.
+    for ref in (*event.evidence, *(file for scan in closed.scans for file in scan.files)):
+        db.execute(
+            "INSERT INTO evidence_use VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
+            " standing = max(standing, excluded.standing), received_utc_us = excluded.received_utc_us",
+            (ref.sha256, booth_id, inspection, ref.kind, min(ref.size, 2**62), standing, now_us),
+        )
+        # It was over for other inspections, and is wanted again.
+        db.execute("DELETE FROM deleted_evidence WHERE sha256 = ?", (ref.sha256,))
+        db.execute("DELETE FROM doomed_evidence WHERE sha256 = ?", (ref.sha256,))
+    gone = event.evidence_deleted
+    if gone.reason == DELETION_REASON_NO_FINDING:
+        _note_deleted_at_booth(db, booth_id, gone.sha256, now_us)
+
+
+def _note_deleted_at_booth(db: apsw.Connection, booth_id: str, digests: Iterable[bytes], now_us: int) -> None:
+    """Only of what this booth alone named: no booth speaks for another's evidence."""
+    for sha256 in digests:
+        uses = db.execute("SELECT booth_id, kind, size FROM evidence_use WHERE sha256 = ?", (sha256,)).fetchall()
+        if not uses or {use[0] for use in uses} != {booth_id}:
+            continue
+        db.execute(
+            "INSERT OR IGNORE INTO deleted_evidence VALUES (?,?,'booth',?,?,?)",
+            (sha256, now_us, _AT_THE_BOOTH, uses[0][1], uses[0][2]),
+        )
+        db.execute("INSERT OR IGNORE INTO doomed_evidence VALUES (?)", (sha256,))
+        db.execute("DELETE FROM evidence_use WHERE sha256 = ?", (sha256,))
+
+
+def note_all_uses(db: apsw.Connection) -> None:
+    """Once, in an inbox of before; what cannot be read was never let in, and is for `verify` to name."""
+    newest = db.execute("SELECT coalesce(max(received_utc_us), 0) FROM event").get
+    since = (newest if isinstance(newest, int) else 0) + UPGRADE_US
+    for booth_id, envelope in db.execute(
+        "SELECT booth_id, envelope FROM event e WHERE NOT EXISTS"
+        " (SELECT 1 FROM quarantine q WHERE q.cursor = e.cursor AND q.released_cursor IS NULL) ORDER BY cursor"
+    ):
+        try:
+            event = Event.FromString(read_envelope(bytes(envelope))[0])
+        except (Refused, DecodeError, TypeError):
+            continue
+        note_uses(db, str(booth_id), event, since)
+
+
+def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
+    """When and why this evidence was deleted; None if it was not."""
+    row = db.execute("SELECT at_utc_us, place, rule FROM deleted_evidence WHERE sha256 = ?", (sha256,)).fetchone()
+    return None if row is None else Deleted(int(row[0]), str(row[1]), str(row[2]))

@@ -1,0 +1,351 @@
+"""Evidence whose time at the port is over: it goes, it is said to have gone, and nothing else does."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+
+from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.event import AlarmRaised, EventBody, InspectionClosed
+from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
+from edge_agent.domain.inspection import Complete, Inspection
+from edge_agent.domain.observation import RadiationKind
+from edge_agent.domain.retention import PORT_DAYS, DeletionReason, EvidenceDeleted
+from edge_agent.wire.chain import Head
+from edge_agent.wire.identity import key_id
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.verify import Chain, verify_next
+from port_gateway.cli import main
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.inbox import Inbox
+from port_gateway.retention import STEP, Retention
+from port_gateway.retention_worker import RetentionWorker
+from port_gateway.store import Store
+from tests.integration.port_gateway.conftest import Port
+from tests.unit.pack.port_of_entry import verify
+from tests.unit.port_gateway.signing import INSTANT, NOW, Ledger
+
+ID = "3f8a5d2e-0c41-4a6e-9d57-1b2c3d4e5f6{}"
+
+
+class Clock:
+    """The port's, moved by the test."""
+
+    def __init__(self) -> None:
+        self.days = self.seconds = 0.0
+
+    def now(self) -> Instant:
+        return Instant(NOW + timedelta(days=self.days), round(self.seconds * 1e9), ClockState.SYNCHRONISED)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def forward(self, days: float) -> None:
+        self.days += days
+        self.seconds += days * 86_400
+
+
+def closed(number: int) -> EventBody:
+    return InspectionClosed(Inspection(ID.format(number), "1", INSTANT, INSTANT, Complete()))
+
+
+def alarmed(number: int) -> EventBody:
+    return AlarmRaised(ID.format(number), "1", "portal", RadiationKind.GAMMA, (1,), b"")
+
+
+def ref(data: bytes, kind: EvidenceKind = EvidenceKind.PLATE_CROP) -> EvidenceRef:
+    return EvidenceRef(kind, "image/jpeg", hashlib.sha256(data).digest(), len(data))
+
+
+@dataclass
+class Desk:
+    port: Port
+    store: Store
+    ledger: Ledger
+    clock: Clock
+
+    def receive(self, body: EventBody, *evidence: EvidenceRef, ledger: Ledger | None = None) -> None:
+        """One event comes in, verified as the gateway does."""
+        ledger = ledger or self.ledger
+        party = self.port.booth if ledger is self.ledger else self.port.other_booth
+        ledger.add(body, evidence=evidence)
+        key = party.key.public_key()
+        chain, verified = Chain(Head(ledger.booth_id, ledger.epoch), {key_id(key): key}), []
+        for envelope in ledger.envelopes:
+            verified.append(verify_next(chain, envelope))
+            chain = verified[-1].chain
+        with self.store.reading() as db:
+            seq = db.execute("SELECT coalesce(max(seq), 0) FROM event WHERE booth_id = ?", (ledger.booth_id,)).get
+        assert isinstance(seq, int)
+        before = verified[seq - 1].chain.head if seq else Head(ledger.booth_id, ledger.epoch)
+        Inbox(self.store, self.clock).append(before, verified[seq:]).result()
+
+    def arrive(self, *pieces: bytes) -> None:
+        for data in pieces:
+            path = self.files.path(hashlib.sha256(data).digest())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    @property
+    def files(self) -> EvidenceFiles:
+        return EvidenceFiles(self.port.settings().evidence)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.store, self.files, PORT_DAYS, self.clock)
+
+    def run(self) -> int:
+        return sum(self.retention.run())
+
+    def here(self, *pieces: bytes) -> list[bytes]:
+        return [data for data in pieces if self.files.complete(hashlib.sha256(data).digest())]
+
+
+@pytest.fixture
+def desk(port: Port) -> Iterator[Desk]:
+    with contextlib.closing(port.store()) as store:
+        yield Desk(port, store, port.ledger(), Clock())
+
+
+def test_each_class_goes_when_its_own_time_is_over(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"frame", EvidenceKind.FRAME), ref(b"crop"))
+    desk.receive(closed(2), ref(b"frame of an alarm", EvidenceKind.FRAME), ref(b"crop of an alarm"))
+    desk.receive(alarmed(2))
+    every = b"frame", b"crop", b"frame of an alarm", b"crop of an alarm"
+    desk.arrive(*every)
+    assert desk.run() == 1  # a booth of an older version sends whole frames all the same
+    assert desk.here(*every) == [b"crop", b"frame of an alarm", b"crop of an alarm"]
+    desk.clock.forward(29.9)
+    assert desk.run() == 0
+    desk.clock.forward(0.2)
+    assert desk.run() == 1
+    assert desk.here(*every) == [b"frame of an alarm", b"crop of an alarm"]
+    desk.clock.forward(60)
+    assert desk.run() == 2
+    assert desk.here(*every) == []
+
+
+def test_the_same_bytes_stay_while_any_inspection_keeps_them(desk: Desk) -> None:
+    other = Ledger(desk.port.other_booth.identity, desk.port.other_booth.key)
+    desk.receive(closed(1), ref(b"a"), ref(b"b"), ref(b"c"))
+    desk.receive(closed(2), ref(b"a"))
+    desk.receive(alarmed(2))
+    desk.receive(closed(3), ref(b"b"), ledger=other)
+    desk.receive(alarmed(3), ledger=other)
+    desk.receive(alarmed(1), ledger=other)  # another booth's word on an inspection that is not its own
+    desk.arrive(b"a", b"b", b"c")
+    desk.clock.forward(31)
+    assert [piece.sha256 for piece in desk.retention.over()] == [hashlib.sha256(b"c").digest()]
+    assert desk.run() == 1
+    assert desk.here(b"a", b"b", b"c") == [b"a", b"b"]
+
+
+def test_what_comes_again_in_a_later_event_is_wanted_again(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"a"))
+    desk.arrive(b"a")
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    assert Inbox(desk.store, desk.clock).deleted(ref(b"a").sha256) is not None
+    desk.receive(closed(2), ref(b"a"))
+    assert Inbox(desk.store, desk.clock).deleted(ref(b"a").sha256) is None
+    desk.arrive(b"a")
+    assert desk.run() == 0
+    assert desk.here(b"a")
+
+
+def test_what_has_not_arrived_is_not_deleted_and_holds_nothing_up(desk: Desk) -> None:
+    many = [b"%d" % n for n in range(300)]
+    for first in range(0, 300, 100):
+        desk.receive(closed(1), *map(ref, many[first : first + 100]))
+    desk.arrive(many[299])
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    assert Inbox(desk.store, desk.clock).deleted(ref(many[0]).sha256) is None
+
+
+def test_a_legal_hold_keeps_everything_of_an_inspection(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(desk.port.write_config())
+    desk.receive(closed(1), ref(b"a"))
+    desk.receive(closed(2), ref(b"a"), ref(b"b"))
+    desk.arrive(b"a", b"b")
+    assert main(["retention", "hold", config, ID.format(1), "--reason", "court order 17", "--by", "counsel"]) == 0
+    assert main(["retention", "hold", config, ID.format(1), "--reason", "again"]) == 2
+    assert main(["retention", "hold", config, ID.format(9), "--reason", "no such"]) == 2
+    assert main(["retention", "hold", config, ID.format(2), "--reason", " "]) == 2
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    assert desk.here(b"a", b"b") == [b"a"]
+    assert main(["retention", "release", config, ID.format(2), "--reason", "x"]) == 2
+    assert main(["retention", "release", config, ID.format(1), "--reason", "case closed"]) == 0
+    assert desk.run() == 1
+    with desk.store.reading() as db:
+        log = db.execute("SELECT by_whom, what, detail FROM retention_log ORDER BY id").fetchall()
+    assert log[0] == ("counsel", "hold", f"{ID.format(1)}: court order 17")
+    assert log[1][1:] == ("release", f"{ID.format(1)}: case closed")
+    said = capsys.readouterr()
+    assert "is held already: court order 17" in said.err
+    assert "no event here names an inspection" in said.err
+
+
+def test_a_kill_anywhere_leaves_what_the_next_start_finishes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [b"%d" % n for n in range(2 * STEP + 3)]
+    desk.receive(closed(1), *map(ref, pieces))
+    desk.arrive(*pieces)
+    desk.clock.forward(31)
+    retention = desk.retention
+    monkeypatch.setattr(retention, "_bury", lambda: False)  # killed between the commit and the first file
+    next(retention.run())
+    assert len(desk.here(*pieces)) == len(pieces)
+    assert Inbox(desk.store, desk.clock).deleted(ref(pieces[0]).sha256) is not None
+    assert sum(desk.retention.run()) == len(pieces) - STEP
+    assert desk.here(*pieces) == []
+    with desk.store.reading() as db:
+        assert db.execute("SELECT count(*) FROM doomed_evidence").get == 0
+        assert db.execute("SELECT count(*) FROM deleted_evidence").get == len(pieces)
+
+
+def test_files_that_a_restored_folder_brought_back_go_again(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"a"))
+    desk.arrive(b"a")
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    desk.arrive(b"a")
+    assert desk.run() == 0
+    assert desk.here(b"a") == []
+
+
+def test_a_booth_says_only_of_its_own_evidence_that_it_was_deleted(desk: Desk) -> None:
+    other = Ledger(desk.port.other_booth.identity, desk.port.other_booth.key)
+    inbox = Inbox(desk.store, desk.clock)
+    desk.receive(closed(1), ref(b"mine", EvidenceKind.FRAME), ref(b"ours", EvidenceKind.FRAME))
+    desk.receive(closed(2), ref(b"theirs", EvidenceKind.FRAME), ref(b"ours", EvidenceKind.FRAME), ledger=other)
+    named = tuple(ref(data).sha256 for data in (b"mine", b"ours", b"theirs", b"nobody's"))
+    desk.receive(EvidenceDeleted(named[1:], 1, DeletionReason.RETENTION_OVER))
+    assert all(inbox.deleted(sha256) is None for sha256 in named)
+    desk.receive(EvidenceDeleted(named, 1, DeletionReason.NO_FINDING))
+    assert [inbox.deleted(sha256) is not None for sha256 in named] == [True, False, False, False]
+    gone = inbox.deleted(named[0])
+    assert gone is not None
+    assert (gone.place, gone.rule) == ("booth", "kept only with a finding, and there was none")
+
+
+def test_a_clock_that_jumps_deletes_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    worker = RetentionWorker(desk.retention, desk.store, desk.clock, 300)
+    desk.receive(closed(1), ref(b"a"))
+    desk.arrive(b"a")
+    desk.clock.days += 31  # the wall clock alone
+    assert worker.turn() == 0
+    assert worker.turn() == 0
+    assert desk.here(b"a")
+    assert caplog.text.count("clock was set by 2678400 s") == 1
+    desk.clock.days = 0.0
+    desk.clock.forward(30.5)
+    assert worker.turn() == 0  # 30 days without one event: a person decides
+    assert "by this machine's clock long ago" in caplog.text
+    desk.receive(closed(2))
+    assert worker.turn() == 1
+
+
+def test_status_and_a_run_that_only_says(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    config = desk.port.write_config()
+    config.write_text(config.read_text() + "retention: {days: {plate_crop: {clear: 0, finding: 1}}}\n")
+    desk.receive(closed(1), ref(b"a"), ref(b"not here"))
+    desk.arrive(b"a")
+    assert main(["retention", "run", str(config), "--dry-run", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["sha256"], said["inspections"]) == (ref(b"a").sha256.hex(), [ID.format(1)])
+    assert desk.here(b"a")
+    assert main(["retention", "run", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"deleted": 1}
+    assert main(["retention", "status", str(config), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["kept"] == [["plate_crop", "clear", 1, 8]]
+    assert said["deleted"] == [["port", 1, 1]]
+    assert said["days"]["plate_crop"] == {"clear": 0.0, "finding": 1.0, "referred": 730.0}
+    assert main(["retention", "status", str(config)]) == 0
+    assert "plate_crop                    0        1      730" in capsys.readouterr().out
+
+
+async def test_gone_by_policy_and_not_arrived_are_different_answers(port: Port, tmp_path: Path) -> None:
+    crop, never = ref(b"crop"), ref(b"never")
+    with contextlib.closing(port.store()) as store:
+        desk = Desk(port, store, port.ledger(), Clock())
+        desk.receive(closed(1), crop, never)
+        desk.arrive(b"crop")
+        desk.clock.forward(31)
+        assert desk.run() == 1
+    async with port.serving():
+        async with port.subscribe() as stub:
+            for sha256, words in (
+                (crop.sha256, "DELETED 2026-04-01T12:00:00Z: port: plate_crop with standing clear is kept for 30 days"),
+                (never.sha256, "this evidence has not arrived"),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    async for _ in stub.GetBlob(wire.GetBlobRequest(sha256=sha256)):
+                        pass
+                assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.NOT_FOUND, words)
+        async with port.evidence() as booth:
+            answer = await booth.StatBlobs(wire.StatBlobsRequest(sha256=[crop.sha256, never.sha256]))
+            assert [(blob.complete, blob.deleted) for blob in answer.blobs] == [(True, True), (False, False)]
+
+            async def again() -> object:
+                call = booth.PutBlob()
+                header = wire.BlobHeader(sha256=crop.sha256, size=4)
+                await call.write(wire.PutBlobRequest(header=header))
+                await call.done_writing()
+                return (await call).blob.deleted
+
+            assert await again() is True
+    assert not EvidenceFiles(port.settings().evidence).complete(crop.sha256)
+
+
+def test_a_pack_and_verify_say_that_it_was_deleted(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(desk.port.write_config())
+    desk.receive(closed(1), ref(b"crop"), ref(b"never"), ref(b"frame", EvidenceKind.FRAME))
+    desk.arrive(b"crop")
+    desk.receive(EvidenceDeleted((ref(b"frame").sha256,), 5, DeletionReason.NO_FINDING))
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    assert main(["verify", config, "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["evidence_whole"], counts["evidence_missing"], counts["evidence_deleted"]) == (0, 1, 2)
+    out = desk.port.folder / "pack"
+    assert main(["export", config, ID.format(1), str(out)]) == 0
+    status, said = verify(out)
+    assert status == 0, said
+    assert (
+        f"{ref(b'crop').sha256.hex()}: deleted by retention on 2026-04-01T12:00:00Z under the port's settings: "
+        "plate_crop with standing clear is kept for 30 days" in said
+    )
+    assert f"{ref(b'never').sha256.hex()}: it has not arrived at the port" in said
+    assert "under the booth's settings, as an event here says: kept only with a finding" in said
+    assert "event of kind 30" in said  # the booth's own signed word for it is in the pack
+    assert "kept only with a finding, and there was none" in (out / "README.html").read_text()
+    absent = (out / "ABSENT").read_bytes()
+    for changed in (absent.replace(b"30 days", b"31 days"), absent.replace(b"deleted", b"mislaid", 1), b""):
+        (out / "ABSENT").write_bytes(changed)
+        assert verify(out)[0] == 1
+    (out / "ABSENT").unlink()
+    assert verify(out)[0] == 1
+
+
+def test_an_inbox_of_before_has_a_week_to_look_at_its_settings(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"frame", EvidenceKind.FRAME))
+    desk.arrive(b"frame")
+    from port_gateway.retention_index import note_all_uses
+
+    def as_of_before(db: object) -> None:
+        db.execute("DELETE FROM evidence_use")  # type: ignore[attr-defined]
+        note_all_uses(db)  # type: ignore[arg-type]
+
+    desk.store.submit(as_of_before).result()
+    desk.clock.forward(6.9)
+    assert desk.run() == 0
+    desk.clock.forward(0.2)
+    assert desk.run() == 1
