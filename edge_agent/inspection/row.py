@@ -34,8 +34,8 @@ P10. A vehicle that has not left after `longest_s` is recorded as abandoned, onc
     moves meanwhile is not kept (an alarm is an event all the same).
 P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody. Up again, it watches from
     its next word on: what can have come by it before that may have come by it unseen.
-P12. A vehicle has one plate at each end. A camera that looks at one end and reads a plate unlike all that it has read of
-    a vehicle which need not be there any more, sees the next one: at the second such look. The first may as well be
+P12. A vehicle has one plate at each end. A camera that looks at one end and reads a plate unlike all that it has read
+    of a vehicle which need not be there any more sees the next one: at the second such look. The first may as well be
     lettering: it is nobody's. Trucks whose plates differ in little (a fleet's, one after the other) are not told apart
     so: where no sensor parts them, what is read of the second can be joined to the first.
 """

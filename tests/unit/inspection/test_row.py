@@ -4,14 +4,9 @@ entry -12        front -6 (plates)    portal 0    rear 3 (codes)   scanner 4 (se
   |                 |                   |            |               |                       |
 """
 
-import json
-from dataclasses import replace
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edge_agent.domain.event import AlarmRaised, InspectionClosed, Unassigned
+from edge_agent.domain.event import AlarmRaised, InspectionClosed
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.observation import (
     Body,
@@ -21,11 +16,10 @@ from edge_agent.domain.observation import (
     Observation,
     Opaque,
     Presence,
-    RadiationAlarm,
     Weight,
 )
 from edge_agent.inspection.row import MAX_ROW
-from edge_agent.inspection.whereabouts import Driving, End, Fact, Place, Span, Whereabouts
+from edge_agent.inspection.whereabouts import End, Place
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
@@ -359,84 +353,3 @@ def test_the_agent_stops_with_two_in_the_lane() -> None:
     script.at(20, "front", plate("BBB222")).said()
     script.drafts += script.lane.stop(instant(21), "the agent was stopped")
     assert script.said() == [f"closed {p} abandoned: the agent was stopped" for p in ("AAA111", "BBB222")]
-
-
-def test_where_a_vehicle_can_be() -> None:
-    where = Whereabouts(Driving(1, 8, 4, 30))
-    where.met(10, Place(0, 0.5))
-    assert where.at(11).front == Span(-0.5, 8.5)
-    assert where.at(9).front == Span(-8.5, 0.5)
-    assert where.at(11).rear == Span(-30.5, 4.5)
-    where.cleared(14, Place(0, 0.5))
-    assert where.at(14).rear == Span(-0.5, 0.5)
-    assert where.at(14).front.lo == 3.5
-    where.seen(15, Place(20, 1, End.FRONT))
-    assert where.at(15).front == Span(19, 21)
-    where.seen(14.5, Place(0, 1, End.FRONT))
-    assert where.at(15).front == Span(19, 21), "the latest counts"
-    where.turned(16)
-    assert where.at(17).front == Span(11, 37 - 8 + 8)
-    assert Span(0, 1).within(Span(2, 3)) == Span(0, 1), "a contradiction changes nothing"
-    assert Fact(1).front == Span()
-
-
-_HAPPENINGS = st.sampled_from(
-    [
-        *[(device, body) for device in ("entry", "portal", "exit") for body in (ARRIVES, DEPARTS)],
-        ("portal", Presence(True, Direction.BACKWARD)),
-        ("portal", sample(10, 10)),
-        ("portal", alarm(90, 90)),
-        ("portal", occupancy()),
-        ("portal", status(DeviceState.OFFLINE)),
-        ("portal", status(DeviceState.ONLINE)),
-        ("front", plate("AAA111")),
-        ("front", plate("BBB222")),
-        ("rear", code("CSQU3054383")),
-        ("scanner", seal("ML-1234567")),
-        ("n42", spectrum("Cs-137")),
-    ]
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 3), _HAPPENINGS), max_size=40))
-def test_no_observation_is_lost_or_doubled(happenings: list[tuple[float, float, tuple[str, Body]]]) -> None:
-    """Readings of several vehicles in any order, some dated before: each is in one capture, an event, or context."""
-    script = lane()
-    script.observed.clear()
-    now = 10.0
-    of_the_given_up = set()
-    for number, (gap, ago, (device, body)) in enumerate(happenings):
-        now += gap
-        script.until(now)
-        dated = now if isinstance(body, Presence) else now - ago
-        observation = Observation(f"n{number}", device, "1", instant(dated), body)
-        script.observed.append(observation)
-        before = script.lane._traffic.blocked_for(observation)
-        script.drafts += script.lane.observe(observation)
-        if before or script.lane._traffic.blocked_for(observation):
-            of_the_given_up.add(observation.id)
-    script.until(now + 1000)
-    captured: list[str] = []
-    unassigned: list[str] = []
-    for draft in script.drafts:
-        if isinstance(draft.body, Unassigned):
-            unassigned.append(draft.body.observation.id)
-        for evidence in draft.evidence:
-            if evidence.kind is EvidenceKind.RAW_CAPTURE:
-                captured += [json.loads(line)["id"] for line in evidence.data.splitlines()]
-    words = script.said()
-    assert sum(w.startswith("opened") for w in words) == sum(w.startswith("closed") for w in words)
-    assert len(captured) == len(set(captured))
-    assert len(unassigned) == len(set(unassigned))
-    assert not set(captured) & set(unassigned)
-    accounted = {*captured, *unassigned, *(o.id for o in script.lane._records.context), *of_the_given_up}
-    for o in script.observed:
-        own_event = isinstance(o.body, RadiationAlarm) or o.body in (DEPARTS, status(DeviceState.OFFLINE))
-        own_event = own_event or o.body == status(DeviceState.ONLINE)
-        repeat = any(p.body == o.body and p.id in unassigned for p in script.observed)
-        assert o.id in accounted or own_event or repeat, o
-
-
-def test_places_reach_both_ways() -> None:
-    assert (replace(PLACES["front"], reach_m=3).begin, PLACES["front"].until) == (-9, -4)
