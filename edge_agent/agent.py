@@ -17,6 +17,7 @@ from edge_agent.console.feed import SOCKET, Feed
 from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.retention import DAY_S
+from edge_agent.expecting import Expecting, expecting, once
 from edge_agent.inspection.assemble import given_up
 from edge_agent.kept_lane import LOST, KeptLane, boot_id, take_up
 from edge_agent.ledger.handover import handed_over
@@ -31,6 +32,7 @@ from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import LinkState, OnLink, Port
+from edge_agent.uplink.watch import Watch
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.formats import COUNTRIES
 from edge_agent.vision.recogniser import Recogniser
@@ -69,13 +71,13 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 device_keys=identity.device_keys(),
                 keeping=_keeping(setup),
             )
-            async with opened as ledger:
+            async with opened as ledger, expecting(setup.ledger, clock) as known:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
                 record = ledger.recorder.record
                 lanes = await _take_up(setup, ledger, clock)
                 lines = [
-                    Line(lane, record, clock, watch_camera, lane=kept, onlooker=live)
+                    Line(lane, record, clock, watch_camera, lane=kept, onlooker=live, compare=known.match)
                     for lane, kept in zip(setup.lanes, lanes, strict=True)
                 ]
                 asked.cancel()
@@ -83,7 +85,8 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(ledger.recorder.watch(), name="ledger")
                     for line in lines:
                         line.start(group)
-                    _start_uplink(group, setup, identity, ledger, clock, _say_link if live is None else live.link)
+                    say_link = _say_link if live is None else live.link
+                    _start_uplink(group, setup, identity, ledger, clock, say_link, known)
                     if live is not None:
                         group.create_task(_feed(setup, live, lines, ledger).run(), name="the booth's page")
                     group.create_task(_stop(lines, stop), name="stop")
@@ -123,8 +126,12 @@ def _start_uplink(
     ledger: Ledger,
     clock: Clock,
     say_link: OnLink,
+    known: Expecting,
 ) -> None:
     port = Port(setup.uplink, identity)
+    take = once(ledger.outbox, ledger.recorder.record, clock)
+    watch = Watch(setup.uplink, port, str(setup.booth), known, take, clock, VERSION)
+    group.create_task(watch.run(), name="what the port expects")
     renewal = Renewal(port, identity, clock, setup.uplink.renewal_look_s)
     group.create_task(renewal.run(), name="renewal")
     events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, say_link)

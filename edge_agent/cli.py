@@ -20,6 +20,7 @@ from edge_agent.console_command.cli import add_commands as add_console_commands
 from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
+from edge_agent.expected_command.cli import add_commands as add_expected_commands
 from edge_agent.keys_command.cli import add_commands as add_keys_commands
 from edge_agent.keys_command.cli import add_enroll_command
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
@@ -99,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = "the booth's own page: serve it, set its password"
     add_console_commands(commands.add_parser("console", help=summary, description=summary))
+
+    summary = "what the port expects here, as this booth holds it"
+    add_expected_commands(commands.add_parser("expected", help=summary, description=summary))
 
     summary = "make or show this booth's identity"
     add_keys_commands(commands.add_parser("keys", help=summary, description=summary))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edge_agent.config import CameraConfig, Device, LaneSetup
@@ -19,7 +19,9 @@ from edge_agent.devices.link import SerialLink
 from edge_agent.devices.source import Emit
 from edge_agent.devices.talk import OpenLink, talk
 from edge_agent.domain.clock import Clock, at_monotonic
-from edge_agent.domain.event import Draft
+from edge_agent.domain.event import Draft, InspectionClosed
+from edge_agent.domain.expected import ExpectationMatch
+from edge_agent.domain.inspection import Inspection
 from edge_agent.domain.observation import Observation, Reading
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.lane import Lane
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 
 # What keeps a camera: its settings, where readings go, and whether a vehicle stands in the lane.
 Watch = Callable[[CameraConfig, Emit, Callable[[], bool]], Coroutine[Any, Any, None]]
+# How a closed inspection compares with what the port expects; None where it tells of nothing. Must not raise.
+Compare = Callable[[Inspection], ExpectationMatch | None]
 
 
 class Record(Protocol):
@@ -75,6 +79,7 @@ class Line:
         open_link: OpenLink = SerialLink,
         lane: Lane | None = None,
         onlooker: Onlooker | None = None,
+        compare: Compare | None = None,
     ) -> None:
         self._setup = setup
         self._record_draft = record
@@ -82,6 +87,7 @@ class Line:
         self._watch_camera = watch_camera
         self._open_link = open_link
         self._onlooker = onlooker
+        self._compare = compare
         self._lane = lane or Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
         self._statistics = Statistics(setup.rules, setup.providers)
         self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
@@ -173,12 +179,20 @@ class Line:
     async def _record(self, drafts: list[Draft]) -> None:
         ended = self._statistics.look(self._clock.now())
         self._statistics.take(drafts)
-        for draft in (*ended, *drafts):
+        for draft in (*ended, *[await self._compared(draft) for draft in drafts]):
             await self._record_draft(draft)
             if self._onlooker is not None:
                 self._onlooker.recorded(draft)
             if words := in_words(draft):
                 log.info("lane %s: %s", self._setup.rules.lane_id, words)
+
+    async def _compared(self, draft: Draft) -> Draft:
+        """A closed inspection with what the port expects of it; in a thread, since the list lies on a disk."""
+        if self._compare is None or not isinstance(draft.body, InspectionClosed):
+            return draft
+        inspection = draft.body.inspection
+        matched = await asyncio.to_thread(self._compare, inspection)
+        return replace(draft, body=InspectionClosed(replace(inspection, expectation=matched)))
 
 
 def cameras_through(recogniser: Recogniser | None, faces: FaceFinder | None, clock: Clock) -> Watch | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge_agent.ledger.database import open_reader
+from edge_agent.ledger.database import event_of, open_reader
 from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import sqlite_faults
 from edge_agent.ledger.kept import Kept, read_kept
@@ -132,6 +132,24 @@ class LedgerReader:
     def blob_states(self) -> dict[str, int]:
         """How many blobs stand in each state."""
         return dict(self._rows("SELECT state, count(*) FROM blob GROUP BY state"))
+
+    def told_of(self, inspection_id: str) -> tuple[str, frozenset[bytes]]:
+        """An inspection's lane, '' if it is not held, and the ids of the port's messages that are recorded of it."""
+        rows = self._rows(
+            "SELECT seq, kind, envelope FROM event WHERE inspection_id <> '' AND kind IN ('inspection_opened',"
+            " 'inspection_closed', 'findings_added', 'decision_recorded') AND inspection_id = ?",
+            inspection_id,
+        )
+        lane_id, recorded = "", set[bytes]()
+        for seq, kind, envelope in rows:
+            event = event_of(self._path, seq, envelope)
+            if kind == "inspection_opened":
+                lane_id = event.inspection_opened.lane_id
+            elif kind == "inspection_closed":
+                lane_id = event.inspection_closed.inspection.lane_id
+            else:
+                recorded |= {event.findings_added.message_id, event.decision_recorded.message_id}
+        return lane_id, frozenset(recorded - {b""})
 
     def read_blob(self, sha256: bytes) -> bytes | None:
         """The evidence, verified; None when the file is missing or changed. Raises StoreFailed."""

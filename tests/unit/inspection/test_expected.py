@@ -174,7 +174,7 @@ def test_a_crossing_for_another_lane_is_not_this_vehicle() -> None:
     ],
 )
 def test_a_vehicle_outside_its_window_is_said_to_be(at: float, timing: ArrivalTiming, outside_s: int) -> None:
-    window = {"arrives_from": START + timedelta(hours=2), "arrives_until": START + timedelta(hours=3)}
+    window: dict[str, Any] = {"arrives_from": START + timedelta(hours=2), "arrives_until": START + timedelta(hours=3)}
     found = match(vehicle("TX1234", at=at), [crossing("A", "TX1234", **window)], HELD, 5)
     assert (found.outcome, found.timing, found.outside_s) == (MatchOutcome.MATCHED, timing, outside_s)
     assert match(vehicle("TX1234"), [crossing("A", "TX1234")], HELD, 5).timing is None
