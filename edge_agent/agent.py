@@ -26,12 +26,14 @@ from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.lane_journal import LaneJournal
 from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
+from edge_agent.ledger.salvaged import open_salvaged
 from edge_agent.ledger.store import DATABASE
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
 from edge_agent.uplink.link import LinkState, OnLink, Port
+from edge_agent.uplink.salvaged import SalvagedUplink
 from edge_agent.uplink.watch import Watch
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.formats import COUNTRIES
@@ -134,7 +136,9 @@ def _start_uplink(
     group.create_task(watch.run(), name="what the port expects")
     renewal = Renewal(port, identity, clock, setup.uplink.renewal_look_s)
     group.create_task(renewal.run(), name="renewal")
-    events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, say_link)
+    salvaged = SalvagedUplink(setup.uplink, port, open_salvaged(setup.ledger), ledger.outbox, clock, VERSION)
+    group.create_task(salvaged.run(), name="salvaged uplink")
+    events = Uplink(setup.uplink, port, ledger.outbox, clock, VERSION, say_link, on_less_held=salvaged.offer_again)
     evidence = EvidenceUplink(setup.uplink, port, ledger.outbox, clock, _say_lost)
     for sender, name in ((events, "uplink"), (evidence, "evidence uplink")):
         ledger.recorder.notify(sender.wake)

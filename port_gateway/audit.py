@@ -7,6 +7,7 @@ import apsw
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
 from edge_agent.wire.envelope import envelope_sha256
+from edge_agent.wire.gaps import leaves
 from edge_agent.wire.quarantine import Linked
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
@@ -77,7 +78,8 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         if (verified.chain.head.epoch, verified.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
             raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
         place = (str(booth_id), verified.chain.head.epoch)
-        trees[place], tiles = trees.get(place, Tree()).extended([verified.sha256])
+        tree = trees.get(place, Tree())
+        trees[place], tiles = tree.extended(leaves(tree.size, [(verified.seq, verified.sha256)]))
         for tile in tiles:
             _check_tile(db, place, tile, where)
         counts.events += 1

@@ -20,7 +20,7 @@ from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.retention import moment
 from port_gateway.retention_index import deleted
-from port_gateway.revocation import read_ended
+from port_gateway.revocation import chain_heads, read_ended
 from port_gateway.store import offline
 from port_gateway.time_tokens import first_stamped
 from port_gateway.trees import ChainNodes, Receipts
@@ -123,12 +123,10 @@ def export_inspection(settings: Settings, inspection_id: str, out: Path, clock: 
 def export_event(settings: Settings, booth_id: str, seq: int, out: Path, clock: Clock, version: str) -> Written:
     """Write the pack of a single event of a booth's newest epoch; see `export_inspection`."""
     with offline(settings.database) as db:
-        place = db.execute(
-            "SELECT epoch FROM event WHERE booth_id = ? ORDER BY cursor DESC LIMIT 1", (booth_id,)
-        ).fetchone()
-        if place is None:
+        epochs = list(chain_heads(db, booth_id))
+        if not epochs:
             raise NotFound(f"no event of {booth_id} is here", "`port-gateway trust list CONFIG` shows the booths")
-        source, certificates = _open(settings, db, booth_id, bytes(place[0]), clock)
+        source, certificates = _open(settings, db, booth_id, epochs[-1], clock)
         return _write(settings, collect_event(source, seq, certificates), out, clock, version)
 
 

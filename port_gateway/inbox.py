@@ -11,6 +11,7 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import IdentityInvalid, Permanent, Recoverable, StoreCorrupt
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.gaps import Gaps
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.refused import Refused
@@ -23,6 +24,7 @@ from port_gateway.evidence_index import named_by, note_evidence
 from port_gateway.quarantine import Quarantined, note_quarantined, told_of
 from port_gateway.retention_index import Deleted, deleted, note_uses
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
+from port_gateway.salvaged import note_missing, replaced_epochs
 from port_gateway.store import Store
 from port_gateway.trees import ChainNodes, keep_tiles
 
@@ -71,17 +73,25 @@ class Inbox:
             )
 
     # --- chains ---------------------------------------------------------------------------------------------
-    def chain(self, head: Head, device_keys: Mapping[str, PublicKey]) -> Chain:
-        """The chain of `head`'s booth and epoch as it stands durably; at its beginning when it is new."""
+    def replaced(self, booth_id: str) -> Mapping[bytes, Gaps]:
+        """The damaged epochs of a booth, as its later ones say, and what is missing of each."""
+        with self._store.reading() as db:
+            return replaced_epochs(db, booth_id)
+
+    def chain(self, head: Head, device_keys: Mapping[str, PublicKey], missing: Gaps = ()) -> Chain:
+        """The chain of `head`'s booth and epoch as it stands durably; at its beginning when it is new.
+
+        `missing` may be passed over by what follows.
+        """
         with self._store.reading() as db:
             row = _chain_row(db, head)
             ends = ends_within(read_ended(db, head.booth_id).get(head.booth_id, {}), head.epoch)
             if row is None:
-                return Chain(Head(head.booth_id, head.epoch), device_keys, None, ends)
+                return Chain(Head(head.booth_id, head.epoch), device_keys, None, ends, missing)
             seq, sha256, der = row
             key = _key(der, self._store)
             session = Session.of(key, _voucher(db, head, key_id(key)))
-        return Chain(Head(head.booth_id, head.epoch, seq, sha256), device_keys, session, ends)
+        return Chain(head.at(seq, sha256), device_keys, session, ends, missing)
 
     def tree(self, head: Head) -> tuple[Tree, list[Node]]:
         """The Merkle tree of the chain at `head`, and nodes of it to be kept with the next `append`."""
@@ -135,6 +145,11 @@ class Inbox:
             if before.seq == 0:  # an epoch begins with a session, which is read or refused
                 _alarm_of_new_epoch(db, before, read[0], now)
             keep_tiles(db, before, tiles)
+            last = before
+            for event in verified:
+                if event.seq > last.seq + 1:
+                    note_missing(db, last, event.seq, event.envelope, now)
+                last = event.chain.head
             for rotated in rotations:
                 follow_rotation(db, before, rotated, now)
             # A booth may open two sessions with one key: the device key of the later opening vouches for what follows.
@@ -273,7 +288,8 @@ def _alarm_of_new_epoch(db: apsw.Connection, head: Head, first: Verified, now: i
     """A booth that had a ledger begins another one, and does not say of which: somebody took the old one away."""
     earlier = {row[0] for row in db.execute("SELECT epoch FROM chain WHERE booth_id = ?", (head.booth_id,))}
     replaces = first.event.session_opened.replaces
-    if earlier and earlier.isdisjoint((replaces.epoch, *replaces.earlier)):
+    known = (replaces.epoch, *replaces.earlier)
+    if earlier and earlier.isdisjoint(known) and head.epoch not in replaced_epochs(db, head.booth_id):
         detail = f"the booth begins epoch {head.epoch.hex()}, and says of no ledger known here that it was salvaged"
         log.error("%s: UNANNOUNCED_EPOCH: %s", head.booth_id, detail)
         db.execute(

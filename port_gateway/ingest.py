@@ -14,6 +14,7 @@ from typing import Any
 
 from edge_agent.domain.errors import EdgeAgentError, Recoverable
 from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.gaps import Gaps, leaves
 from edge_agent.wire.identity import Role
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.tree import Node, Tree
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
 # Of these a person must hear; a request that does not fit the protocol is logged only.
-_NO_ALARM = {RefusalCode.PROTOCOL, RefusalCode.NOT_TRUSTED}
+_NO_ALARM = {RefusalCode.PROTOCOL, RefusalCode.NOT_TRUSTED, RefusalCode.NOT_REPLACED}
 
 
 class StreamOver(Recoverable):
@@ -86,7 +87,7 @@ class Ingest(IngestServiceServicer):
         self._trust = trust
         self._limits = limits
         self._receipts = receipts
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[tuple[str, bool], _Stream] = {}  # by booth, and whether it is of a salvaged ledger
         self._stopping = False
 
     async def stop(self) -> None:
@@ -135,14 +136,16 @@ class Ingest(IngestServiceServicer):
         if self._stopping:
             await self._say_drain(context)
             return
-        stream = await self._take_over(booth_id)
+        place = booth_id, hello.salvaged
+        stream = await self._take_over(place)
         stream.still = lambda: peer_of(context, self._trust, Role.BOOTH)
         try:
             await asyncio.to_thread(self._trust.arrived, peer)
             keys = self._trust.current().device_keys(booth_id)
-            chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys)
+            missing = await self._missing(hello)
+            chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys, missing)
             try:
-                judge_hello(hello, chain.head)
+                judge_hello(hello, chain)
             except Refused as refused:
                 await self._alarm(chain.head, refused, b"")
                 raise
@@ -162,13 +165,23 @@ class Ingest(IngestServiceServicer):
             raise failures.exceptions[0] from None
         finally:
             stream.finished.set()
-            if self._streams.get(booth_id) is stream:
-                del self._streams[booth_id]
+            if self._streams.get(place) is stream:
+                del self._streams[place]
 
-    async def _take_over(self, booth_id: str) -> _Stream:
+    async def _missing(self, hello: wire.Hello) -> Gaps:
+        """What a salvaged ledger may pass over. Raises Refused(NOT_REPLACED)."""
+        if not hello.salvaged:
+            return ()
+        replaced = await asyncio.to_thread(self._inbox.replaced, hello.booth_id)
+        if hello.epoch not in replaced:
+            detail = "no event held here says that another ledger took the place of this one"
+            raise Refused(RefusalCode.NOT_REPLACED, detail)
+        return replaced[hello.epoch]
+
+    async def _take_over(self, place: tuple[str, bool]) -> _Stream:
         """Become the booth's stream; the one before ends first, with what it has in flight."""
-        before, stream = self._streams.get(booth_id), _Stream()
-        self._streams[booth_id] = stream
+        before, stream = self._streams.get(place), _Stream()
+        self._streams[place] = stream
         if before is not None:
             before.answers.put_nowait(StreamOver("superseded by a newer stream of this booth"))
             try:
@@ -217,7 +230,11 @@ class Ingest(IngestServiceServicer):
         )
         future, after = None, standing
         if judged.verified:
-            tree, tiles = standing.tree.extended(v.sha256 for v in judged.verified)
+            added = leaves(standing.chain.head.seq, ((v.seq, v.sha256) for v in judged.verified))
+            if judged.chain.head.seq - standing.chain.head.seq == len(judged.verified):
+                tree, tiles = standing.tree.extended(added)
+            else:  # over what is missing: thousands of leaves
+                tree, tiles = await asyncio.to_thread(standing.tree.extended, added)
             tiles[:0] = standing.tiles
             future = asyncio.wrap_future(self._inbox.append(standing.chain.head, judged.verified, tiles))
             stream.in_flight.update({v.seq: v.sha256 for v in judged.verified})

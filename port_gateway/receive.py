@@ -30,8 +30,13 @@ class Judged:
     refused_envelope: bytes = b""
 
 
-def judge_hello(hello: Hello, head: Head) -> None:
+def judge_hello(hello: Hello, chain: Chain) -> None:
     """Whether the booth's ledger can go on from what the port holds. Raises Refused: FORK, GAP."""
+    head = chain.head
+    if hello.salvaged:  # its last events may be lost, and so may others
+        if hello.newest_seq == head.seq and head.seq > 0 and hello.chain_head != head.sha256:
+            raise Refused(RefusalCode.FORK, "the last event salvaged is not the one that the port holds", head.seq)
+        return
     if head.seq == 0 and hello.oldest_seq > 1:
         raise Refused(RefusalCode.GAP, f"the booth holds nothing before {hello.oldest_seq}, and the port nothing", 1)
     if hello.newest_seq < head.seq:
@@ -75,6 +80,8 @@ def _held_already(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], seq:
     held = _digest(inbox, chain.head, digests, seq)
     if held == envelope_sha256(envelope):
         return
+    if held is None:
+        raise _passed_over(seq)
     event = _verify_old(inbox, chain, envelope)
     if event.seq != seq:
         raise Refused(RefusalCode.PROTOCOL, f"the batch says {seq}, the event {event.seq}")
@@ -95,6 +102,8 @@ def _verify_new(inbox: Inbox, chain: Chain, digests: Mapping[int, bytes], envelo
         if event.seq > chain.head.seq:
             raise
         held = _digest(inbox, chain.head, digests, event.seq)
+        if held is None:
+            raise _passed_over(event.seq) from None
         if held == envelope_sha256(envelope):
             raise Refused(RefusalCode.REPLAYED, "this event is held already", event.seq) from None
         raise Refused(RefusalCode.FORK, "another event with this sequence is held", event.seq) from None
@@ -117,6 +126,10 @@ def _verify_old(inbox: Inbox, chain: Chain, envelope: bytes) -> Event | EventLin
             with contextlib.suppress(Refused):
                 return signed_link(signers, envelope)
         raise
+
+
+def _passed_over(seq: int) -> Refused:
+    return Refused(RefusalCode.GAP, "the booth said that this event is missing, and the chain has gone on", seq)
 
 
 def _digest(inbox: Inbox, head: Head, digests: Mapping[int, bytes], seq: int) -> bytes | None:

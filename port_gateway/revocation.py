@@ -16,6 +16,7 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Verified
 from port_gateway.chains import Ended
 from port_gateway.quarantine import Quarantined
+from port_gateway.salvaged import replaced_epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ def end_key(
 
 
 def chain_heads(db: apsw.Connection, booth_id: str) -> dict[bytes, int]:
-    """The last sequence held of every epoch of a booth, the one that grew last at the end."""
+    """The last sequence held of every epoch of a booth, the one that grew last at the end; damaged ones come first."""
     rows = db.execute(
         "SELECT c.epoch, c.seq FROM chain c JOIN event e USING (booth_id, epoch, seq) WHERE c.booth_id = ?"
         " ORDER BY e.cursor",
         (booth_id,),
     )
-    return {epoch: seq for epoch, seq in rows if isinstance(epoch, bytes) and isinstance(seq, int)}
+    heads = {epoch: seq for epoch, seq in rows if isinstance(epoch, bytes) and isinstance(seq, int)}
+    replaced = replaced_epochs(db, booth_id)
+    return dict(sorted(heads.items(), key=lambda head: head[0] not in replaced))
 
 
 def wanted_ends(

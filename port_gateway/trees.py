@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from edge_agent.domain.clock import Clock
 from edge_agent.wire.chain import Head
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
+from edge_agent.wire.gaps import MISSING_SHA256
 from edge_agent.wire.identity import SpiffeId
 from edge_agent.wire.tree import TILE, TILE_LEVELS, Node, Tree, leaf_sha256, tree_at
+from port_gateway.salvaged import replaced_epochs
 
 
 class ChainNodes:
@@ -36,12 +38,18 @@ class ChainNodes:
         return found
 
     def leaves(self, first: int, count: int) -> Sequence[bytes]:
-        """The SHA-256 of the envelopes from index `first` on."""
+        """The SHA-256 of the envelopes from index `first` on; MISSING_SHA256 for those lost with a damaged ledger."""
         rows = self._db.execute(
-            "SELECT sha256 FROM event WHERE booth_id = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
-            (*self._place, first, count),
+            "SELECT seq, sha256 FROM event WHERE booth_id = ? AND epoch = ? AND seq > ? AND seq <= ? ORDER BY seq",
+            (*self._place, first, first + count),
         )
-        return [_bytes(row[0]) for row in rows]
+        held = {int(str(seq)): _bytes(sha256) for seq, sha256 in rows}
+        if len(held) < count:
+            booth_id, epoch = self._place
+            for begin, end in replaced_epochs(self._db, booth_id).get(epoch, ()):
+                for seq in range(max(begin, first + 1), min(end, first + count) + 1):
+                    held.setdefault(seq, MISSING_SHA256)
+        return [held[seq] for seq in sorted(held)]
 
     def tree(self, size: int) -> tuple[Tree, list[Node]]:
         """The tree at `size` events, and the nodes of it that are not kept yet: of a chain older than schema 2."""

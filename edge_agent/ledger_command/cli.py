@@ -39,6 +39,7 @@ def ledger_status(directory: Path, budget_bytes: int | None, ballast_bytes: int)
     from edge_agent.ledger.housekeeping import BALLAST
     from edge_agent.ledger.outbox import LedgerReader
     from edge_agent.ledger.quarantined import read_quarantined
+    from edge_agent.ledger.salvaged import salvaged_status
     from edge_agent.ledger.store import DATABASE
 
     if not (directory / DATABASE).exists():
@@ -68,6 +69,7 @@ def ledger_status(directory: Path, budget_bytes: int | None, ballast_bytes: int)
             "ballast": (directory / BALLAST).exists(),
             "agents_ran_s": kept.run_s,
             "salvaged": sorted(folder.name for folder in (directory / "salvaged").glob("*")),
+            "salvaged_at_port": salvaged_status(directory),
             "damaged": sorted(str(folder) for folder in (directory / "damaged").glob("*")),
             "set_aside_bytes": _bytes_below(directory / "salvaged") + _bytes_below(directory / "damaged"),
         }
@@ -114,4 +116,5 @@ def _salvage(options: argparse.Namespace) -> int:
     print(f"they lie in {done.kept_in}\nthe damaged files lie in {done.damaged_in}")
     print(f"  {_bytes_below(done.damaged_in):,} bytes: look at them, keep a copy elsewhere, then they may be removed")
     print(f"a new ledger is begun, which says so to the port and offers it {done.evidence} pieces of evidence")
+    print("the agent sends to the port what it does not hold of these events, over the gaps (`ledger status` tells)")
     return 0

@@ -6,7 +6,7 @@ The ledger on disk is the queue: nothing waits in memory but what is in flight. 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Never, Protocol, assert_never
 
@@ -94,9 +94,11 @@ class Uplink:
         agent_version: str,
         on_link: OnLink,
         rng: random.Random | None = None,
+        on_less_held: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_less_held` is told that the port holds less than it once acknowledged."""
         self._settings, self._port, self._outbox, self._clock = settings, port, outbox, clock
-        self._agent_version, self._on_link = agent_version, on_link
+        self._agent_version, self._on_link, self._on_less_held = agent_version, on_link, on_less_held
         self._rng = rng or random.SystemRandom()
         self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, self._rng)
         self._news = asyncio.Event()
@@ -339,6 +341,7 @@ class Uplink:
             log.warning("the port holds %d of %d acknowledged events, and may have lost evidence", through, noted)
             self._outbox.acked(through)
             self._outbox.offer_again()
+            self._on_less_held()
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event) -> None:

@@ -4,7 +4,7 @@ from cryptography import x509
 
 from edge_agent.domain.errors import PortRefused, ProofInvalid
 from edge_agent.uplink.window import ChainForked
-from edge_agent.wire.checkpoint import open_checkpoint
+from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint
 from edge_agent.wire.identity import certificate_key, identity_of
 from edge_agent.wire.tree import Tree
 
@@ -14,18 +14,29 @@ def check_receipt(receipt: bytes, tree: Tree, origin: str, gateway: x509.Certifi
 
     Raises ChainForked (it holds another chain, or signs for another), PortRefused (it did not sign).
     """
+    held = check_signature(receipt, tree.size, origin, gateway)
+    if held.root != tree.root():
+        raise ChainForked(
+            f"FORK: the port signed for {held.size} events with the root {held.root.hex()}, "
+            f"this ledger's first {tree.size} have {tree.root().hex()}",
+            _KEEP,
+        )
+
+
+def check_signature(receipt: bytes, size: int, origin: str, gateway: x509.Certificate) -> Checkpoint:
+    """Returns what the gateway signed, if that is of this chain and its first `size` events; the root is not compared.
+
+    Raises ChainForked, PortRefused.
+    """
     try:
         held = open_checkpoint(receipt, str(identity_of(gateway)), certificate_key(gateway))
     except ProofInvalid as error:
         raise PortRefused(f"the port's receipt does not verify: {error.wrong}", _ASK) from None
     if held.origin != origin or held.held is None:
         raise ChainForked(f"the port's receipt is for {held.origin[:200]!r}, this is {origin}", _KEEP)
-    if (held.size, held.root) != (tree.size, tree.root()):
-        raise ChainForked(
-            f"FORK: the port signed for {held.size} events with the root {held.root.hex()}, "
-            f"this ledger's first {tree.size} have {tree.root().hex()}",
-            _KEEP,
-        )
+    if held.size != size:
+        raise ChainForked(f"FORK: the port signed for {held.size} events, and acknowledged {size}", _KEEP)
+    return held
 
 
 _ASK = "ask the port's operator whether its gateway has a new certificate"

@@ -100,7 +100,7 @@ class SendWindow:
         if ours is not None or through >= self._oldest:
             self._same(through, welcome.chain_head, ours)
         if not (welcome.window_records and welcome.window_bytes and welcome.max_batch_bytes):
-            raise _broken("its welcome grants no credit")
+            raise not_in_protocol("its welcome grants no credit")
         self._durable, self._durable_sha256 = through, welcome.chain_head
         self._credit_records, self._credit_bytes = welcome.window_records, welcome.window_bytes
         self._batch_bytes = min(MAX_BATCH_BYTES, welcome.max_batch_bytes)
@@ -141,9 +141,9 @@ class SendWindow:
         """
         through = ack.durable_through
         if through < self._durable:
-            raise _broken(f"it acknowledged {self._durable}, and now only {through}")
+            raise not_in_protocol(f"it acknowledged {self._durable}, and now only {through}")
         if through >= self.next_seq:
-            raise _broken(f"it acknowledged {through}, and only {self.next_seq - 1} was sent")
+            raise not_in_protocol(f"it acknowledged {through}, and only {self.next_seq - 1} was sent")
         ours = self._durable_sha256
         if through > self._durable:
             ours = self._in_flight[through - self._durable - 1].sha256
@@ -190,5 +190,6 @@ def _printable(detail: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in detail[:500])
 
 
-def _broken(what: str) -> PortRefused:
+def not_in_protocol(what: str) -> PortRefused:
+    """The port says what it may not say."""
     return PortRefused(f"the port does not keep to the protocol: {what}", _ASK_PORT)

@@ -17,4 +17,8 @@ class Head:
 
     def after(self, envelope_sha256: bytes) -> "Head":
         """The head once the next event's envelope, with this digest, stands at the end."""
-        return Head(self.booth_id, self.epoch, self.seq + 1, envelope_sha256)
+        return self.at(self.seq + 1, envelope_sha256)
+
+    def at(self, seq: int, envelope_sha256: bytes) -> "Head":
+        """The head of this chain at `seq`."""
+        return Head(self.booth_id, self.epoch, seq, envelope_sha256)

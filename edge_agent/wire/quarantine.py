@@ -47,13 +47,14 @@ def verify_link(chain: Chain, envelope: bytes) -> Linked:
     if session is None or signature.keyid != session.key_id:
         raise Refused(RefusalCode.WRONG_SIGNER, "only what the session key signed may go into quarantine")
     link = _link(chain.head, session.key, payload, signature)
-    follows(chain.head, link)
+    follows(chain, link)
     others = UnknownFieldSet(link)
     if any(others[n].field_number in _DECIDE for n in range(len(others))):
         raise Refused(RefusalCode.MALFORMED_EVENT, "an event that decides whose signatures count", link.seq)
     counts_still(chain, session, link.seq)
     sha256 = envelope_sha256(envelope)
-    return Linked(link.seq, envelope, sha256, Chain(chain.head.after(sha256), chain.device_keys, session, chain.ends))
+    head = chain.head.at(link.seq, sha256)
+    return Linked(link.seq, envelope, sha256, Chain(head, chain.device_keys, session, chain.ends, chain.missing))
 
 
 def signed_link(chain: Chain, envelope: bytes) -> EventLink:

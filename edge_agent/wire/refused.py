@@ -27,6 +27,7 @@ class RefusalCode(Enum):
     KEY_REVOKED = services_pb2.REFUSAL_CODE_KEY_REVOKED
     KEY_RETIRED = services_pb2.REFUSAL_CODE_KEY_RETIRED
     NOT_POSSESSED = services_pb2.REFUSAL_CODE_NOT_POSSESSED
+    NOT_REPLACED = services_pb2.REFUSAL_CODE_NOT_REPLACED
 
 
 class Refused(Permanent):

@@ -6,8 +6,8 @@
     3. The signature verifies over PAE(payload type, payload). Only now is the payload parsed.
     4. The payload is an Event with an id, a time and a body, and names this booth and this epoch.
     5. Its sequence is the head's plus one. Lower: REPLAYED or FORK (the caller, who holds the store, tells which);
-       higher: GAP.
-    6. Its previous_sha256 is the head's.
+       higher: GAP, unless all between were lost with a damaged ledger, and a later one of the booth says so (gaps.py).
+    6. Its previous_sha256 is the head's, if nothing lies between.
     7. A SessionOpened is signed by a device key and names a new session key; everything else is signed by the
        session key. The first event of an epoch is therefore a SessionOpened.
     8. The device key that signed, or that vouched for the session, has not ended before this sequence. A KeyRotated
@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import check_signature, envelope_sha256, read_envelope
+from edge_agent.wire.gaps import Gaps, may_pass_over
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.rotation import new_key
@@ -43,13 +44,14 @@ class Chain:
     """What a verifier knows between two envelopes of one epoch.
 
     `device_keys` by key id: the registered keys of the booth; `ends` by key id, of those that ended. `session` is
-    None before the first session.
+    None before the first session. `missing` is what a later ledger of this booth says that this one lost.
     """
 
     head: Head
     device_keys: Mapping[str, PublicKey]
     session: "Session | None" = None
     ends: Mapping[str, KeyEnd] = field(default_factory=dict)
+    missing: Gaps = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,26 @@ def verify_next(chain: Chain, envelope: bytes) -> Verified:
     """Verify `envelope` as the next link of `chain`. Raises Refused with the code of the first failed step."""
     event, device_key_id = verify_event(chain, envelope)
     head = chain.head
-    follows(head, event)
+    follows(chain, event)
     sha256 = envelope_sha256(envelope)
     session = _session_after(chain, event, device_key_id)
     counts_still(chain, session, event.seq)
     device_keys, ends = chain.device_keys, chain.ends
     if event.WhichOneof("body") == "key_rotated":
         device_keys, ends = _handed_over(chain, event, session)
-    return Verified(event, envelope, sha256, Chain(head.after(sha256), device_keys, session, ends))
+    return Verified(
+        event, envelope, sha256, Chain(head.at(event.seq, sha256), device_keys, session, ends, chain.missing)
+    )
 
 
-def follows(head: Head, event: Event | EventLink) -> None:
-    """Steps 5 and 6: returns if `event` is the next link behind `head`. Raises Refused."""
+def follows(chain: Chain, event: Event | EventLink) -> None:
+    """Steps 5 and 6: returns if `event` is the next link behind the head. Raises Refused."""
+    head = chain.head
     if event.seq <= head.seq:
         raise Refused(RefusalCode.REPLAYED, f"the chain stands at {head.seq} already", event.seq)
     if event.seq > head.seq + 1:
+        if may_pass_over(chain.missing, head.seq + 1, event.seq - 1):
+            return
         raise Refused(RefusalCode.GAP, f"the chain stands at {head.seq}", event.seq)
     if event.previous_sha256 != head.sha256:
         raise Refused(RefusalCode.BROKEN_CHAIN, "previous_sha256 is not the hash of the envelope before", event.seq)

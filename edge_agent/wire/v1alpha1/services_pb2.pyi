@@ -63,6 +63,8 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     """Likewise, beyond the event in which the booth handed over to a new device key."""
     REFUSAL_CODE_NOT_POSSESSED: _RefusalCode.ValueType  # 18
     """A new device key is named without its own signature."""
+    REFUSAL_CODE_NOT_REPLACED: _RefusalCode.ValueType  # 19
+    """A salvaged ledger that no event held here says was replaced."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why an envelope, an event or a stream is refused. docs/wire.md gives each its check."""
@@ -105,6 +107,8 @@ REFUSAL_CODE_KEY_RETIRED: RefusalCode.ValueType  # 17
 """Likewise, beyond the event in which the booth handed over to a new device key."""
 REFUSAL_CODE_NOT_POSSESSED: RefusalCode.ValueType  # 18
 """A new device key is named without its own signature."""
+REFUSAL_CODE_NOT_REPLACED: RefusalCode.ValueType  # 19
+"""A salvaged ledger that no event held here says was replaced."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -255,6 +259,7 @@ class Hello(_message.Message):
     NEWEST_SEQ_FIELD_NUMBER: _builtins.int
     CHAIN_HEAD_FIELD_NUMBER: _builtins.int
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    SALVAGED_FIELD_NUMBER: _builtins.int
     booth_id: _builtins.str
     """Must equal the certificate's URI SAN."""
     epoch: _builtins.bytes
@@ -267,6 +272,8 @@ class Hello(_message.Message):
     """SHA-256 of the envelope at newest_seq."""
     agent_version: _builtins.str
     """The agent's version."""
+    salvaged: _builtins.bool
+    """What was salvaged of a damaged ledger that another one replaces: it may have gaps, and end before what the port holds."""
     def __init__(
         self,
         *,
@@ -276,10 +283,11 @@ class Hello(_message.Message):
         newest_seq: _builtins.int = ...,
         chain_head: _builtins.bytes = ...,
         agent_version: _builtins.str = ...,
+        salvaged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "booth_id", b"booth_id", "chain_head", b"chain_head", "epoch", b"epoch", "newest_seq", b"newest_seq", "oldest_seq", b"oldest_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "booth_id", b"booth_id", "chain_head", b"chain_head", "epoch", b"epoch", "newest_seq", b"newest_seq", "oldest_seq", b"oldest_seq", "salvaged", b"salvaged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

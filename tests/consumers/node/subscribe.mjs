@@ -8,7 +8,7 @@ import { ofThisChain, openNote, readNote } from './notes.mjs';
 import { decode, writeBytes, writeNumber } from './protobuf.mjs';
 import { Refused } from './refused.mjs';
 import { listed } from './vectors.mjs';
-import { beginning, claimedEpoch, QUARANTINED, verifyLink, verifyNext } from './verify.mjs';
+import { beginning, claimedEpoch, declared, QUARANTINED, verifyLink, verifyNext } from './verify.mjs';
 
 const ACK_EVERY = 256;
 
@@ -38,6 +38,7 @@ class Reader {
     this.chains = new Map(); // `${booth}/${epoch}` -> chain
     this.unread = new Map(); // of events in quarantine: booth and digest -> {cursor, the chain before it}
     this.booths = new Map(); // booth -> {keys, ends}
+    this.missing = new Map(); // `${booth}/${epoch}` -> what a later epoch says that it lost
   }
 
   /** What the port lists: device keys, and those of them that ended. With anchors, only what they vouch for. */
@@ -131,6 +132,7 @@ class Reader {
     const epoch = claimedEpoch(this.schema, envelope, quarantined ? QUARANTINED : undefined);
     const name = `${boothId}/${epoch.toString('hex')}`;
     const chain = this.chains.get(name) ?? beginning(boothId, epoch, booth.keys, new Map(this.endsWithin(booth.ended, epoch)));
+    chain.missing = this.missing.get(name) ?? [];
     if (quarantined) {
       const code = this.schema.enums.get('RefusalCode').get(quarantined)?.replace('REFUSAL_CODE_', '');
       if (!['OVERSIZED', 'MALFORMED_EVENT'].includes(code)) throw new Refused('PROTOCOL', `in quarantine for the code ${quarantined}`);
@@ -141,6 +143,10 @@ class Reader {
     }
     const { event, body, chain: after } = verifyNext(this.schema, chain, envelope);
     this.chains.set(name, after);
+    for (const [replaced, gaps] of declared(event, body)) {
+      const place = `${boothId}/${replaced.toString('hex')}`;
+      this.missing.set(place, [...(this.missing.get(place) ?? []), ...gaps]);
+    }
     const at = new Date(Number(event.at.utc_us / 1000n));
     return { event, text: `${event.seq} ${body} ${event.id} ${Number.isNaN(at.getTime()) ? 'at no time' : at.toISOString()}` };
   }

@@ -6,14 +6,16 @@ import { Refused } from './refused.mjs';
 const PAYLOAD_TYPE = 'application/vnd.edge-agent.event.v1alpha1+protobuf';
 const ROTATION_TYPE = 'application/vnd.edge-agent.key-rotation.v1alpha1';
 const MAX_ENVELOPE = 131072, MAX_QUARANTINED = 262144, MAX_SIGNATURE = 128, MAX_CERTIFICATE = 8192, EPOCH_BYTES = 16;
+const MAX_GAP = 65536n;
 const DECIDING = ['session_opened', 'key_rotated'];
 
 /**
  * The beginning of a chain. `deviceKeys`: Map(key id -> key) of all certificates that the booth ever had. `ends`:
  * Map(key id -> {code, through}) of those that ended. `leaves` collects SHA-256 of the envelopes, for checkpoints.
+ * `missing`: [first, last] of what a later ledger of the booth says that this one lost.
  */
 export function beginning(boothId, epoch, deviceKeys, ends = new Map()) {
-  return { boothId, epoch, seq: 0n, sha256: Buffer.alloc(32), session: null, sessions: [], deviceKeys, ends, leaves: [] };
+  return { boothId, epoch, seq: 0n, sha256: Buffer.alloc(32), session: null, sessions: [], deviceKeys, ends, leaves: [], missing: [] };
 }
 
 /** The next event: {event, body, chain}; `chain` is the chain after it. Throws Refused. */
@@ -32,6 +34,7 @@ export function verifyNext(schema, chain, bytes) {
   const session = sessionAfter(chain, event, body, byDevice ? signature.keyid : null); // step 7
   stillCounts(chain, session, event.seq); // step 8
   const digest = sha256(bytes);
+  fill(chain, event.seq);
   const after = moved(chain, event.seq, digest, session);
   if (body === 'session_opened') after.sessions = [...chain.sessions, { seq: event.seq, ...session }];
   if (body === 'key_rotated') handOver(after, chain, event, session); // step 9
@@ -51,6 +54,7 @@ export function verifyLink(schema, chain, bytes) {
   if (decides(schema, payload)) throw new Refused('MALFORMED_EVENT', 'it decides whose signatures count');
   stillCounts(chain, chain.session, event.seq);
   const digest = sha256(bytes);
+  fill(chain, event.seq);
   chain.leaves.push(digest);
   return { event, chain: moved(chain, event.seq, digest, chain.session) };
 }
@@ -121,8 +125,30 @@ function ofChain(chain, event) {
 
 function follows(chain, event) {
   if (event.seq <= chain.seq) throw new Refused('REPLAYED', `sequence ${event.seq}, the chain stands at ${chain.seq}`);
+  if (event.seq > chain.seq + 1n && mayPassOver(chain.missing, chain.seq + 1n, event.seq - 1n)) return;
   if (event.seq > chain.seq + 1n) throw new Refused('GAP', `sequence ${event.seq}, the chain stands at ${chain.seq}`);
   if (!event.previous_sha256.equals(chain.sha256)) throw new Refused('BROKEN_CHAIN', 'not the digest of the envelope before');
+}
+
+/** What the first event of an epoch says of the epochs that it replaces: [[epoch, [first, last], …]]. */
+export function declared(event, body) {
+  if (event.seq !== 1n || body !== 'session_opened' || !event.session_opened.replaces) return [];
+  const { epoch, missing, earlier } = event.session_opened.replaces;
+  const gaps = missing.slice(0, 100).map((gap) => [gap.first_seq, gap.last_seq]);
+  const said = [[epoch, gaps], ...earlier.slice(0, 16).map((each) => [each, []])];
+  return said.filter(([each]) => each.length === EPOCH_BYTES && !each.equals(event.epoch));
+}
+
+function mayPassOver(gaps, first, last) {
+  if (last - first >= MAX_GAP) return false;
+  for (const [begin, end] of [...gaps].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (begin <= first && first <= end) first = end + 1n;
+  }
+  return first > last;
+}
+
+function fill(chain, seq) {
+  for (let missing = chain.seq + 1n; missing < seq; missing += 1n) chain.leaves.push(Buffer.alloc(32));
 }
 
 /** The session in force after the event, which is that in whose name it was signed. */
