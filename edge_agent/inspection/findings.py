@@ -77,6 +77,9 @@ class Later:
     def closed(self, facts: Facts) -> None:
         """A vehicle left."""
         self._read.append((facts.inspection.id, seen.numbers_read(facts.inspection)))
+
+    def compared(self, facts: Facts) -> None:
+        """It was compared with what the port expects."""
         if facts.match is not None and facts.match.outcome in (MatchOutcome.NONE, MatchOutcome.COULD_NOT_LOOK):
             self._unmatched.append(facts)
 
@@ -89,7 +92,7 @@ class Later:
         findings = tuple(finding("scan_other", rule, one) for one in seen.states_other_number(received.scan, read))
         return self._added(received.inspection_id, Cause.SCAN, findings, at)
 
-    def announced(self, match: Callable[[Inspection], ExpectationMatch], now: Instant) -> list[Draft]:
+    def announced(self, match: Callable[[Inspection], ExpectationMatch | None], now: Instant) -> list[Draft]:
         """The port's list has changed: `match` looks a record up in it."""
         drafts, still = list[Draft](), list[Facts]()
         for facts in self._unmatched:
@@ -97,7 +100,7 @@ class Later:
             if left_s > self._rules.limits.late_s:
                 continue
             matched = match(facts.inspection)
-            if matched.outcome is not MatchOutcome.MATCHED:
+            if matched is None or matched.outcome is not MatchOutcome.MATCHED:
                 still.append(facts)
                 continue
             given_up = isinstance(facts.inspection.outcome, Abandoned)

@@ -51,6 +51,8 @@ from edge_agent.domain.event import (
     Draft,
     Unassigned,
 )
+from edge_agent.domain.expected import ExpectationMatch
+from edge_agent.domain.inspection import Inspection
 from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import (
     ContainerCodeRead,
@@ -75,7 +77,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
 from edge_agent.inspection.one_at_a_time import OneAtATime
-from edge_agent.inspection.records import LaneRules, LookUp, Records
+from edge_agent.inspection.records import LaneRules, Records
 from edge_agent.inspection.row import Row
 from edge_agent.inspection.strays import Strays
 
@@ -124,11 +126,9 @@ class Lane:
         rules: LaneRules,
         providers: Iterable[Provider],
         new_id: Callable[[], str],
-        look_up: LookUp | None = None,
     ) -> None:
-        """`look_up` compares a record with what the port expects; without it no lane is told of anything."""
         self._rules = rules
-        self._records = Records(rules, providers, new_id, look_up)
+        self._records = Records(rules, providers, new_id)
         self._traffic: Traffic = Row(self._records) if rules.places else OneAtATime(self._records)
         self._garbage: dict[str, _Garbage] = {}
         self._last_raw: dict[str, bytes] = {}
@@ -200,9 +200,13 @@ class Lane:
         """Time has passed: close what has settled, give up what does not leave."""
         return self._strays.woke(now) + self._traffic.woke(now)
 
-    def announced(self, now: Instant) -> list[Draft]:
+    def compared(self, inspection: Inspection, match: ExpectationMatch | None) -> Inspection:
+        """The record that just closed with how it compares with what the port expects, and what is found by that."""
+        return self._records.compared(inspection, match)
+
+    def announced(self, match: Callable[[Inspection], ExpectationMatch | None], now: Instant) -> list[Draft]:
         """What the port expects has changed: a vehicle that left may be among it."""
-        return self._records.announced(now)
+        return self._records.later.announced(match, now)
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
         """The agent stops: an open inspection is given up, and recorded as such; what was counted is said."""

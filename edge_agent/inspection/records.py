@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft, InspectionOpened
 from edge_agent.domain.expected import ExpectationMatch
+from edge_agent.domain.finding import strictest
 from edge_agent.domain.inspection import Expected, Inspection, Outcome
 from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly, Provider
 from edge_agent.inspection.findings import Later, judge
-from edge_agent.inspection.rules import Facts, Rules
+from edge_agent.inspection.rules import Facts, Rules, gravest_first
 from edge_agent.inspection.scans import Scans
 from edge_agent.inspection.whereabouts import Driving, Place
 
 # What a portal said of its background in the last minutes belongs into the next vehicle's profile.
 CONTEXT_OBSERVATIONS = 64
+# A record is compared as soon as it closes; a lane may close a row of them at once.
+MAX_UNCOMPARED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,6 @@ class LaneRules:
     findings: Rules = field(default_factory=Rules)
 
 
-# How a record compares with what the port expects.
-LookUp = Callable[[Inspection], ExpectationMatch]
-
-
 class Records:
     """What the inspections of one lane have in common."""
 
@@ -52,10 +51,9 @@ class Records:
         rules: LaneRules,
         providers: Iterable[Provider],
         new_id: Callable[[], str],
-        look_up: LookUp | None = None,
     ) -> None:
         self.rules = rules
-        self.look_up = look_up
+        self._facts: dict[str, Facts] = {}  # of inspections that closed, until they are compared
         self.later = Later(rules.findings, rules.lane_id)
         self.providers = {provider.device_id: provider for provider in providers}
         self.down: dict[str, str] = dict.fromkeys(self.providers, "has not connected")
@@ -90,14 +88,21 @@ class Records:
             now, rules.expects, self.providers, outcome, self.scans.closed, rules.series, self._judge
         )
 
-    def announced(self, now: Instant) -> list[Draft]:
-        """What is found of vehicles that have left, now that the port expects others."""
-        return [] if self.look_up is None else self.later.announced(self.look_up, now)
-
     def _judge(self, facts: Facts) -> Inspection:
-        if self.look_up is not None:
-            match = self.look_up(facts.inspection)
-            facts = replace(facts, inspection=replace(facts.inspection, expectation=match), match=match)
         judged = judge(self.rules.findings, facts)
-        self.later.closed(replace(facts, inspection=judged))
+        facts = replace(facts, inspection=judged)
+        self.later.closed(facts)
+        self._facts[judged.id] = facts
+        if len(self._facts) > MAX_UNCOMPARED:
+            del self._facts[next(iter(self._facts))]
+        return judged
+
+    def compared(self, inspection: Inspection, match: ExpectationMatch | None) -> Inspection:
+        """The record that just closed, with how it compares with what the port expects, judged by that as well."""
+        facts = self._facts.pop(inspection.id, None) or Facts(inspection)
+        facts = replace(facts, inspection=replace(inspection, expectation=match), match=match)
+        judged = judge(self.rules.findings, facts)
+        findings = gravest_first((*judged.findings, *inspection.findings))
+        judged = replace(judged, findings=findings, recommendation=strictest(findings))
+        self.later.compared(replace(facts, inspection=judged))
         return judged

@@ -24,7 +24,9 @@ def received(number: str, inspection_id: str = "i", how: ScanJoin = ScanJoin.TIM
 def left(rules: Rules, match: ExpectationMatch = NONE, outcome: Outcome = COMPLETE) -> Later:
     later = Later(rules, "1")
     known = facts(record(CODE, plate="ABC123", outcome=outcome), match)
-    later.closed(replace(known, inspection=judge(rules, known)))
+    known = replace(known, inspection=judge(rules, known))
+    later.closed(known)
+    later.compared(known)
     return later
 
 
@@ -81,6 +83,7 @@ def test_what_was_found_before_is_not_said_again() -> None:
 def test_a_vehicle_that_still_matches_nothing_is_looked_up_again() -> None:
     later = left(Rules())
     assert later.announced(lambda _: NONE, instant(10)) == []
+    assert later.announced(lambda _: None, instant(10)) == []
     assert len(later.announced(lambda _: OTHER, instant(11))) == 1
 
 
@@ -90,7 +93,7 @@ def test_one_that_matched_is_not_looked_up_again() -> None:
 
     assert left(Rules(), matched()).announced(never, instant(10)) == []
     later = Later(Rules(), "1")
-    later.closed(facts())
+    later.compared(facts())
     assert later.announced(never, instant(10)) == []
 
 
@@ -117,6 +120,7 @@ def test_what_is_remembered_is_bounded() -> None:
     later = Later(Rules(), "1")
     for number in range(MAX_REMEMBERED + 5):
         later.closed(facts(replace(record(plate="ABC123"), id=f"i-{number}"), NONE))
+        later.compared(facts(replace(record(plate="ABC123"), id=f"i-{number}"), NONE))
     drafts = later.announced(lambda _: matched(), instant(10))
     assert len(drafts) == MAX_REMEMBERED
     assert later.scan_came(received("XYZ999", "i-0"), instant(20)) == []

@@ -1,8 +1,5 @@
 """What a lane finds: at the close of an inspection, in its record, and later as events of their own."""
 
-from itertools import count
-from typing import Any
-
 from edge_agent.domain.event import FindingsAdded
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.expected import ExpectationMatch, MatchOutcome
@@ -10,14 +7,11 @@ from edge_agent.domain.finding import Recommendation
 from edge_agent.domain.inspection import Inspection
 from edge_agent.domain.observation import DeviceState
 from edge_agent.domain.sentences import say
-from edge_agent.inspection.lane import Lane
-from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.records import MAX_UNCOMPARED
 from tests.unit.inspection.facts import matched
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
-    EVERYTHING,
-    PROVIDERS,
     Script,
     alarm,
     code,
@@ -32,23 +26,6 @@ from tests.unit.inspection.script import (
 )
 
 CODE = "CSQU3054383"
-
-
-class Expecting(Script):
-    """A lane that is told what is expected: `match` is what every look gives."""
-
-    def __init__(self, **rules: Any) -> None:
-        super().__init__()
-        self.match = ExpectationMatch(MatchOutcome.NONE)
-        ids = count(1)
-        lane = LaneRules("1", EVERYTHING, settle_s=3.0, longest_s=60.0, **rules)
-        self.lane = Lane(lane, PROVIDERS, lambda: f"inspection-{next(ids)}", self._look_up)
-        for provider in PROVIDERS:
-            self.at(0, provider.device_id, status(DeviceState.ONLINE))
-        self.said()
-
-    def _look_up(self, _: Inspection) -> ExpectationMatch:
-        return self.match
 
 
 def passes(script: Script, *, container: str = CODE) -> Inspection:
@@ -104,25 +81,49 @@ def test_a_device_that_went_down_meanwhile() -> None:
 
 
 def test_what_is_expected_stands_in_the_record() -> None:
-    script = Expecting()
-    script.match = matched(("container_code", "MSKU0383250", CODE, "other"))
-    inspection = passes(script)
-    assert inspection.expectation == script.match
+    script = Script()
+    match = matched(("container_code", "MSKU0383250", CODE, "other"))
+    inspection = script.lane.compared(passes(script), match)
+    assert inspection.expectation == match
     assert [one.key for one in inspection.findings] == ["container_other.declared"]
     assert inspection.findings[0].evidence == (Evidence(EvidenceKind.FRAME, "image/jpeg", CODE.encode()).sha256,)
 
 
 def test_an_announcement_that_comes_late() -> None:
-    script = Expecting()
-    assert [one.key for one in passes(script).findings] == ["no_expectation"]
-    script.match = matched()
-    [draft] = script.lane.announced(instant(67))
+    script = Script()
+    none = ExpectationMatch(MatchOutcome.NONE)
+    assert [one.key for one in script.lane.compared(passes(script), none).findings] == ["no_expectation"]
+    [draft] = script.lane.announced(lambda _: matched(), instant(67))
     assert isinstance(draft.body, FindingsAdded)
     assert (draft.body.inspection_id, [one.key for one in draft.body.findings]) == (
         "inspection-1",
         ["late_expectation"],
     )
-    assert Script().lane.announced(instant(67)) == []  # a lane that is told nothing
+
+
+def test_a_lane_that_is_told_nothing() -> None:
+    script = Script()
+    inspection = script.lane.compared(passes(script), None)
+    assert (inspection.expectation, inspection.findings) == (None, ())
+    assert script.lane.announced(lambda _: matched(), instant(67)) == []
+
+
+def test_what_was_seen_is_found_whether_it_was_compared_or_not() -> None:
+    script = Script()
+    wrong = passes(script, container="CSQU3054384")
+    for _ in range(2):  # the second time the lane has forgotten what it knew
+        judged = script.lane.compared(wrong, None)
+        assert judged.findings == wrong.findings
+    assert wrong.findings[0].evidence != ()
+
+
+def test_of_a_row_that_closes_at_once_each_is_compared() -> None:
+    script = Script()
+    for number in range(MAX_UNCOMPARED + 2):
+        script.at(100 * number, "portal", ARRIVES).at(100 * number + 1, "portal", DEPARTS)
+    script.until(100 * number + 50).said()
+    assert len(script.closed) == MAX_UNCOMPARED + 2
+    assert all(script.lane.compared(one, None).findings == one.findings for one in script.closed)
 
 
 def test_a_late_scan_that_states_another_number() -> None:
