@@ -18,6 +18,7 @@ from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
 from port_gateway.quarantine_command.cli import add_quarantine
+from port_gateway.retention_command.about import add_about
 from port_gateway.retention_command.cli import add_retention
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
 
@@ -109,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     add_expect(commands.add_parser("expect", help="expected crossings: what booths compare their vehicles with"))
 
     add_retention(commands.add_parser("retention", help="how long evidence is kept, and what must stay"))
+
+    add_about(commands.add_parser("about", help="what is held on one plate; who asks is logged, without the plate"))
 
     verify = commands.add_parser(
         "verify",

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_agent.domain.errors import StoreFailed
 from edge_agent.domain.event import StorageState
+from edge_agent.ledger_command.about import add_about
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,6 +21,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         parser.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(command=function)
+    add_about(commands)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -1,0 +1,54 @@
+"""What the port holds on one plate: events, evidence present or deleted, and expected crossings."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.identifiers import fold_plate
+from edge_agent.pack.about import About, Held, about
+from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedCrossing
+from port_gateway.config import Settings
+from port_gateway.evidence import EvidenceFiles
+from port_gateway.retention import moment
+from port_gateway.retention_index import deleted
+from port_gateway.store import offline
+
+
+def about_plate(settings: Settings, plate: str, folded: bool) -> About:
+    """May run beside a serving gateway. Raises Permanent (no plate), StoreFailed, StoreCorrupt."""
+    files = EvidenceFiles(settings.evidence)
+    with offline(settings.database) as db:
+
+        def events() -> Iterator[Held]:
+            rows: Iterator[tuple[Any, ...]] = db.execute("SELECT booth_id, seq, envelope FROM event ORDER BY cursor")
+            for booth_id, seq, envelope in rows:
+                with contextlib.suppress(Refused, DecodeError):  # in quarantine: what cannot be read cannot be searched
+                    yield Held(str(booth_id), int(seq), Event.FromString(read_envelope(bytes(envelope))[0]))
+
+        def place(_: str, sha256: bytes) -> Path | str:
+            gone = deleted(db, sha256)
+            if gone is not None:
+                return f"deleted on {moment(gone.at_utc_us)} at the {gone.place}: {gone.rule}"
+            return files.path(sha256) if files.complete(sha256) else "it has not arrived at the port"
+
+        found = about(events, place, plate, folded)
+        found.expected = list(_expected(db, found.plate, folded))
+    return found
+
+
+def _expected(db: apsw.Connection, plate: str, folded: bool) -> Iterator[str]:
+    rows: Iterator[tuple[Any, ...]] = db.execute("SELECT message FROM expected WHERE message IS NOT NULL")
+    for (message,) in rows:
+        crossing = ExpectedCrossing.FromString(bytes(message))
+        texts = [one.text for one in crossing.plates]
+        if plate in texts or (folded and fold_plate(plate) in map(fold_plate, texts)):
+            until = moment(crossing.expires_utc_us) if crossing.expires_utc_us else "it comes"
+            goods = ", ".join(crossing.container_codes) or "no container"
+            yield f"expected crossing {crossing.id} ({goods}), kept until {until}"
