@@ -43,7 +43,7 @@ from edge_agent.domain.observation import (
 from edge_agent.inspection.profile import radiation_profile, raw_capture
 from edge_agent.inspection.roles import alike, codes_of, device_reads, plates_of, stating
 from edge_agent.inspection.rules import Facts
-from edge_agent.inspection.vote import Ballot, Ballots
+from edge_agent.inspection.vote import Ballot, Ballots, same_code
 from edge_agent.inspection.whereabouts import End
 
 # Ten minutes of one portal, a scale at seven frames a second, one scanner and two cameras make some 12,000; the rest is
@@ -191,11 +191,13 @@ class Assembly:
         return self._doubted
 
     def unlike(self, observation: Observation) -> bool:
-        """A plate that is unlike all that this camera has read of the vehicle, and it has read one."""
-        body, known = observation.body, self._plates.get(observation.device_id)
-        if known is None or not isinstance(body, PlateRead):
-            return False
-        return not any(alike(body.text, text) for text in known.texts())
+        """A plate or code that is unlike all that this device has read of the vehicle, and it has read one."""
+        body, device = observation.body, observation.device_id
+        if isinstance(body, PlateRead) and device in self._plates:
+            return not any(alike(body.text, text) for text in self._plates[device].texts())
+        if isinstance(body, ContainerCodeRead) and device in self._codes:
+            return not any(same_code(body.code, text) for text in self._codes[device].texts())
+        return False
 
     def _seal_state(self, seen: SealStateSeen) -> None:
         last = next((s.state for s in reversed(self._seal_states) if s.state.number == seen.state.number), None)

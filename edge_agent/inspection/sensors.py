@@ -28,7 +28,7 @@ class Vehicle:
     closed: float | None = None
 
     def unlike(self, observation: Observation) -> bool:
-        """A plate that is unlike all that this camera has read of it, and it has read one."""
+        """A plate or code that is unlike all that this device has read of it, and it has read one."""
         return self.inspection is not None and self.inspection.unlike(observation)
 
 

@@ -22,6 +22,7 @@ from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span
 TICK_S = 1e-6  # a wake time goes through a float and back
 # Vehicles that have left, for readings that are dated before.
 MAX_GONE = 16
+MAX_UNCLEAR = 64
 SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
 # What is read off a vehicle, also by a device that is a presence sensor besides.
 READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
@@ -36,6 +37,7 @@ class Vehicles:
         self._sensors = sensors
         self.row: list[Vehicle] = []
         self.gone: deque[Vehicle] = deque(maxlen=MAX_GONE)
+        self._unclear: deque[tuple[str, str]] = deque(maxlen=MAX_UNCLEAR)  # device and text that could be of several
         self._unlike: dict[str, tuple[str, str]] = {}  # by camera, the last plate of nobody: its observation and text
 
     def whose(self, observation: Observation) -> Vehicle | tuple[Vehicle, ...] | None:
@@ -57,14 +59,18 @@ class Vehicles:
                 return None if self._looked_twice(observation, body) else tuple(unlike)
             possible = [v for v in possible if v not in unlike]
         if len(possible) > 1:
-            driving_on = self.bodies(at, self._rules.driving.slowest_mps)
+            said = (device, _text(body))
+            # What was read when it could be of several, and is read again, is of one that did not drive on.
+            driving_on = [] if said in self._unclear else self.bodies(at, self._rules.driving.slowest_mps)
             for narrower in (
                 self._same_text(body, possible),
-                [v for v, where in bodies if where.certain(place)],
+                [v for v, where in bodies if where.certain(place) and not v.unlike(observation)],
                 [v for v, where in driving_on if where.possible(place)],
             ):
                 if len(narrower) == 1:
                     return narrower[0]
+            if said[1]:
+                self._unclear.append(said)
         return possible[0] if len(possible) == 1 else tuple(possible) or None
 
     def _looked_twice(self, observation: Observation, read: PlateRead) -> bool:
@@ -94,8 +100,7 @@ class Vehicles:
 
     @staticmethod
     def _same_text(body: object, possible: list[Vehicle]) -> list[Vehicle]:
-        text = body.text if isinstance(body, PlateRead) else body.code if isinstance(body, ContainerCodeRead) else ""
-        return [v for v in possible if v.inspection and text in v.inspection.numbers()]
+        return [v for v in possible if v.inspection and _text(body) in v.inspection.numbers()]
 
     def bodies(self, at: float, least_mps: float = 0.0) -> list[tuple[Vehicle, Body]]:
         """Where each vehicle can be at a moment, those included that were in the lane then and have left."""
@@ -123,3 +128,7 @@ class Vehicles:
         """The sensor works, and did already when the vehicle's front cannot have come by it (P11)."""
         since = self._sensors.watches_since(device)
         return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
+
+
+def _text(body: object) -> str:
+    return body.text if isinstance(body, PlateRead) else body.code if isinstance(body, ContainerCodeRead) else ""

@@ -210,7 +210,7 @@ def vote_codes(ballots: Ballots) -> list[tuple[VotedCode, Ballot]]:
     found: list[tuple[Ballot, list[Ballot]]] = []
     for ballot in ranked:
         for winner, others in found:
-            if _same_code(winner.text, ballot.text):
+            if same_code(winner.text, ballot.text):
                 others.append(ballot)
                 break
         else:
@@ -223,7 +223,8 @@ def vote_codes(ballots: Ballots) -> list[tuple[VotedCode, Ballot]]:
     return codes
 
 
-def _same_code(one: str, other: str) -> bool:
+def same_code(one: str, other: str) -> bool:
+    """Two readings of one code, unless both carry their check digit."""
     if check_digit_ok(one) and check_digit_ok(other):
         return one == other
     length = min(len(one), len(other))

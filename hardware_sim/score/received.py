@@ -162,7 +162,9 @@ def _inspection(inspection: Mapping[str, Any], number: int) -> Received:
         opened=_at(inspection.get("opened")),
         closed=_at(inspection.get("closed")),
         plate=plate,
-        trailer_plates=[p.get("text", "") for p in inspection.get("trailer_plates", [])],
+        trailer_plates=[
+            p.get("vote", {}).get("text", "") for p in inspection.get("plates", []) if p.get("role") == "trailer"
+        ],
         container_codes=[code.get("vote", {}).get("text", "") for code in inspection.get("container_codes", [])],
         seals=[seal.get("number", "") for seal in inspection.get("seals", [])],
         seal_conditions=[c for c in states.values() if c in _CONDITIONS],
