@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MAX_LOOK_S = 60.0
 # A port that stops may ask for no more: what it forgets to say must not keep a booth away.
 MAX_REST_S = 300.0
+# A port that is still stopping so long after it first said so is told like one that is gone.
+MAX_STOPPING_S = 600.0
 MAX_QUARANTINED = 1000  # noted for people; the port knows all
 
 _Call = grpc.aio.StreamStreamCall[StreamEventsRequest, StreamEventsResponse]
@@ -104,6 +106,7 @@ class Uplink:
         self._news = asyncio.Event()
         self._leaving = asyncio.Event()  # this stream ends when all in it is acknowledged, and the next one follows
         self._rest_s: float | None = None  # the port stops, and asked to be left alone for so long
+        self._stopping_since: float | None = None  # the first time since its last welcome
         self._quarantined: tuple[Quarantined, ...] | None = None
         self._told: tuple[LinkState, type] | None = None
         self._receipt = b""
@@ -144,7 +147,14 @@ class Uplink:
         return failure
 
     async def _rest(self, after_s: float) -> None:
-        """Not a failure, and told as none: what the port took is acknowledged, the rest waits in the ledger."""
+        """No failure, and for MAX_STOPPING_S told as none: what the port took is acknowledged, the rest waits here."""
+        now = self._clock.monotonic()
+        self._stopping_since = now if self._stopping_since is None else self._stopping_since
+        if now - self._stopping_since >= MAX_STOPPING_S:
+            wrong = f"port gateway {self._settings.gateway} has been stopping for {now - self._stopping_since:.0f} s"
+            self._tell(
+                LinkState.DOWN, PortUnreachable(wrong, "ask the port's operator; events are kept and sent later")
+            )
         delay = min(after_s, MAX_REST_S)
         delay += self._rng.uniform(0, max(delay, 1.0))
         log.info("port gateway %s is stopping, and is dialled again in %.1f s", self._settings.gateway, delay)
@@ -228,6 +238,7 @@ class Uplink:
                 raise PortRefused("the port's first answer is no welcome", "compare the versions of both ends")
         outbox.acked(window.durable_through)
         await self._note_quarantine(tuple(response.welcome.quarantined), before=())
+        self._stopping_since = None
         self._tell(LinkState.UP, f"connected, goes on at sequence {window.next_seq}")
         room = asyncio.Event()
         try:
