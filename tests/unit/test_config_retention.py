@@ -41,7 +41,8 @@ def test_what_is_given_lies_over_the_defaults(config: Path) -> None:
     assert rules.days[EvidenceKind.PLATE_CROP] == KeptDays(0, 2.5, None)
     assert rules.days[EvidenceKind.FRAME] == KeptDays(1, None, None)
     assert rules.days[EvidenceKind.SCAN] == BOOTH_DAYS[EvidenceKind.SCAN]
-    assert (rules.waiting, rules.wait_s) == ({EvidenceKind.PLATE_CROP}, 300)
+    assert rules.waiting == {EvidenceKind.PLATE_CROP}
+    assert rules.wait_s == 300
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,9 @@ async def test_a_class_of_its_own_time_goes_once_the_port_has_it(booth: Booth, c
         for name, crop in zip("cins", crops, strict=True):
             await ledger.recorder.record(closed(name, crop))
         await ledger.recorder.record(Draft(FOUND["alarm"], AT))
-        await ledger.recorder.record(Draft(replace(FOUND["decision"], inspection_id="s"), AT))  # type: ignore[type-var]
+        await ledger.recorder.record(
+            Draft(DecisionRecorded("s", "1", Decision.HOLD, "officer", "why", 1, b"s" * 16), AT)
+        )
         for crop in (crops[0], crops[1], crops[3]):
             ledger.outbox.blob_sent(crop.sha256)
         await until(lambda: ledger.outbox.blob_states() == {"kept": 1, "sent": 3})
