@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
             return asyncio.run(_replay(arguments))
         if arguments.command == "schema":
             return _print_schema()
+        if arguments.command == "expect":
+            return _expect(arguments)
         return asyncio.run(_run(arguments))
     except EdgeAgentError as error:
         print(error, file=sys.stderr)
@@ -138,6 +140,15 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", action="store_true", help="one JSON object that says what is where")
     add_score(commands)
     add_ctl(commands)
+    expect = commands.add_parser(
+        "expect",
+        help="what a port would be told of a scenario's trucks: a file for `port-gateway expect import`",
+        description="Prints what a port would be told beforehand of a scenario's trucks, with the discrepancies that "
+        "the scenario declares: a file for `port-gateway expect import`.",
+    )
+    expect.add_argument("scenario", metavar="SCENARIO", help="name of a shipped scenario, or path of a .yaml file")
+    expect.add_argument("--seed", type=int, help="as of `run`")
+    expect.add_argument("--format", choices=("csv", "json"), default="csv", help="(default: csv)")
     listing = commands.add_parser("scenarios", help="list the shipped scenarios")
     listing.add_argument("--json", action="store_true", help="one JSON object: name and title")
     return parser
@@ -154,6 +165,16 @@ def _print_schema() -> int:
     from hardware_sim.scenario import scenario_schema
 
     print(json.dumps(scenario_schema(), indent=2, ensure_ascii=False))
+    return _OK
+
+
+def _expect(arguments: argparse.Namespace) -> int:
+    from hardware_sim.expect import expected, written
+    from hardware_sim.scenario import load_scenario
+
+    scenario = load_scenario(arguments.scenario)
+    seed = scenario.seed if arguments.seed is None else arguments.seed
+    print(written(expected(scenario, seed), arguments.format), end="")
     return _OK
 
 
