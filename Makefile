@@ -10,7 +10,7 @@ CUTS ?= 100000
 .DEFAULT_GOAL := help
 KILLS ?= 10000
 OUTAGE ?=
-.PHONY: help demo test check format proto proto-check bench chaos soak fuzz proofs train-check requirements system-packages clean
+.PHONY: help demo test check format screenshots proto proto-check bench chaos soak fuzz proofs train-check requirements system-packages clean
 
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 18
@@ -119,6 +119,9 @@ system-packages:    ## what needs the system's package manager (Debian): without
 	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p > /dev/null 2>&1 || echo $$p; done); \
 	test -z "$$missing" || { $(AS_ROOT) apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq --no-install-recommends $$missing; }
+
+screenshots: $(VENV)/dev.stamp    ## the pictures of docs/console.md, taken of the booth's page in Chromium
+	$(BIN)/python -m tests.e2e.console.screenshots
 
 clean:
 	rm -rf $(VENV) $(TRAIN) demo-run .mypy_cache .ruff_cache .pytest_cache

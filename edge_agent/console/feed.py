@@ -34,7 +34,13 @@ class Feed:
         self._listeners: set[asyncio.Transport] = set()
         self._news = asyncio.Event()
 
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return len(self._listeners)
+
     def changed(self) -> None:
+        """The next snapshot differs."""
         self._news.set()
 
     async def run(self) -> Never:

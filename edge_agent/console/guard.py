@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+# With the referrer policy no-referrer browsers state the Origin of a form as null, and rule 2 would refuse our own.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -62,6 +64,24 @@ class Doors:
         if origin is not None:
             return origin.lower() in {f"{self.scheme}://{host}" for host in self.hosts}
         return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+class Sparingly(logging.Filter):
+    """For aiohttp's own log: what is no HTTP is said in one line, and not for ever; a mistake of ours whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._count += 1
+            record.exc_info = None
+            record.msg, record.args = "%.80s: no HTTP that is taken (%s)", (record.getMessage(), type(error).__name__)
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            return self._count <= LOG_EVERY or self._count % LOG_EVERY == 0
+        return True
 
 
 class Refusals:

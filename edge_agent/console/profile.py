@@ -140,7 +140,8 @@ def drawn(chart: Chart, say: Callable[..., str], language: str) -> Markup:
             f'<line class="background" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}"/>'
         )
         parts.append(
-            f'<text class="label background-label" x="{WIDTH - _RIGHT}" y="{y(level) - 5:.1f}" text-anchor="end">'
+            f'<line class="background" x1="{WIDTH - _RIGHT - 150}" x2="{WIDTH - _RIGHT - 128}" y1="12" y2="12"/>'
+            f'<text class="label" x="{WIDTH - _RIGHT - 122}" y="16">'
             f"{escape(say('profile.background'))} {number(level)}</text>"
         )
     for panel in range(chart.panels):

@@ -204,7 +204,7 @@ def _radiation(occupancy: wire.RadiationOccupancy, say: Say) -> Row:
     ]
     notes = []
     if occupancy.HasField("cross_check_sigma"):
-        notes.append(say("value.sigma", sigma=f"{occupancy.cross_check_sigma:.1f}"))
+        notes.append(say("value.sigma", sigma=f"{occupancy.cross_check_sigma + 0.0:.1f}".replace("-0.0", "0.0")))
     disagree = occupancy.HasField("cross_check_alarm") and occupancy.cross_check_alarm != occupancy.gamma_alarm
     if disagree:
         notes.append(say("value.disagree"))

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from edge_agent.console.board import Board
 from edge_agent.console.connections import ANSWER_S, IDLE_S, REQUEST_S, Connections
-from edge_agent.console.guard import HEADERS, Doors, Handler, Refusals, RefusedRequest
+from edge_agent.console.guard import HEADERS, Doors, Handler, Refusals, RefusedRequest, Sparingly
 from edge_agent.console.page import THEMES, Choices, Page
 from edge_agent.console.passwords import MOST, Hashed, PasswordInvalid
 from edge_agent.console.sessions import Attempts, SessionFault, Sessions
@@ -90,9 +90,9 @@ class Server:
             "max_field_size": 4096,
             "max_headers": 64,
             "access_log": None,
-            "logger": log,
+            "logger": _http_log(),
         }
-        runner = web.AppRunner(application, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, shutdown_timeout=0.2)
         await runner.setup()
         assert runner.server is not None  # noqa: S101 - it was set up
         self._connections = Connections(runner.server, settings)
@@ -164,8 +164,8 @@ class Server:
         notices = {SessionFault.UNKNOWN: "log_in.unknown", SessionFault.EXPIRED: "log_in.expired"}
         answer = _html(self._page.log_in(self._choices(request), notices.get(fault, "")), 401)
         answer.headers["X-Refused"] = fault
-        if fault is not SessionFault.NONE:
-            answer.del_cookie(self._cookie, path="/")
+        if fault is not SessionFault.NONE and request.path not in ("/live", "/session"):
+            answer.del_cookie(self._cookie, path="/")  # said once, to a person
         answer.force_close()
         return answer
 
@@ -304,6 +304,13 @@ class Server:
         answer = web.Response(status=303, headers={"Location": "/log-in"})
         answer.del_cookie(self._cookie, path="/")
         return answer
+
+
+def _http_log() -> logging.Logger:
+    named = log.getChild("http")
+    if not named.filters:
+        named.addFilter(Sparingly())
+    return named
 
 
 def _html(text: str, status: int = 200) -> web.Response:
