@@ -150,13 +150,16 @@ class Whereabouts:
     def at(self, moment: float, limits: Iterable[Fact] = (), least_mps: float = 0.0) -> Body:
         """Where it can be. `limits` hold at that moment: sensors that it occupies, or has not come to.
 
-        With `least_mps`: where it can be if it drove on at that speed or faster, as far as the limits allow.
+        With `least_mps`: where it can be if it drove on at that speed or faster, as far as the limits allow, and from
+        the last place at which it is known to have been later than that allows.
         """
         drive = self._driving
         front, rear = Span(), Span()
-        for fact in (*limits, *self._facts, *((self._seen,) if self._seen else ())):
+        known = (*self._facts, *((self._seen,) if self._seen else ()))
+        last = max((fact for fact in known if fact.at <= moment), key=lambda fact: fact.at, default=None)
+        for fact in (*limits, *known):
             on, back = self._ways(fact.at, moment)
-            least = 0.0 if self.backing else least_mps * max(0.0, moment - fact.at)
+            least = 0.0 if self.backing or _stood(fact, last, least_mps) else least_mps * max(0.0, moment - fact.at)
             front = front.within(Span(fact.front.lo - back + least, fact.front.hi + on))
             rear = rear.within(Span(fact.rear.lo - back + least, fact.rear.hi + on))
         front = front.within(Span(rear.lo + drive.shortest_m, rear.hi + drive.longest_m))
@@ -170,3 +173,11 @@ class Whereabouts:
         turned = inf if self._turned is None else self._turned
         back = fastest * (max(until, turned) - max(since, turned)) if turned < inf else 0.0
         return (on, back) if on >= 0 else (-back, -on)
+
+
+def _stood(since: Fact, last: Fact | None, least_mps: float) -> bool:
+    """By the last of what is known it did not drive on from `since` at that speed."""
+    if last is None or last.at <= since.at:
+        return False
+    way = least_mps * (last.at - since.at)
+    return since.front.lo + way > last.front.hi or since.rear.lo + way > last.rear.hi
