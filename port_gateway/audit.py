@@ -5,29 +5,20 @@ from typing import Any
 
 import apsw
 
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, StoreCorrupt
+from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.gaps import leaves
 from edge_agent.wire.quarantine import Linked
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.verify import Verified
+from port_gateway.audit_tokens import Fault, Place, check_time_tokens, stamped_places
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
 from port_gateway.retention_index import deleted
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
-
-
-class Fault(EdgeAgentError):
-    """The first thing found wrong: `name` is a refusal code or STORE_CORRUPT, EVIDENCE_CORRUPT."""
-
-    def __init__(self, name: str, where: str, detail: str) -> None:
-        super().__init__(f"{name}: {where}: {detail}", "keep a copy of the data folder, and restore it from a backup")
-        self.name = name
-        self.where = where
-        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -45,6 +36,7 @@ class Counts:
     evidence_deleted: int = 0
     alarms: int = 0
     quarantined: int = 0
+    time_tokens: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,6 +60,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
     chains = _chains(db)
     unread: dict[object, object] = dict(db.execute("SELECT cursor, released_cursor FROM quarantine"))
     trees: dict[tuple[str, bytes], Tree] = {}
+    stamped, roots = stamped_places(db), dict[Place, bytes]()
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
     for cursor, booth_id, epoch, seq, sha256, envelope in rows:
@@ -80,6 +73,8 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         place = (str(booth_id), verified.chain.head.epoch)
         tree = trees.get(place, Tree())
         trees[place], tiles = tree.extended(leaves(tree.size, [(verified.seq, verified.sha256)]))
+        if (*place, verified.seq) in stamped:
+            roots[*place, verified.seq] = trees[place].root()
         for tile in tiles:
             _check_tile(db, place, tile, where)
         counts.events += 1
@@ -90,6 +85,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         referenced.update((ref.sha256, where) for ref in verified.event.evidence)
     _check_chains(db, chains)
     _check_pages(db)
+    counts.time_tokens = check_time_tokens(db, roots)
     counts.chains = len(chains.standing)
     counts.booths = len({booth_id for booth_id, _ in chains.standing})
     for sha256, where in referenced.items():

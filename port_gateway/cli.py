@@ -13,7 +13,8 @@ from typing import Any
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
-from port_gateway.audit import Fault, audit
+from port_gateway.audit import audit
+from port_gateway.audit_tokens import Fault
 from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
@@ -197,6 +198,7 @@ def _verify(options: argparse.Namespace) -> int:
         "every signature and every link verified",
         f"{counts.evidence_whole} pieces of evidence whole, {counts.evidence_missing} referenced and not arrived, "
         f"{counts.evidence_deleted} deleted by retention",
+        f"{counts.time_tokens} time tokens, each over a receipt of these chains",
         f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]

@@ -12,6 +12,7 @@ import apsw
 import grpc
 import grpc.aio
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import PortUnreachable
@@ -24,6 +25,7 @@ from edge_agent.pack.collect import collect_event
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.salvaged import SalvagedUplink
 from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
 from port_gateway.cli import main
@@ -31,10 +33,14 @@ from port_gateway.client import Received, Subscription
 from port_gateway.export import _open, _write
 from port_gateway.revocation import chain_heads
 from port_gateway.store import Store, offline
+from port_gateway.time_authority import TimeAuthority
+from port_gateway.time_tokens import Stamping, TimeTokens
+from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 from tests.integration.ledger.conftest import alarm, picture
 from tests.integration.uplink.conftest import Site, until
 from tests.integration.uplink.real_port import RealPort
+from tests.time_authority import Tsa
 from tests.unit.port_gateway.signing import Party
 
 
@@ -232,6 +238,19 @@ def verify_pack(folder: Path) -> str:
     command: list[str | Path] = ["sh", folder / "VERIFY.sh", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
+
+
+async def test_a_time_token_is_over_the_gaps_too(damaged: Damaged, tmp_path: Path) -> None:
+    damaged.lose(12, 13)
+    await both(damaged, held=30)
+    settings = damaged.port.settings()
+    gateway = load_certificate(settings.identity.certificate)
+    receipts = Receipts(identity_of(gateway), load_private_key(settings.identity.key), SystemClock())
+    with Tsa(tmp_path / "tsa").serving() as tsa, contextlib.closing(Store(settings.database)) as store:
+        der = gateway.public_bytes(serialization.Encoding.DER)
+        stamping = Stamping(receipts, der, TimeAuthority(tsa.address), tsa.root, 600)
+        TimeTokens(store, stamping, SystemClock()).turn()
+    assert damaged.port.audit().time_tokens == 2  # of both epochs: their roots are as the events say
 
 
 async def test_a_fork_stops_it(damaged: Damaged, caplog: pytest.LogCaptureFixture) -> None:

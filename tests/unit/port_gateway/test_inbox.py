@@ -14,7 +14,8 @@ from edge_agent.wire.identity import key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Chain, Verified, verify_next
 from port_gateway import inbox as module
-from port_gateway.audit import Fault, audit
+from port_gateway.audit import audit
+from port_gateway.audit_tokens import Fault
 from port_gateway.config import Identity, Settings
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import MAX_ALARMS_A_BOOTH, HeadMoved, Inbox
