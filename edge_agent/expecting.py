@@ -20,7 +20,7 @@ from edge_agent.domain.errors import EdgeAgentError, StoreCorrupt
 from edge_agent.domain.event import Draft
 from edge_agent.domain.expected import ExpectationList, ExpectationMatch, IdentifierKind, MatchOutcome
 from edge_agent.domain.inspection import Inspection
-from edge_agent.expectations.store import DATABASE, FOLDER, ExpectationStore, set_aside
+from edge_agent.expectations.store import FOLDER, ExpectationStore, read_status, set_aside
 from edge_agent.inspection.expected import match, texts_read
 from edge_agent.wire.codec_findings import decision_of, findings_added_of
 from edge_agent.wire.v1alpha1.watch_pb2 import ExpectationsPage, WatchResponse
@@ -54,17 +54,18 @@ class Expecting:
     # --- vehicles ---------------------------------------------------------------------------------------------
     def match(self, inspection: Inspection) -> ExpectationMatch | None:
         """How the record compares; None where the port has never told of an expectation. Raises nothing."""
+        store = self._store
         try:
-            held, confirmed_us = self._store.held()
+            held, confirmed_us = store.held()
             if held is None:
                 return ExpectationMatch(MatchOutcome.COULD_NOT_LOOK, detail=self._lost) if self._lost else None
             if held.revision == 0:
                 return None
             texts = [(one.kind, one.text) for one in texts_read(inspection) if one.kind is not IdentifierKind.SEAL]
-            candidates = self._store.candidates(texts, self._sure_now())
+            candidates = store.candidates(texts, self._sure_now())
             return match(inspection, candidates, held, self._age_s(confirmed_us))
         except EdgeAgentError as error:
-            self._renew_if_corrupt(error)
+            self._renew_if_corrupt(store, error)
             log.error("a vehicle could not be compared with what the port expects: %s", error)
             return ExpectationMatch(MatchOutcome.COULD_NOT_LOOK, detail=error.wrong)
 
@@ -85,20 +86,22 @@ class Expecting:
     # --- the port ---------------------------------------------------------------------------------------------
     def begin(self) -> ExpectationList | None:
         """As Watch asks when a connection begins."""
+        store = self._store
         try:
-            self._tend()
-            self._store.begin()
-            return self._store.held()[0]
+            self._tend(store)
+            store.begin()
+            return store.held()[0]
         except StoreCorrupt as error:
-            self._renew_if_corrupt(error)
+            self._renew_if_corrupt(store, error)
             return None
 
     def keep(self, page: ExpectationsPage) -> None:
         """Take up a page of the list. Raises PortRefused, StoreFull, StoreFailed, StoreCorrupt."""
+        store = self._store
         try:
-            came = self._store.keep(page, self._clock.now().utc)
+            came = store.keep(page, self._clock.now().utc)
         except StoreCorrupt as error:
-            self._renew_if_corrupt(error)
+            self._renew_if_corrupt(store, error)
             raise
         if page.newest:
             self._lost, self._confirmed = "", self._clock.monotonic()
@@ -108,32 +111,34 @@ class Expecting:
 
     def confirmed(self, held: ExpectationList) -> bool:
         """The port says that this is its newest list; False if it is not here any more."""
+        store = self._store
         try:
-            mine, _ = self._store.held()
+            mine, _ = store.held()
             if mine is None or mine.list_id != held.list_id:
                 return False
             self._confirmed = self._clock.monotonic()
             if mine.revision != held.revision or self._due():
-                self._store.confirm(held, self._clock.now().utc)
-                self._tend()
+                store.confirm(held, self._clock.now().utc)
+                self._tend(store)
         except StoreCorrupt as error:
-            self._renew_if_corrupt(error)
+            self._renew_if_corrupt(store, error)
             return False
         return True
 
     def _due(self) -> bool:
         return self._clock.monotonic() - self._tended >= TEND_S
 
-    def _tend(self) -> None:
+    def _tend(self, store: ExpectationStore) -> None:
         self._tended = self._clock.monotonic()
         if (now := self._sure_now()) is not None:
-            self._store.drop_expired(now)
+            store.drop_expired(now)
 
-    def _renew_if_corrupt(self, error: EdgeAgentError) -> None:
+    def _renew_if_corrupt(self, broken: ExpectationStore, error: EdgeAgentError) -> None:
         if not isinstance(error, StoreCorrupt):
             return
         with self._renewing:
-            broken = self._store
+            if self._store is not broken:  # another thread met it first
+                return
             broken.close()
             if broken.path is not None:
                 set_aside(broken.path)
@@ -179,20 +184,8 @@ def once(
 
 
 def expectations_status(ledger: Path, clock: Clock) -> dict[str, Any]:
-    """As `edge-agent expected status --json` prints it; without a copy, nothing is held."""
-    path = ledger / FOLDER / DATABASE
-    facts: dict[str, Any] = {"held": False, "expected": 0, "revision": None, "age_s": None}
-    if path.exists():
-        store = ExpectationStore(path)
-        try:
-            held, confirmed = store.held()
-            age = None if confirmed is None else clock.now().utc.timestamp() - confirmed / 1e6
-            facts = {
-                "held": held is not None,
-                "expected": store.count(),
-                "revision": None if held is None else held.revision,
-                "age_s": None if age is None else max(0, round(age)),
-            }
-        finally:
-            store.close()
-    return facts
+    """As `edge-agent expected status --json` prints it; beside the agent. Raises StoreCorrupt, StoreFailed."""
+    held, expected, confirmed_us = read_status(ledger / FOLDER)
+    age_s = None if confirmed_us is None else max(0, round(clock.now().utc.timestamp() - confirmed_us / 1e6))
+    revision = None if held is None else held.revision
+    return {"held": held is not None, "expected": expected, "revision": revision, "age_s": age_s}

@@ -8,7 +8,7 @@ before, and the port sends what is missing. A file that does not hold what was w
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -94,16 +94,12 @@ class ExpectationStore:
     def held(self) -> tuple[ExpectationList | None, int | None]:
         """The state of the list, and when the port last said that it is the newest (µs since 1970, booth's clock)."""
         with self._reading() as db:
-            rows: list[tuple[Any, ...]] = db.execute("SELECT list, confirmed_utc_us FROM held").fetchall()
-            value, confirmed = rows[0]
-            return None if value is None else list_of(wire.ExpectationList.FromString(value)), confirmed
+            return _held(db)
 
     def count(self) -> int:
         """How many crossings are expected here."""
         with self._reading() as db:
-            return int(
-                str(db.execute("SELECT count(*) FROM crossing WHERE generation = (SELECT generation FROM held)").get)
-            )
+            return _count(db)
 
     def candidates(self, texts: Sequence[tuple[IdentifierKind, str]], now: datetime | None) -> list[ExpectedCrossing]:
         """What may be a vehicle of which these plates and codes were read; `now`: without those that have run out."""
@@ -192,19 +188,58 @@ class ExpectationStore:
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
-        with self._one_at_a_time, self._faults(), self._db:
-            yield self._db
+        with self._one_at_a_time, self._faults():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if not self._db.get_autocommit():  # SQLite may have rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        try:
+        with _in_words(self.path):
             yield
-        except apsw.FullError:
-            raise StoreFull(f"{self.path}: no room for what the port expects", "free space under the ledger") from None
-        except (*_NOT_WHAT_WAS_WRITTEN, ExpectationUnreadable) as error:
-            raise StoreCorrupt(f"{self.path}: does not hold what was written to it ({error})") from None
-        except (apsw.Error, OSError) as error:
-            raise StoreFailed(f"{self.path}: {error}", "check the disk and the folder's permissions") from None
+
+
+def read_status(folder: Path) -> tuple[ExpectationList | None, int, int | None]:
+    """What is held there, of how many crossings, and when it was confirmed last; beside an agent, and without writing.
+
+    Raises StoreCorrupt, StoreFailed.
+    """
+    path = folder / DATABASE
+    if not path.exists():
+        return None, 0, None
+    with _in_words(path), closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        db.set_busy_timeout(BUSY_MS)
+        held, confirmed = _held(db)
+        return held, _count(db), confirmed
+
+
+def _held(db: apsw.Connection) -> tuple[ExpectationList | None, int | None]:
+    rows: list[tuple[Any, ...]] = db.execute("SELECT list, confirmed_utc_us FROM held").fetchall()
+    value, confirmed = rows[0]
+    return None if value is None else list_of(wire.ExpectationList.FromString(value)), confirmed
+
+
+def _count(db: apsw.Connection) -> int:
+    query = "SELECT count(*) FROM crossing WHERE generation = (SELECT generation FROM held)"
+    return int(str(db.execute(query).get))
+
+
+@contextmanager
+def _in_words(path: Path | None) -> Iterator[None]:
+    """SQLite's and the file system's errors as ours."""
+    try:
+        yield
+    except apsw.FullError:
+        raise StoreFull(f"{path}: no room for what the port expects", "free space under the ledger") from None
+    except (*_NOT_WHAT_WAS_WRITTEN, ExpectationUnreadable) as error:
+        raise StoreCorrupt(f"{path}: does not hold what was written to it ({error})") from None
+    except (apsw.Error, OSError) as error:
+        raise StoreFailed(f"{path}: {error}", "check the disk and the folder's permissions") from None
 
 
 def set_aside(path: Path) -> None:

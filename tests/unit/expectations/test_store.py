@@ -10,10 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from edge_agent.domain.errors import PortRefused, StoreCorrupt
+from edge_agent.domain.errors import PortRefused, StoreCorrupt, StoreFull
 from edge_agent.domain.expected import IdentifierKind
 from edge_agent.expectations import store as module
-from edge_agent.expectations.store import DAMAGED, DATABASE, ExpectationStore
+from edge_agent.expectations.store import DAMAGED, DATABASE, ExpectationStore, read_status
 from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedPlate
 from tests.unit.expectations.pages import LIST, NOW, crossing, page
 
@@ -138,6 +138,26 @@ def test_a_file_damaged_while_it_is_open_is_corrupt_and_not_a_crash(tmp_path: Pa
             db.execute("UPDATE crossing SET message = x'ffffff'")
         with pytest.raises(StoreCorrupt, match="does not hold what was written"):
             found(store, "TX0007")
+
+
+def test_a_full_disk_refuses_a_page_and_what_is_held_stays(store: ExpectationStore) -> None:
+    store.keep(page(crossing("a"), whole=True), NOW)
+    store._db.execute("PRAGMA max_page_count = 20")
+    many = [crossing(f"c{n}", f"TX{n:04}", "CSQU3054383") for n in range(2000)]
+    with pytest.raises(StoreFull, match="no room for what the port expects"):
+        store.keep(page(*many, revision=2), NOW)
+    assert (found(store, "TX1234"), store.held()[0]) == (["a"], LIST)
+
+
+def test_the_status_is_read_beside_the_agent_and_writes_nothing(tmp_path: Path) -> None:
+    assert read_status(tmp_path) == (None, 0, None)
+    assert not list(tmp_path.iterdir())
+    with closing(ExpectationStore.opened(tmp_path)) as store:
+        store.keep(page(crossing("a"), whole=True), NOW)
+        assert read_status(tmp_path) == (LIST, 1, round(NOW.timestamp() * 1e6))
+    (tmp_path / DATABASE).write_bytes(b"x" * 5000)
+    with pytest.raises(StoreCorrupt):
+        read_status(tmp_path)
 
 
 def test_without_a_place_on_the_disk_the_list_is_kept_in_memory(
