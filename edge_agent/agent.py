@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Never
 
 from edge_agent.config import Setup
 from edge_agent.console.feed import SOCKET, Feed
@@ -87,6 +88,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                     group.create_task(ledger.recorder.watch(), name="ledger")
                     for line in lines:
                         line.start(group)
+                    group.create_task(_tell_lanes(known, lines), name="what is expected anew")
                     say_link = _say_link if live is None else live.link
                     _start_uplink(group, setup, identity, ledger, clock, say_link, known)
                     if live is not None:
@@ -113,6 +115,17 @@ async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[KeptLane]
         if one.lane_id not in known:  # the settings name that lane no more
             await recorder.record(given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), LOST))
     return lanes
+
+
+async def _tell_lanes(known: Expecting, lines: Sequence[Line]) -> Never:
+    """What comes anew may be of a vehicle that has left."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+    known.notify(lambda: loop.call_soon_threadsafe(changed.set))
+    while True:
+        await changed.wait()
+        changed.clear()
+        for line in lines:
+            await line.expectations_changed()
 
 
 def _keeping(setup: Setup) -> Keeping:

@@ -67,6 +67,10 @@ class _Said:
     kept: "asyncio.Future[None] | None" = None
 
 
+class _Changed:
+    """What the port expects has changed."""
+
+
 class Line:
     """One lane. `open_link` and `watch_camera` are what stands at its front: real devices, or ones in memory."""
 
@@ -90,7 +94,7 @@ class Line:
         self._compare = compare
         self._lane = lane or Lane(setup.rules, setup.providers, lambda: str(uuid.uuid4()))
         self._statistics = Statistics(setup.rules, setup.providers)
-        self._queue: asyncio.Queue[_Said | None] = asyncio.Queue(LANE_QUEUE)
+        self._queue: asyncio.Queue[_Said | _Changed | None] = asyncio.Queue(LANE_QUEUE)
         self._stopped = asyncio.Event()
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -107,6 +111,10 @@ class Line:
     def vehicles(self) -> tuple[Assembly, ...]:
         """Those whose inspection is open, in the order in which they came."""
         return self._lane.inspections
+
+    async def expectations_changed(self) -> None:
+        """Vehicles that left and matched nothing are looked up again."""
+        await self._queue.put(_Changed())
 
     async def stop(self) -> None:
         """Returns once everything said so far, and the end of an open inspection, is durable."""
@@ -157,11 +165,16 @@ class Line:
             else:
                 if said is None:
                     break
-                drafts = self._lane.observe(said.observation)
-                if self._onlooker is not None:
-                    self._onlooker.observed(said.observation)
+                if isinstance(said, _Changed):
+                    self._lane.expectations_changed()
+                else:
+                    drafts = self._lane.observe(said.observation)
+                    if self._onlooker is not None:
+                        self._onlooker.observed(said.observation)
+            if self._lane.looking and self._compare is not None:
+                drafts = [*drafts, *await asyncio.to_thread(self._lane.announced, self._compare, self._clock.now())]
             await self._record(drafts)
-            if said is not None and said.kept is not None and not said.kept.done():
+            if isinstance(said, _Said) and said.kept is not None and not said.kept.done():
                 said.kept.set_result(None)
         await self._record(self._lane.stop(self._clock.now(), "the agent was stopped during this passage"))
         try:
@@ -173,6 +186,8 @@ class Line:
         self._stopped.set()
 
     def _patience(self) -> float:
+        if self._lane.looking and self._compare is not None:
+            return 0.0
         wakes = (self._lane.next_wake(), self._statistics.next_wake())
         return max(0.0, min(wake for wake in wakes if wake is not None) - self._clock.monotonic())
 
@@ -192,7 +207,7 @@ class Line:
             return draft
         inspection = draft.body.inspection
         matched = await asyncio.to_thread(self._compare, inspection)
-        return replace(draft, body=InspectionClosed(replace(inspection, expectation=matched)))
+        return replace(draft, body=InspectionClosed(self._lane.compared(inspection, matched)))
 
 
 def cameras_through(recogniser: Recogniser | None, faces: FaceFinder | None, clock: Clock) -> Watch | None:

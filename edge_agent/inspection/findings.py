@@ -23,6 +23,8 @@ from edge_agent.inspection.rules import Apply, Facts, Found, Limits, Rule, Rules
 
 # Vehicles of a lane of which more may become known; at one in ten seconds this is what `late_s` holds by default.
 MAX_REMEMBERED = 360
+# Looked up in one step: an alarm waits for no more than this.
+LOOK_AT_ONCE = 20
 
 
 def _could_not_look(facts: Facts, rule: Rule, limits: Limits) -> list[Found]:
@@ -73,6 +75,7 @@ class Later:
         self._lane_id = lane_id
         self._read: deque[tuple[str, frozenset[str]]] = deque(maxlen=MAX_REMEMBERED)
         self._unmatched: deque[Facts] = deque(maxlen=MAX_REMEMBERED)
+        self._left_to_look = 0
 
     def closed(self, facts: Facts) -> None:
         """A vehicle left."""
@@ -92,16 +95,26 @@ class Later:
         findings = tuple(finding("scan_other", rule, one) for one in seen.states_other_number(received.scan, read))
         return self._added(received.inspection_id, Cause.SCAN, findings, at)
 
+    def changed(self) -> None:
+        """The port's list has changed: whoever matched nothing may be in it now."""
+        self._left_to_look = len(self._unmatched)
+
+    @property
+    def looking(self) -> bool:
+        """There are vehicles to be looked up again."""
+        return self._left_to_look > 0
+
     def announced(self, match: Callable[[Inspection], ExpectationMatch | None], now: Instant) -> list[Draft]:
-        """The port's list has changed: `match` looks a record up in it."""
-        drafts, still = list[Draft](), list[Facts]()
-        for facts in self._unmatched:
+        """Looks the next of the vehicles that matched nothing up again, until `looking` is over."""
+        drafts = list[Draft]()
+        for _ in range(min(LOOK_AT_ONCE, self._left_to_look, len(self._unmatched))):
+            facts = self._unmatched.popleft()
             left_s = now.monotonic - facts.inspection.closed.monotonic
             if left_s > self._rules.limits.late_s:
                 continue
             matched = match(facts.inspection)
             if matched is None or matched.outcome is not MatchOutcome.MATCHED:
-                still.append(facts)
+                self._unmatched.append(facts)
                 continue
             given_up = isinstance(facts.inspection.outcome, Abandoned)
             functions = DECLARED | ({} if given_up else ABSENT) | {"late_expectation": _late(left_s, matched)}
@@ -109,7 +122,7 @@ class Later:
             known = {(f.rule, f.key, f.parameters) for f in facts.inspection.findings}
             new = tuple(f for f in findings if (f.rule, f.key, f.parameters) not in known)
             drafts += self._added(facts.inspection.id, Cause.EXPECTATION, new, now)
-        self._unmatched = deque(still, maxlen=MAX_REMEMBERED)
+        self._left_to_look = min(max(0, self._left_to_look - LOOK_AT_ONCE), len(self._unmatched))
         return drafts
 
     def _added(self, inspection_id: str, cause: Cause, findings: tuple[Finding, ...], at: Instant) -> list[Draft]:

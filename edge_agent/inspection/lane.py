@@ -204,8 +204,17 @@ class Lane:
         """The record that just closed with how it compares with what the port expects, and what is found by that."""
         return self._records.compared(inspection, match)
 
+    def expectations_changed(self) -> None:
+        """What the port expects has changed: a vehicle that left may be among it. Call `announced` while `looking`."""
+        self._records.later.changed()
+
+    @property
+    def looking(self) -> bool:
+        """There are vehicles that left and are to be looked up again."""
+        return self._records.later.looking
+
     def announced(self, match: Callable[[Inspection], ExpectationMatch | None], now: Instant) -> list[Draft]:
-        """What the port expects has changed: a vehicle that left may be among it."""
+        """A step of looking them up; what is found of them."""
         return self._records.later.announced(match, now)
 
     def stop(self, now: Instant, why: str) -> list[Draft]:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from edge_agent.domain.event import FindingsAdded, ScanReceived
+from edge_agent.domain.event import Draft, FindingsAdded, ScanReceived
 from edge_agent.domain.expected import ExpectationMatch, MatchOutcome
 from edge_agent.domain.finding import Cause, Identifier, Origin
 from edge_agent.domain.inspection import Abandoned, Complete, Inspection, Outcome, ScanJoin, ScanSeen
 from edge_agent.domain.sentences import say
-from edge_agent.inspection.findings import MAX_REMEMBERED, Later, judge
+from edge_agent.inspection.findings import LOOK_AT_ONCE, MAX_REMEMBERED, Later, judge
 from edge_agent.inspection.rules import TABLE, Rules
 from tests.unit.inspection.facts import CODE, OTHER_CODE, facts, limited, matched, record
 from tests.unit.inspection.script import instant, scan
@@ -27,6 +27,7 @@ def left(rules: Rules, match: ExpectationMatch = NONE, outcome: Outcome = COMPLE
     known = replace(known, inspection=judge(rules, known))
     later.closed(known)
     later.compared(known)
+    later.changed()
     return later
 
 
@@ -83,7 +84,12 @@ def test_what_was_found_before_is_not_said_again() -> None:
 def test_a_vehicle_that_still_matches_nothing_is_looked_up_again() -> None:
     later = left(Rules())
     assert later.announced(lambda _: NONE, instant(10)) == []
+    assert not later.looking
+    later.changed()
     assert later.announced(lambda _: None, instant(10)) == []
+    assert later.announced(lambda _: OTHER, instant(10)) == []  # the list has not changed
+    later.changed()
+    assert later.looking
     assert len(later.announced(lambda _: OTHER, instant(11))) == 1
 
 
@@ -94,6 +100,7 @@ def test_one_that_matched_is_not_looked_up_again() -> None:
     assert left(Rules(), matched()).announced(never, instant(10)) == []
     later = Later(Rules(), "1")
     later.compared(facts())
+    later.changed()
     assert later.announced(never, instant(10)) == []
 
 
@@ -121,7 +128,12 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(MAX_REMEMBERED + 5):
         later.closed(facts(replace(record(plate="ABC123"), id=f"i-{number}"), NONE))
         later.compared(facts(replace(record(plate="ABC123"), id=f"i-{number}"), NONE))
-    drafts = later.announced(lambda _: matched(), instant(10))
+    later.changed()
+    drafts = list[Draft]()
+    while later.looking:
+        step = later.announced(lambda _: matched(), instant(10))
+        assert 0 < len(step) <= LOOK_AT_ONCE
+        drafts += step
     assert len(drafts) == MAX_REMEMBERED
     assert later.scan_came(received("XYZ999", "i-0"), instant(20)) == []
     assert len(later.scan_came(received("XYZ999", "i-5"), instant(20))) == 1

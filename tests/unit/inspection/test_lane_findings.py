@@ -93,7 +93,10 @@ def test_an_announcement_that_comes_late() -> None:
     script = Script()
     none = ExpectationMatch(MatchOutcome.NONE)
     assert [one.key for one in script.lane.compared(passes(script), none).findings] == ["no_expectation"]
+    script.lane.expectations_changed()
+    assert script.lane.looking
     [draft] = script.lane.announced(lambda _: matched(), instant(67))
+    assert not script.lane.looking
     assert isinstance(draft.body, FindingsAdded)
     assert (draft.body.inspection_id, [one.key for one in draft.body.findings]) == (
         "inspection-1",
@@ -105,6 +108,7 @@ def test_a_lane_that_is_told_nothing() -> None:
     script = Script()
     inspection = script.lane.compared(passes(script), None)
     assert (inspection.expectation, inspection.findings) == (None, ())
+    script.lane.expectations_changed()
     assert script.lane.announced(lambda _: matched(), instant(67)) == []
 
 
