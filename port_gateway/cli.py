@@ -18,6 +18,7 @@ from port_gateway.audit_tokens import Fault
 from port_gateway.config import read_config
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
+from port_gateway.findings_command.cli import add_decide, add_decisions, add_watchlist
 from port_gateway.quarantine_command.cli import add_quarantine
 from port_gateway.retention_command.about import add_about
 from port_gateway.retention_command.cli import add_retention
@@ -109,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add_expect(commands.add_parser("expect", help="expected crossings: what booths compare their vehicles with"))
+    add_watchlist(commands.add_parser("watchlist", help="what the port watches for; no booth ever sees this list"))
+    add_decide(
+        commands.add_parser(
+            "decide",
+            help="an officer's decision over an inspection; works at once on a running gateway",
+            description="Keep an officer's decision and let the booth chain it. A booth that is offline gets it when "
+            "it is back. The last one holds. `decisions` shows whether the booth's chain holds it.",
+        )
+    )
+    add_decisions(commands.add_parser("decisions", help="what was decided, and whether the booths' chains hold it"))
 
     add_retention(commands.add_parser("retention", help="how long evidence is kept, and what must stay"))
 

@@ -18,9 +18,9 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
 from edge_agent.wire.verify import Chain, Session, Verified
-from port_gateway.booth_messages import settle
 from port_gateway.chains import ends_within
 from port_gateway.evidence_index import named_by, note_evidence
+from port_gateway.following import follow
 from port_gateway.quarantine import Quarantined, note_quarantined, told_of
 from port_gateway.retention_index import Deleted, deleted, note_uses
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
@@ -141,7 +141,7 @@ class Inbox:
             for one in read:
                 note_evidence(db, before.booth_id, one.event)
                 note_uses(db, before.booth_id, one.event, now)
-                settle(db, before.booth_id, one.event)
+                follow(db, before.booth_id, one.event, now)
             if before.seq == 0:  # an epoch begins with a session, which is read or refused
                 _alarm_of_new_epoch(db, before, read[0], now)
             keep_tiles(db, before, tiles)

@@ -21,8 +21,8 @@ from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_event
-from port_gateway.booth_messages import settle
 from port_gateway.evidence_index import note_evidence
+from port_gateway.following import follow
 from port_gateway.retention_index import note_uses
 from port_gateway.store import Store
 
@@ -198,7 +198,7 @@ def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) ->
     )
     note_evidence(db, kept.booth_id, read)
     note_uses(db, kept.booth_id, read, now_us)
-    settle(db, kept.booth_id, read)
+    follow(db, kept.booth_id, read, now_us)
     return Outcome(kept, cursor)
 
 

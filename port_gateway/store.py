@@ -34,6 +34,7 @@ MIGRATIONS = (
     "0007.sql",
     "0008.sql",
     "0009.sql",
+    "0010.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -117,6 +118,7 @@ class Store:
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         with _in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)  # the watch list is its owner's to read; SQLite's files beside it follow
             self._db = apsw.Connection(str(path))
             try:
                 self._prepare(max_bytes)

@@ -1,0 +1,164 @@
+"""What officers decide over inspections, and whether the booth's chain holds it.
+
+decide ─► decision (pending) and a message for the booth ─► Watch ─► DecisionRecorded in the booth's chain ─► chained
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apsw
+from google.protobuf.message import DecodeError
+
+from edge_agent.domain.errors import Permanent
+from edge_agent.domain.finding import Decision
+from edge_agent.wire.codec_findings import DECISIONS, MAX_OFFICER, MAX_REASON
+from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.identity import SpiffeId
+from edge_agent.wire.refused import Refused
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.findings_pb2 import OfficerDecision
+from port_gateway.booth_messages import new_message_id, post
+
+MAX_INSPECTION_ID = 64
+
+
+class InspectionUnknown(Permanent):
+    """No booth of this port has such an inspection, or several have."""
+
+
+class DecisionRefused(Permanent):
+    """What was given is no decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision. `chained_seq` is its place in the booth's chain; None while it is on its way."""
+
+    message_id: bytes
+    booth_id: str
+    inspection_id: str
+    decision: str
+    officer: str
+    reason: str
+    by_whom: str
+    decided_utc_us: int
+    chained_seq: int | None
+
+    @property
+    def state(self) -> str:
+        return "pending" if self.chained_seq is None else "chained"
+
+
+def note_inspection(db: apsw.Connection, booth_id: str, event: Event) -> None:
+    """In the transaction that keeps the event: whose the inspection is."""
+    match event.WhichOneof("body"):
+        case "inspection_opened":
+            row = (event.inspection_opened.inspection_id, booth_id, event.inspection_opened.lane_id)
+        case "inspection_closed":
+            closed = event.inspection_closed.inspection
+            row = (closed.id, booth_id, closed.lane_id)
+        case _:
+            return
+    if 0 < len(row[0]) <= MAX_INSPECTION_ID:
+        db.execute("INSERT OR IGNORE INTO inspection VALUES (?,?,?)", row)
+
+
+def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
+    """In the transaction that keeps the event: the booth's chain holds the decision."""
+    if event.WhichOneof("body") == "decision_recorded":
+        db.execute(
+            "UPDATE decision SET chained_seq = ?, chained_utc_us = ?"
+            " WHERE booth_id = ? AND message_id = ? AND chained_seq IS NULL",
+            (min(event.seq, 2**63 - 1), now_us, booth_id, event.decision_recorded.message_id),
+        )
+
+
+def decide(
+    db: apsw.Connection,
+    gateway: SpiffeId,
+    inspection_id: str,
+    decision: Decision,
+    officer: str,
+    reason: str,
+    by_whom: str,
+    now_us: int,
+    booth: str = "",
+) -> Decided:
+    """Keep the decision, and let the booth be told. In a transaction.
+
+    `booth` is wanted only where booths name the same inspection. Raises InspectionUnknown, DecisionRefused, or
+    TooManyMessages of the booth.
+    """
+    for what, text, limit in (("officer", officer, MAX_OFFICER), ("reason", reason, MAX_REASON)):
+        if not text.strip() or len(text.encode()) > limit or not text.isprintable():
+            raise DecisionRefused(
+                f"--{what}: {len(text.encode())} bytes", f"say it in one line, 1 to {limit} bytes of UTF-8"
+            )
+    booth_id = _booth_of(db, gateway, inspection_id, booth)
+    message = OfficerDecision(
+        message_id=new_message_id(),
+        inspection_id=inspection_id,
+        decision=DECISIONS[decision],
+        officer=officer,
+        reason=reason,
+        decided_utc_us=now_us,
+    )
+    decided = Decided(
+        message.message_id, booth_id, inspection_id, decision.value, officer, reason, by_whom, now_us, None
+    )
+    db.execute(
+        "INSERT INTO decision (message_id, booth_id, inspection_id, decision, officer, reason, by_whom, decided_utc_us)"
+        " VALUES (?,?,?,?,?,?,?,?)",
+        (message.message_id, booth_id, inspection_id, decision.value, officer, reason, by_whom, now_us),
+    )
+    post(db, booth_id, message, now_us)
+    return decided
+
+
+def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth: str) -> str:
+    if not 0 < len(inspection_id) <= MAX_INSPECTION_ID:
+        raise InspectionUnknown(f"an inspection id of {len(inspection_id)} characters", "give it as `tail` shows it")
+    rows = db.execute("SELECT booth_id FROM inspection WHERE inspection_id = ?", (inspection_id,)).fetchall()
+    booths = {str(row[0]) for row in rows} or _named_before(db, inspection_id)
+    if not booths:
+        raise InspectionUnknown(
+            f"no event here opens or closes an inspection {inspection_id!r}", "`port-gateway tail` shows ids"
+        )
+    own = {one for one in booths if SpiffeId.parse(one).port == gateway.port}
+    if not own:
+        raise InspectionUnknown(
+            f"the inspection {inspection_id!r} is of {', '.join(sorted(booths))}, not of this port {gateway.port}",
+            "let its own port decide",
+        )
+    chosen = {one for one in own if not booth or one == booth or one.rpartition("/")[2] == booth}
+    if len(chosen) != 1:
+        raise InspectionUnknown(
+            f"{len(chosen)} booths have an inspection {inspection_id!r} ({', '.join(sorted(own))})",
+            "say which: --booth NAME",
+        )
+    return chosen.pop()
+
+
+def _named_before(db: apsw.Connection, inspection_id: str) -> set[str]:
+    """Of inspections that are older than the table."""
+    found = set()
+    rows = db.execute("SELECT booth_id, envelope FROM event WHERE instr(envelope, ?) > 0", (inspection_id.encode(),))
+    for booth_id, envelope in rows:
+        try:
+            event = Event.FromString(read_envelope(bytes(envelope))[0])
+        except (Refused, DecodeError):
+            continue
+        if inspection_id in (event.inspection_opened.inspection_id, event.inspection_closed.inspection.id):
+            found.add(str(booth_id))
+    return found
+
+
+def read_decisions(db: apsw.Connection, inspection_id: str = "", pending: bool = False) -> Iterator[Decided]:
+    """Oldest first."""
+    rows = db.execute(
+        "SELECT message_id, booth_id, inspection_id, decision, officer, reason, by_whom, decided_utc_us, chained_seq"
+        " FROM decision WHERE (? = '' OR inspection_id = ?) AND (? = 0 OR chained_seq IS NULL) ORDER BY number",
+        (inspection_id, inspection_id, int(pending)),
+    )
+    for message_id, *rest in rows:
+        yield Decided(bytes(message_id), *rest)
