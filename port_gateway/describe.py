@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1 import expected_pb2 as expected
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _RADIATION = {
@@ -28,6 +29,14 @@ _STORAGE = {
     wire.STORAGE_STATE_FILLING: "FILLING",
     wire.STORAGE_STATE_HIGH: "HIGH",
     wire.STORAGE_STATE_CRITICAL: "CRITICAL",
+}
+_VERDICTS = {
+    expected.IDENTIFIER_VERDICT_LOOKS_ALIKE: "but for O and 0 or I and 1",
+    expected.IDENTIFIER_VERDICT_ONE_CHARACTER_OFF: "one character off",
+    expected.IDENTIFIER_VERDICT_WITHOUT_CHECK_DIGIT: "without its check digit",
+    expected.IDENTIFIER_VERDICT_OTHER: "is OTHER than declared",
+    expected.IDENTIFIER_VERDICT_NOT_READ: "not read",
+    expected.IDENTIFIER_VERDICT_UNDECLARED: "NOT DECLARED",
 }
 _REASONS = {
     wire.MISSING_REASON_NOT_SEEN: "not seen",
@@ -159,8 +168,30 @@ def _inspection(inspection: wire.Inspection) -> str:
     parts += [_spectrum(spectrum) for spectrum in inspection.spectra]
     if inspection.direction == wire.DIRECTION_BACKWARD:
         parts.append("drove BACKWARD")
+    if inspection.HasField("expectation"):
+        parts.append(_expectation(inspection.expectation))
     parts.append("radiation " + ("; ".join(map(_verdict, inspection.radiation)) or "not measured"))
     return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts)
+
+
+def _expectation(match: expected.ExpectationMatch) -> str:
+    names = " ".join(match.expectation_ids)
+    if match.outcome == expected.MATCH_OUTCOME_AMBIGUOUS:
+        return f"expected as ONE OF {names}"
+    if match.outcome == expected.MATCH_OUTCOME_NONE:
+        return "NOT EXPECTED"
+    if match.outcome != expected.MATCH_OUTCOME_MATCHED:
+        return f"could NOT be compared with what is expected ({match.detail})"
+    said = [
+        f"{one.kind.replace('_', ' ')} {one.read or one.declared} {_VERDICTS.get(one.verdict, '?')}"
+        for one in match.identifiers
+        if one.verdict != expected.IDENTIFIER_VERDICT_SAME
+    ]
+    if match.timing in (expected.ARRIVAL_TIMING_EARLY, expected.ARRIVAL_TIMING_LATE):
+        said.append(
+            f"{match.outside_s} s {'before' if match.timing == expected.ARRIVAL_TIMING_EARLY else 'after'} its window"
+        )
+    return f"expected as {names}" + (f" ({', '.join(said)})" if said else "")
 
 
 def _scan(scan: wire.Scan) -> str:

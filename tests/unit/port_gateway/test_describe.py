@@ -5,6 +5,14 @@ import pytest
 
 from edge_agent.domain import event as domain
 from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.expected import (
+    ArrivalTiming,
+    ExpectationMatch,
+    IdentifierComparison,
+    IdentifierKind,
+    IdentifierVerdict,
+    MatchOutcome,
+)
 from edge_agent.domain.inspection import (
     Abandoned,
     Complete,
@@ -158,3 +166,33 @@ def test_bytes_are_hex_everywhere_in_json() -> None:
     assert facts["epoch"] == "00" * 16
     assert facts["seq"] == "1"  # protobuf's JSON writes 64-bit numbers as text
     assert facts["alarm_raised"]["kind"] == "RADIATION_KIND_GAMMA"
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        (ExpectationMatch(MatchOutcome.NONE), "| NOT EXPECTED |"),
+        (ExpectationMatch(MatchOutcome.AMBIGUOUS, ("A", "B")), "| expected as ONE OF A B |"),
+        (
+            ExpectationMatch(MatchOutcome.COULD_NOT_LOOK, detail="damaged"),
+            "| could NOT be compared with what is expected (damaged) |",
+        ),
+        (ExpectationMatch(MatchOutcome.MATCHED, ("A",)), "| expected as A |"),
+        (
+            ExpectationMatch(
+                MatchOutcome.MATCHED,
+                ("A",),
+                identifiers=(
+                    IdentifierComparison(IdentifierKind.PLATE, "TX1", "TX1", IdentifierVerdict.SAME),
+                    IdentifierComparison(IdentifierKind.CONTAINER_CODE, "C1", "C2", IdentifierVerdict.OTHER),
+                    IdentifierComparison(IdentifierKind.SEAL, "S1", "", IdentifierVerdict.NOT_READ),
+                ),
+                timing=ArrivalTiming.LATE,
+                outside_s=90,
+            ),
+            "| expected as A (container code C2 is OTHER than declared, seal S1 not read, 90 s after its window) |",
+        ),
+    ],
+)
+def test_a_vehicle_is_told_with_what_was_expected(match: ExpectationMatch, said: str) -> None:
+    assert said in event_text(event(closed(outcome=Complete(), expectation=match)))
