@@ -120,7 +120,11 @@ async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[KeptLane]
 async def _tell_lanes(known: Expecting, lines: Sequence[Line]) -> Never:
     """What comes anew may be of a vehicle that has left."""
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
-    known.notify(lambda: loop.call_soon_threadsafe(changed.set))
+
+    def tell() -> None:  # in whatever thread
+        loop.call_soon_threadsafe(changed.set)
+
+    known.notify(tell)
     while True:
         await changed.wait()
         changed.clear()

@@ -1,5 +1,6 @@
 """An event as a person reads it, and as a program does."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,23 @@ from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
+from edge_agent.wire.v1alpha1 import findings_pb2 as found
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _RADIATION = {
     wire.RADIATION_KIND_GAMMA: "gamma",
     wire.RADIATION_KIND_NEUTRON: "neutron",
+}
+_DECISIONS = {found.DECISION_RELEASE: "RELEASE", found.DECISION_REFER: "REFER", found.DECISION_HOLD: "HOLD"}
+_RECOMMENDATIONS = {
+    found.RECOMMENDATION_RELEASE: "RELEASE",
+    found.RECOMMENDATION_REFER: "REFER",
+    found.RECOMMENDATION_HOLD: "HOLD",
+}
+_SEVERITIES = {
+    found.FINDING_SEVERITY_NOTICE: "notice",
+    found.FINDING_SEVERITY_WARNING: "WARNING",
+    found.FINDING_SEVERITY_ALARM: "ALARM",
 }
 _STATES = {
     wire.DEVICE_STATE_ONLINE: "online",
@@ -129,6 +142,14 @@ def _body(event: wire.Event) -> str:
         return (
             f"the booth's disk: {_STORAGE.get(level.state, '?')}, {share} of {level.capacity_bytes / 1e9:.1f} GB used"
         )
+    if kind == "findings_added":
+        added = event.findings_added
+        what = _findings(added.findings, added.recommendation)
+        return f"{added.lane_id}: of inspection {added.inspection_id} the {added.origin} found later{what}"
+    if kind == "decision_recorded":
+        made = event.decision_recorded
+        decision, why = _DECISIONS.get(made.decision, "?"), _line(f"{made.officer}: {made.reason}")
+        return f"{made.lane_id}: inspection {made.inspection_id} DECIDED {decision} by {why}"
     if kind == "evidence_shed":
         shed = event.evidence_shed
         return f"the booth removed {len(shed.sha256)} pieces of evidence ({shed.size} B) early, for room on its disk"
@@ -171,7 +192,21 @@ def _inspection(inspection: wire.Inspection) -> str:
     if inspection.HasField("expectation"):
         parts.append(_expectation(inspection.expectation))
     parts.append("radiation " + ("; ".join(map(_verdict, inspection.radiation)) or "not measured"))
-    return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts)
+    findings = _findings(inspection.findings, inspection.recommendation)
+    return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts) + findings
+
+
+def _findings(findings: Iterable[found.Finding], recommendation: found.Recommendation.ValueType) -> str:
+    """On lines of their own, and what they recommend together."""
+    if not recommendation:
+        return ""
+    lines = "".join(f"\n    {_SEVERITIES.get(one.severity, '?')}: {_line(one.sentence)}" for one in findings)
+    return f" | recommended: {_RECOMMENDATIONS.get(recommendation, '?')}{lines}"
+
+
+def _line(text: str) -> str:
+    """What came from elsewhere takes no line of its own."""
+    return " ".join(text.split())
 
 
 def _expectation(match: expected.ExpectationMatch) -> str:

@@ -3,7 +3,17 @@
 Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others.
 """
 
-from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, InspectionOpened, ScanReceived, Unassigned
+from edge_agent.domain.event import (
+    AlarmRaised,
+    DecisionRecorded,
+    Draft,
+    FindingsAdded,
+    InspectionClosed,
+    InspectionOpened,
+    ScanReceived,
+    Unassigned,
+)
+from edge_agent.domain.finding import Finding
 from edge_agent.domain.inspection import Abandoned, Complete, Incomplete, Inspection
 from edge_agent.domain.observation import SealCondition
 
@@ -18,6 +28,10 @@ def in_words(draft: Draft) -> str:
             return _inspection(body.inspection)
         case AlarmRaised():
             return f"RADIATION ALARM {body.kind} at {body.device_id}, counts {' '.join(map(str, body.counts))}"
+        case FindingsAdded():
+            return f"found of a vehicle that had left, by the {body.origin}: {_found(body.findings)}"
+        case DecisionRecorded():
+            return f"an officer decided: {body.decision.upper()}"
         case ScanReceived():
             belongs = "" if body.inspection_id else ", which belongs to no vehicle known"
             return f"scan from {body.scan.device_id}{belongs}"
@@ -54,4 +68,13 @@ def _inspection(inspection: Inspection) -> str:
         seen.append("RADIATION ALARM")
     if any(o.disagreement for o in inspection.radiation):
         seen.append("radiation cross-check disagrees")
-    return f"vehicle done, {how}: {', '.join(seen) or 'nothing read'}"
+    done = f"vehicle done, {how}: {', '.join(seen) or 'nothing read'}"
+    if inspection.recommendation is None:
+        return done
+    findings = f"; found: {_found(inspection.findings)}" if inspection.findings else ""
+    return f"{done}{findings}; recommended: {inspection.recommendation.upper()}"
+
+
+def _found(findings: tuple[Finding, ...]) -> str:
+    """By rule, without the identifiers that a sentence names."""
+    return ", ".join(f"{one.rule.replace('_', ' ')} ({one.severity})" for one in findings)

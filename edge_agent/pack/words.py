@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1 import findings_pb2 as findings
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _CLOCKS = {
@@ -24,6 +25,21 @@ _REASONS = {
     wire.MISSING_REASON_COULD_NOT_LOOK: "no device could look",
 }
 _RADIATION = {wire.RADIATION_KIND_GAMMA: "gamma", wire.RADIATION_KIND_NEUTRON: "neutron"}
+_DECISIONS = {
+    findings.DECISION_RELEASE: "release",
+    findings.DECISION_REFER: "refer to a further inspection",
+    findings.DECISION_HOLD: "hold",
+}
+_RECOMMENDATIONS = {
+    findings.RECOMMENDATION_RELEASE: "release",
+    findings.RECOMMENDATION_REFER: "refer to an officer",
+    findings.RECOMMENDATION_HOLD: "hold",
+}
+_SEVERITIES = {
+    findings.FINDING_SEVERITY_NOTICE: "notice",
+    findings.FINDING_SEVERITY_WARNING: "warning",
+    findings.FINDING_SEVERITY_ALARM: "alarm",
+}
 _OUTCOMES = {
     "complete": "complete",
     "incomplete": "incomplete",
@@ -72,6 +88,15 @@ def body_in_words(event: wire.Event) -> str:
     if kind == "alarm_raised":
         alarm = event.alarm_raised
         return f"The portal {alarm.device_id} raised a {_RADIATION.get(alarm.kind, 'radiation')} alarm."
+    if kind == "findings_added":
+        added = event.findings_added
+        said = " ".join(f"{one.sentence}" for one in added.findings)
+        return f"After the inspection had been closed the {added.origin} found: {said}"
+    if kind == "decision_recorded":
+        made = event.decision_recorded
+        return (
+            f"The officer {made.officer} decided: {_DECISIONS.get(made.decision, '?')}. The reason given: {made.reason}"
+        )
     if kind == "scan_received":
         scan = event.scan_received.scan
         return f"The scanner {scan.device_id} sent its scan {scan.scan_id}."
@@ -120,6 +145,12 @@ def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
         )
     if inspection.shortened:
         rows.append(("Shortened", "the lists were too long for one event; the raw capture holds everything"))
+    for found in inspection.findings:
+        grave = _SEVERITIES.get(found.severity, "?")
+        rows.append(("Finding", f"{found.sentence} ({grave}; by the rule {found.rule}, as configured)"))
+    if inspection.HasField("recommendation"):
+        what = _RECOMMENDATIONS.get(inspection.recommendation, "?")
+        rows.append(("Recommended by the rules", f"{what}; a recommendation, which decides nothing"))
     return rows
 
 
