@@ -6,7 +6,7 @@ LANGUAGES = ("en", "es")
 NAMES = {"en": "English", "es": "Español"}
 
 # By key: English, Spanish.
-_WORDS: dict[str, tuple[str, str]] = {
+TEXTS: dict[str, tuple[str, str]] = {
     "title": ("Inspection booth", "Cabina de inspección"),
     "skip": ("Go to the lane", "Ir al carril"),
     "lane": ("Lane {id}", "Carril {id}"),
@@ -278,15 +278,10 @@ _WORDS: dict[str, tuple[str, str]] = {
 
 def said(language: str, key: str, values: Mapping[str, object] | None = None) -> str:
     """The words of `key`. A key that is not known is said as it is: a newer device's word, say."""
-    texts = _WORDS.get(key)
+    texts = TEXTS.get(key)
     if texts is None:
         return key.rpartition(".")[2].replace("_", " ")
     return texts[LANGUAGES.index(language)].format(**(values or {}))
-
-
-def keys() -> tuple[str, ...]:
-    """Every key there is."""
-    return tuple(_WORDS)
 
 
 def age(seconds: float) -> str:

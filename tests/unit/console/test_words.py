@@ -1,0 +1,52 @@
+import re
+from importlib.resources import files
+from string import Formatter
+
+import pytest
+
+from edge_agent.console import words
+from edge_agent.domain.clock import ClockState
+from edge_agent.domain.inspection import Expected
+from edge_agent.domain.observation import DeviceState, RadiationKind, SealCondition
+
+
+def places(text: str) -> list[str]:
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
+
+
+@pytest.mark.parametrize(("key", "texts"), words.TEXTS.items())
+def test_both_languages_say_it_with_the_same_in_it(key: str, texts: tuple[str, str]) -> None:
+    english, spanish = texts
+    assert places(english) == places(spanish), key
+    assert english.strip()
+    assert spanish.strip()
+
+
+def test_every_word_that_a_template_says_is_there() -> None:
+    for template in (files("edge_agent.console") / "templates").iterdir():
+        for key in re.findall(r'say\("([a-z_.]+)"[,)]', template.read_text()):
+            assert key in words.TEXTS, f"{template.name}: {key}"
+
+
+@pytest.mark.parametrize(
+    ("stem", "ends"),
+    [
+        ("device", DeviceState),
+        ("clock", ClockState),
+        ("what", Expected),
+        ("seal", SealCondition),
+        ("alarm", RadiationKind),
+        ("link", ["", "up", "down", "refused", "forked"]),
+    ],
+)
+def test_every_state_has_its_words(stem: str, ends: list[str]) -> None:
+    assert not [str(end) for end in ends if f"{stem}.{end}" not in words.TEXTS]
+
+
+def test_a_word_of_a_newer_agent_is_said_as_it_is() -> None:
+    assert words.said("es", "read.axle_count") == "axle count"
+
+
+def test_an_age_is_said_in_a_unit_that_says_enough() -> None:
+    said = [words.age(seconds) for seconds in (-5, 59, 119, 120, 7200, 172_800)]
+    assert said == ["0\u00a0s", "59\u00a0s", "119\u00a0s", "2\u00a0min", "2\u00a0h", "2\u00a0d"]
