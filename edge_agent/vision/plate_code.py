@@ -48,11 +48,13 @@ LINE_HEIGHT_MIN, LINE_ASPECT_MAX = 7.0, 16.0
 SURE = 0.95
 MARGINS_AGAIN = ((-0.14, 0.0), (-0.05, -0.05), (0.06, 0.04))
 TWO_ROWS_ASPECT = 1.7  # width by height
-# A code with a character that was read with less is a guess and not reported. Of 43 drawn codes in rows that were
-# read right all are surer, of two read wrong none. Of 60 columns 21 are read right and 22 wrong; with the higher bar 10
-# and 2.
-GUESS, GUESS_IN_COLUMN = 0.65, 0.9
+# A code with a character that was read with less is a guess and not reported. Of 47 drawn codes in rows 45 are read
+# right and none wrong; 43 are surer. Of 60 columns 39 are read right and 6 wrong, with the higher bar 38 and 1.
+GUESS, GUESS_IN_COLUMN = 0.65, 0.85
 CONVINCING = 0.5  # likeness of a plate that needs no second look
+# Confidence of the best plate from which it needs none. Of 300 US crops, small and tilted in photos, 268 are read as
+# the best plate so, 264 without; with 1.44 looks at a photo for 1.10.
+CLEAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,18 @@ class _Look:
         return [s for s in self.found if isinstance(s, ContainerCodeSighting)]
 
     @property
+    def plates(self) -> list[PlateSighting]:
+        return [s for s in self.found if isinstance(s, PlateSighting)]
+
+    @property
     def likeness(self) -> float:
         """Of the likeliest plate; 0 if none was seen."""
-        return max((s.likeness for s in self.found if isinstance(s, PlateSighting)), default=0.0)
+        return max((s.likeness for s in self.plates), default=0.0)
+
+    @property
+    def doubtful(self) -> bool:
+        """The best plate was not read clearly."""
+        return any(s.read.confidence < CLEAR for s in self.plates[:1])
 
     def left_open(self, role: Role) -> bool:
         """Nothing convincing was seen, or parts of a container code without its check digit."""
@@ -158,15 +169,21 @@ class PlateCodeRecogniser:
         return [(p.region, p.read) for p in self._read(image, regions)]
 
     def _look(self, image: Image, role: Role) -> Sequence[Sighting]:
-        looks = [self._looked(image, role, self._long_side, 1.0)]
-        if self._look_again and looks[0].left_open(role):
-            for long_side, enlarge in LOOKS_AGAIN:
-                if _size(image, long_side, enlarge) == _size(image, self._long_side, 1.0):
-                    continue
-                looks.append(self._looked(image, role, long_side, enlarge))
-                if not looks[-1].left_open(role):
-                    return looks[-1].found
-        return max(looks, key=lambda look: look.worth).found
+        first = self._looked(image, role, self._long_side, 1.0)
+        left_open = first.left_open(role)
+        if not self._look_again or not (left_open or first.doubtful):
+            return first.found
+        again: Role = role if left_open else "plate"  # the codes are known
+        looks = [first]
+        for long_side, enlarge in LOOKS_AGAIN:
+            if _size(image, long_side, enlarge) == _size(image, self._long_side, 1.0):
+                continue
+            looks.append(self._looked(image, again, long_side, enlarge))
+            if not looks[-1].left_open(again) and not looks[-1].doubtful:
+                break
+        else:
+            looks.sort(key=lambda look: look.worth if left_open else (0, look.likeness))
+        return looks[-1].found if left_open else [*looks[-1].plates, *first.codes]
 
     def _find(self, image: Image, role: Role, long_side: int, enlarge: float) -> Finding:
         plates = Finding([], []) if role == "container" else self._finder.find(image, long_side, enlarge)

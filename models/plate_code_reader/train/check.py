@@ -3,8 +3,8 @@
     python -m models.plate_code_reader.train.check FOLDER
 
 Converts the base, draws a few pictures, trains on them in two halves (the second resumes the first), measures the loss
-and the reads of these pictures before and after, exports, and measures the shipped weights on the drawn pictures. No
-photo is needed.
+and the reads of these pictures before and after, exports, and measures the shipped weights on the drawn pictures, and
+on plates and columns of codes as the shipped finders cut them out of drawn views. No photo is needed.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.plate_code_reader.train import convert, evaluate, export, render, train
+from models.plate_code_reader.train import average, convert, evaluate, export, found, render, train
 from models.plate_code_reader.train.data import Shard, as_input, load_source
 from models.plate_code_reader.train.reading import right
 
@@ -21,6 +21,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "plate_code_reader.onnx"
 STEPS = 60
 FALLS_TO = 0.7  # of the loss before, on pictures that were learnt from
 SHIPPED_SHARE = 0.75  # of rendered plates and codes, many of them unreadable by intent, the shipped weights read
+FOUND_SHARE = 0.7  # of plates and columns as the finders cut them out, worn at will
 
 
 def _read(weights: Path, shards: list[Shard]) -> tuple[int, int]:
@@ -59,6 +60,10 @@ def check(folder: Path) -> None:
     after, _ = _read(run / "last.pt", shards)
     print(f"of {of} drawn pictures the base reads {before}, after {STEPS} steps {after}")
     assert after > before, "training on these pictures does not help to read them"
+    _run(average, folder / "mean.pt", f"{start}=1", f"{run / 'last.pt'}=3")
+    mean = _loss(folder / "mean.pt", shards)
+    assert mean < loss, f"weights averaged with the base's are no better than these: {mean:.4f}"
+    assert mean != learnt, "averaging left the base out"
     _run(export, run / "last.pt", folder / "plate_code_reader.onnx")
     exported, _ = _read(folder / "plate_code_reader.onnx", shards)
     assert abs(exported - after) <= 1, f"the exported file reads {exported}, the network {after}"
@@ -66,6 +71,10 @@ def check(folder: Path) -> None:
         shipped, _ = _read(SHIPPED, shards)
         print(f"the shipped weights read {shipped} of {of}")
         assert shipped >= SHIPPED_SHARE * of, "the shipped weights do not fit what is drawn"
+        _run(found, cache, "found-us=60", "found-columns=40", "--seed", 7)
+        shipped, of = _read(SHIPPED, [load_source(cache, s) for s in ("found-us", "found-columns")])
+        print(f"the shipped weights read {shipped} of {of} that were found")
+        assert shipped >= FOUND_SHARE * of, "the shipped reader does not fit the crops that the shipped finders make"
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from edge_agent.domain.observation import ContainerCodeRead, PlateRead
 from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
-from edge_agent.vision.plate_code import PlateCodeRecogniser
-from edge_agent.vision.plate_code_finder import INSET, PlateCodeFinder
+from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCodeRecogniser
+from edge_agent.vision.plate_code_finder import INSET, Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
 from edge_agent.vision.text_finder import TextRegion
@@ -174,6 +174,42 @@ def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Pa
     assert isinstance(line_finder, Counting)
     own = PlateCodeRecogniser(PlateCodeFinder.open(1, folder), line_finder, PlateCodeReader.open(1, folder))
     assert [p.text for p in plates(own.look(Frame(image)))] == ["1234567"]
+    assert line_finder.looks == 1
+
+
+def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(folder: Path) -> None:
+    class Counting(LineFinder):
+        looks = 0
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> list[TextRegion]:
+            self.looks += 1
+            return super().find(image, long_side, enlarge)
+
+    class Better(PlateCodeFinder):
+        """Sees the second plate in its second look only."""
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
+            plates = super().find(image, long_side, enlarge).plates
+            first = long_side == LONG_SIDE
+            return Finding([p for p in plates if (p.quad[0, 1] < 300) == first], [])
+
+    image = empty()
+    draw(image, "AB12C", 200, 200, 192, 48)
+    between = (level(LETTERS_AND_DIGITS.index("1") + 1) + level(LETTERS_AND_DIGITS.index("2") + 1)) / 2
+    image[200:248, 200 + 192 * 5 // 11 : 200 + 192 * 6 // 11, 0] = round((between + 1) * 127.5)
+    draw(image, "7KLM223", 200, 350, 192, 48)
+    draw(image, "MSKU4135329", 60, 60, 480, 40, channel=1)
+    line_finder = Counting.open(1, folder)
+    assert isinstance(line_finder, Counting)
+    reader = PlateCodeReader.open(1, folder)
+    once = PlateCodeRecogniser(Better.open(1, folder), line_finder, reader, look_again=False)
+    (doubtful,) = plates(once.look(Frame(image)))
+    assert doubtful.confidence < CLEAR
+    assert doubtful.likeness > CONVINCING
+    line_finder.looks = 0
+    seen = PlateCodeRecogniser(Better.open(1, folder), line_finder, reader).look(Frame(image))
+    assert [p.text for p in plates(seen)] == ["7KLM223"]
+    assert [c.code for c in codes(seen)] == ["MSKU4135329"]
     assert line_finder.looks == 1
 
 
