@@ -42,6 +42,7 @@ class Tsa:
         self.status, self.kind, self.pause_s = 200, "application/timestamp-reply", 0.0
         key = ec.generate_private_key(ec.SECP256R1())
         root = _certificate(name, key, None, key, ends_s)
+        self.root_key = key
         self.root = root.public_bytes(serialization.Encoding.DER)
         self.root_path = folder / "root.pem"
         self.root_path.write_bytes(root.public_bytes(serialization.Encoding.PEM))

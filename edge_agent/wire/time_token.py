@@ -21,6 +21,7 @@ from rfc3161_client import (
 from rfc3161_client.tsp import PKIStatus
 
 from edge_agent.domain.errors import Permanent
+from edge_agent.wire.signing_certificate import names_signer
 
 # A token with the certificates of its authority takes 2 to 10 KB.
 MAX_RESPONSE_BYTES = 64 * 1024
@@ -71,12 +72,25 @@ def _verified(builder: VerifierBuilder, token: TimeToken, note: bytes) -> dateti
     response = _decoded(token.response)
     try:
         verifier.verify_message(response, note)
+        if not names_signer(response.time_stamp_token(), _signer(response)):
+            raise TimeTokenInvalid("the time token names another certificate of its signer (RFC 5035)", _OTHER)
         digest = response.tst_info.message_imprint.hash_algorithm.dotted_string
         if digest != _SHA512:
             raise TimeTokenInvalid(f"the time token is over {digest} instead of SHA-512 ({_SHA512})", _OTHER)
         return response.tst_info.gen_time.astimezone(UTC)
-    except (VerificationError, ValueError) as error:
+    except (VerificationError, ValueError, StopIteration, IndexError) as error:
         raise TimeTokenInvalid(f"the time token does not verify: {str(error)[:200]}", _OTHER) from None
+
+
+def _signer(response: TimeStampResponse) -> bytes:
+    """The certificate (DER) that the verification took: the only one of this issuer and serial. Raises ValueError."""
+    (information,) = response.signed_data.signer_infos
+    loaded = {der: x509.load_der_x509_certificate(der) for der in response.signed_data.certificates}
+    named = information.issuer, information.serial_number
+    found = [der for der, certificate in loaded.items() if (certificate.issuer, certificate.serial_number) == named]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} certificates of its signer")
+    return found[0]
 
 
 def _decoded(data: bytes) -> TimeStampResponse:

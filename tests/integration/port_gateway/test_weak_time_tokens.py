@@ -2,9 +2,12 @@
 
 import hashlib
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from edge_agent.wire.time_token import TimeQuery, TimeToken, TimeTokenInvalid
 from tests.integration.port_gateway.desk import Desk
@@ -67,3 +70,31 @@ def test_a_root_for_a_pack_without_a_token(desk: Desk) -> None:
     )
     assert (status, said) == (1, missing)
     assert verify(pack)[0] == 0
+
+
+def exchanged(tsa: Tsa, answer: bytes) -> bytes:
+    """The same answer with another certificate of the same issuer, serial and key, as long as the signer's own."""
+    folder = tsa.folder
+    signer = x509.load_pem_x509_certificate((folder / "signer.pem").read_bytes())
+    root = x509.load_der_x509_certificate(tsa.root)
+    own = signer.public_bytes(serialization.Encoding.DER)
+    other = own
+    while len(other) != len(own) or other == own:  # an ECDSA signature has 70 to 72 bytes
+        builder = x509.CertificateBuilder().subject_name(signer.subject).issuer_name(root.subject)
+        builder = builder.public_key(signer.public_key()).serial_number(signer.serial_number)
+        builder = builder.not_valid_before(signer.not_valid_before_utc)
+        builder = builder.not_valid_after(signer.not_valid_after_utc + timedelta(days=1))
+        for extension in signer.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        other = builder.sign(tsa.root_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    assert answer.count(own) == 1
+    return answer.replace(own, other)
+
+
+def test_another_certificate_for_the_same_key(tmp_path: Path) -> None:
+    tsa, note = Tsa(tmp_path / "tsa"), b"a note\n"
+    query = TimeQuery(note)
+    answer = tsa.granted(query.data)
+    query.taken(TimeToken(answer, tsa.root))
+    with pytest.raises(TimeTokenInvalid, match="names another certificate of its signer"):
+        query.taken(TimeToken(exchanged(tsa, answer), tsa.root))
