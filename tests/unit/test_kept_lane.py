@@ -182,7 +182,9 @@ def test_one_misread_character_does_not_make_another_vehicle(tmp_path: Path) -> 
 def test_what_the_last_thing_heard_led_to_is_recorded_once(tmp_path: Path) -> None:
     booth = mid_vehicle(tmp_path)
     raised = [d for d in booth.events if isinstance(d.body, AlarmRaised)]
-    assert booth.start(instant(15)).drafts == (), "the ledger has it"
+    assert booth.start(instant(15)).drafts == ()
+    raised.append(booth.at(15.5, "portal", alarm(902)).events[-1])
+    assert booth.start(instant(15.7)).drafts == (), "the ledger has it"
     booth.at(16, "portal", alarm(901))
     last = booth.events.pop()  # killed before it was committed
     assert booth.start(instant(17)).drafts == (last,)

@@ -151,3 +151,13 @@ def test_rule_p12_not_while_the_first_must_still_be_there() -> None:
     script = Script(expects=(), places=places).at(10, "portal", ARRIVES).at(10.1, "camera", plate("ADX1000"))
     script.at(10.3, "camera", plate("HAULERS")).at(10.5, "camera", plate("HAULERS"))
     assert script.said() == ["opened by presence"]
+
+
+def test_rule_p12_of_two_it_is_the_one_that_the_camera_has_not_read_otherwise() -> None:
+    script = lane("entry", "front").at(10, "entry", ARRIVES).at(12, "entry", DEPARTS).at(13, "front", plate("ADX1000"))
+    script.at(14, "entry", ARRIVES).at(15, "front", plate("SNX2011")).at(18, "entry", DEPARTS).until(100)
+    assert script.said() == [
+        *["opened by presence"] * 2,
+        "closed ADX1000 complete",
+        "closed SNX2011 complete",
+    ]
