@@ -11,11 +11,13 @@ from edge_agent.wire.gaps import leaves
 from edge_agent.wire.quarantine import Linked
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
+from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Verified
 from port_gateway.audit_tokens import Fault, Place, check_time_tokens, stamped_places
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
+from port_gateway.lane_quarters import believed, kept_row, lane_number, row_of
 from port_gateway.retention_index import deleted
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
@@ -82,6 +84,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
             counts.quarantined += 1
             continue
         counts.sessions += verified.event.WhichOneof("body") == "session_opened"
+        _check_statistics(db, str(booth_id), verified.event, int(str(cursor)), where)
         referenced.update((ref.sha256, where) for ref in verified.event.evidence)
     _check_chains(db, chains)
     _check_pages(db)
@@ -135,6 +138,15 @@ def _check_tile(db: apsw.Connection, place: tuple[str, bytes], tile: Node, where
     ).get
     if kept not in (None, tile.sha256):
         raise Fault("STORE_CORRUPT", where, "the hash of the chain's tree that ends here is not its own")
+
+
+def _check_statistics(db: apsw.Connection, booth_id: str, event: Event, cursor: int, where: str) -> None:
+    said = believed(booth_id, event)
+    if said is None:
+        return
+    lane = lane_number(db, booth_id, said.lane_id)
+    if kept_row(db, cursor, lane, said.quarter_utc_us // 1_000_000) != row_of(said, lane, cursor):
+        raise Fault("STORE_CORRUPT", where, "the row of the lane's statistics is not what the event says")
 
 
 def _check_chains(db: apsw.Connection, chains: Chains) -> None:

@@ -22,6 +22,7 @@ from port_gateway.findings_command.cli import add_decide, add_decisions, add_wat
 from port_gateway.quarantine_command.cli import add_quarantine
 from port_gateway.retention_command.about import add_about
 from port_gateway.retention_command.cli import add_retention
+from port_gateway.stats_command.cli import add_stats
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -124,6 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     add_retention(commands.add_parser("retention", help="how long evidence is kept, and what must stay"))
 
     add_about(commands.add_parser("about", help="what is held on one plate; who asks is logged, without the plate"))
+
+    add_stats(
+        commands.add_parser(
+            "stats",
+            help="what lanes did, by hour and day: vehicles, times, completeness, devices",
+            description="Tables and plots of what lanes did, from the booths' own signed counts. Works on a data "
+            "folder; the gateway may run meanwhile. docs/statistics.md explains every column.",
+        )
+    )
 
     verify = commands.add_parser(
         "verify",

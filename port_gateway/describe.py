@@ -15,6 +15,7 @@ from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
 from edge_agent.wire.v1alpha1 import findings_pb2 as found
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
+from edge_agent.wire.v1alpha1.statistics_pb2 import LaneStatistics
 
 _RADIATION = {
     wire.RADIATION_KIND_GAMMA: "gamma",
@@ -57,6 +58,7 @@ _REASONS = {
 }
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # An error bound above this is told beside the time, although the clock counts as synchronised.
 FAR_OFF_US = 1_000_000
 
@@ -81,7 +83,7 @@ def _hex_bytes(message: Message, values: dict[str, Any]) -> dict[str, Any]:
 
 def event_text(event: wire.Event) -> str:
     """One line, and a second one where evidence belongs to it. Without control characters."""
-    at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_sane(event.at.utc_us))).strftime("%H:%M:%S")
+    at = (_EPOCH + timedelta(microseconds=_sane(event.at.utc_us))).strftime("%H:%M:%S")
     clock = "" if event.at.clock_state == wire.CLOCK_STATE_SYNCHRONISED else "?"
     if event.at.clock_error.bound_us > FAR_OFF_US and not clock:
         clock = f" (±{event.at.clock_error.bound_us / 1e6:.0f} s)"
@@ -136,6 +138,8 @@ def _body(event: wire.Event) -> str:
         belongs = late if other.inspection_id else "belongs to no vehicle"
         more = f", and {other.unreported} more that are only counted" if other.unreported else ""
         return f"{other.lane_id}: {other.kind} {other.text!r} from {other.device_id} {belongs}{more}"
+    if kind == "lane_statistics":
+        return _statistics(event.lane_statistics)
     if kind == "storage_level":
         level = event.storage_level
         share = f"{100 * level.used_bytes / level.capacity_bytes:.0f} %" if level.capacity_bytes else "?"
@@ -160,6 +164,12 @@ def _body(event: wire.Event) -> str:
     if kind == "events_trimmed":
         return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"
+
+
+def _statistics(said: LaneStatistics) -> str:
+    quarter = (_EPOCH + timedelta(microseconds=_sane(said.quarter_utc_us))).strftime("%H:%M")
+    vehicles = f"{said.vehicles} vehicles, {said.complete} of them complete"
+    return f"{said.lane_id}: {vehicles}, in {said.covered_s:.0f} s of the quarter hour from {quarter}"
 
 
 def _key_of(certificate: bytes) -> str:

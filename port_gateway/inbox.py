@@ -21,6 +21,7 @@ from edge_agent.wire.verify import Chain, Session, Verified
 from port_gateway.chains import ends_within
 from port_gateway.evidence_index import named_by, note_evidence
 from port_gateway.following import follow
+from port_gateway.lane_quarters import note_statistics
 from port_gateway.quarantine import Quarantined, note_quarantined, told_of
 from port_gateway.retention_index import Deleted, deleted, note_uses
 from port_gateway.revocation import follow_rotation, read_ended, refuse_beyond
@@ -142,6 +143,7 @@ class Inbox:
                 note_evidence(db, before.booth_id, one.event)
                 note_uses(db, before.booth_id, one.event, now)
                 follow(db, before.booth_id, one.event, now)
+            note_statistics(db, before, (v.event for v in read))
             if before.seq == 0:  # an epoch begins with a session, which is read or refused
                 _alarm_of_new_epoch(db, before, read[0], now)
             keep_tiles(db, before, tiles)

@@ -23,6 +23,7 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Chain, Session, verify_event
 from port_gateway.evidence_index import note_evidence
 from port_gateway.following import follow
+from port_gateway.lane_quarters import note_at
 from port_gateway.retention_index import note_uses
 from port_gateway.store import Store
 
@@ -199,6 +200,7 @@ def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) ->
     note_evidence(db, kept.booth_id, read)
     note_uses(db, kept.booth_id, read, now_us)
     follow(db, kept.booth_id, read, now_us)
+    note_at(db, kept.booth_id, read, kept.cursor)
     return Outcome(kept, cursor)
 
 

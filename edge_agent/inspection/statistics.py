@@ -174,7 +174,7 @@ class Statistics:
                 part.missing.update({(m.what, m.reason) for m in inspection.outcome.missing})
             case Abandoned():
                 part.abandoned += 1
-        if not isinstance(inspection.outcome, Abandoned):
+        if not isinstance(inspection.outcome, Abandoned) and not inspection.resumed:  # by another monotonic clock
             part.dwell.append(max(0.0, closed - inspection.opened.monotonic))
         if inspection.id in self._queued and self._closed_at is not None:
             part.service.append(max(0.0, closed - self._closed_at))

@@ -16,6 +16,10 @@ from edge_agent.domain.event import (
 from edge_agent.domain.finding import Finding
 from edge_agent.domain.inspection import Abandoned, Complete, Incomplete, Inspection
 from edge_agent.domain.observation import SealCondition
+from edge_agent.domain.statistics import LaneStatistics
+
+# A device that was down for less is not worth a word here; its change of state was logged.
+DOWN_TOLD_S = 30.0
 
 
 def in_words(draft: Draft) -> str:
@@ -38,8 +42,21 @@ def in_words(draft: Draft) -> str:
         case Unassigned():
             observation = body.observation
             return f"belongs to no vehicle: {type(observation.body).__name__} of {observation.device_id}"
+        case LaneStatistics() if body.vehicles:
+            return _statistics(body)
         case _:
             return ""
+
+
+def _statistics(said: LaneStatistics) -> str:
+    """One line a quarter, of those in which vehicles left."""
+    half = said.dwell.quantile(0.5)
+    dwell = "" if half is None else f", half of them within {half:.0f} s"
+    down = [f"{d.device_id} {d.down_s / 60:.0f} min" for d in said.devices if d.down_s >= DOWN_TOLD_S]
+    minutes = f"{said.covered_s / 60:.0f} min"
+    return f"{said.vehicles} vehicles in {minutes}, {said.complete} complete{dwell}" + (
+        f"; down: {', '.join(down)}" if down else ""
+    )
 
 
 def _inspection(inspection: Inspection) -> str:

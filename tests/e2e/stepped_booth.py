@@ -63,6 +63,7 @@ class Day:
     events: int
     envelopes: int
     simulated_s: float
+    records: list[dict[str, Any]]  # the ledger's events as JSON
 
     @property
     def misses(self) -> list[tuple[str, Check]]:
@@ -170,7 +171,7 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     events = _verified(setup.ledger, Head(str(setup.booth), epoch), setup.certificate)
     truth = read_truth(sim.truth_path)
     inbox = parse_received(iter(json.dumps(event).encode() for event in events), "the ledger")
-    return Day(judge(truth, inbox), sum("inspection_closed" in e for e in events), len(events), simulated)
+    return Day(judge(truth, inbox), sum("inspection_closed" in e for e in events), len(events), simulated, events)
 
 
 async def _keep(line: Line) -> None:
