@@ -65,6 +65,7 @@ class Follower:
     own: bool = True
     held: ExpectationList | None = None
     known: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     pages: int = 0
     wholes: int = 0
 
@@ -80,6 +81,7 @@ class Follower:
             self.known |= {message.id: message.plates[0].text for message in page.put}
             for id in page.removed:
                 self.known.pop(id, None)
+                self.removed.append(id)
             self.pages += 1
             place = Place(page.list.revision, page.whole and not page.newest)
             if page.newest:

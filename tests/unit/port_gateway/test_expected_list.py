@@ -29,6 +29,15 @@ def test_a_booth_is_told_of_its_own_lanes_and_of_those_for_all(port: ListAtPort)
     assert elsewhere.ids() == []
 
 
+def test_a_booth_learns_no_id_of_what_is_expected_elsewhere(port: ListAtPort) -> None:
+    booth = Follower(port, LANE_1)
+    port.expect(crossing("mine", "", LANE_1))
+    booth.follow()
+    port.expect(crossing("secret", "", LANE_2))
+    port.remove("secret")
+    assert (booth.ids(), booth.removed) == (["mine"], [])
+
+
 def test_only_what_changed_is_told_to_a_booth_that_holds_the_list(port: ListAtPort) -> None:
     booth = Follower(port)
     port.expect(crossing("a"), crossing("b"))
