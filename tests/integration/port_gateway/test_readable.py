@@ -17,7 +17,7 @@ FAR = "spiffe://usotm/booth/lane-1"
 
 async def events_of(port: Port, reader: Party, *asked: str, some: bool = True) -> set[str]:
     """The booths whose events come when read from the beginning; the first may take its time where `some` are due."""
-    booths = set()
+    booths = set[str]()
     async with port.subscribe(reader) as stub:
         call = stub.Subscribe()
         await call.write(wire.SubscribeRequest(start=wire.SubscribeStart(after=0, booth_ids=asked)))
