@@ -128,10 +128,10 @@ async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path
                 ledger.close()
     opened = [r["event"]["inspection_opened"]["inspection_id"] for r in records if "inspection_opened" in r["event"]]
     closed = [i["id"] for i in inspections(records)]
-    assert len(opened) >= kills
+    assert len(opened) >= kills // 2, "one that a kill interrupted goes on"
     assert len(set(opened)) == len(opened)
     assert len(set(closed)) == len(closed)
-    assert set(opened[:-1]) <= set(closed), "what a kill left open was closed as abandoned"
+    assert set(opened[:-1]) <= set(closed), "what a kill left open went on, and was closed"
     status, said = await site.command("port_gateway", "verify", str(site.gateway_config))
     assert status == 0, said
 
