@@ -99,10 +99,11 @@ class Records:
 
     def compared(self, inspection: Inspection, match: ExpectationMatch | None) -> Inspection:
         """The record that just closed, with how it compares with what the port expects, judged by that as well."""
-        facts = self._facts.pop(inspection.id, None) or Facts(inspection)
-        facts = replace(facts, inspection=replace(inspection, expectation=match), match=match)
+        known = self._facts.pop(inspection.id, None)
+        facts = replace(known or Facts(inspection), inspection=replace(inspection, expectation=match), match=match)
         judged = judge(self.rules.findings, facts)
-        findings = gravest_first((*judged.findings, *inspection.findings))
-        judged = replace(judged, findings=findings, recommendation=strictest(findings))
+        if known is None:  # what its devices saw is found already
+            findings = gravest_first((*judged.findings, *inspection.findings))
+            judged = replace(judged, findings=findings, recommendation=strictest(findings))
         self.later.compared(replace(facts, inspection=judged))
         return judged

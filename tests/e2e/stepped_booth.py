@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from edge_agent.config import CameraConfig, read_config
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.source import Emit
 from edge_agent.domain.clock import Clock, SystemClock
-from edge_agent.domain.event import Draft
+from edge_agent.domain.event import Draft, InspectionClosed
+from edge_agent.domain.expected import ExpectationMatch
 from edge_agent.domain.identifiers import check_digit_ok, normalise_plate
+from edge_agent.domain.inspection import Inspection
 from edge_agent.domain.observation import (
     Box,
     CharacterRead,
@@ -53,6 +55,8 @@ SETTLES_S = 30.0  # after the last truck: what a lane waits for
 
 # What a camera sees: given the lane, the role and the moment; None: nothing is there.
 Eye = Callable[[Lane, str, float], Iterator[Reading]]
+# How a record compares with what is expected.
+Compare = Callable[[Inspection], ExpectationMatch | None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Day:
     events: int
     envelopes: int
     simulated_s: float
+    closed: dict[str, Any]  # the inspections' records, by id
     records: list[dict[str, Any]]  # the ledger's events as JSON
 
     @property
@@ -120,14 +125,16 @@ def _texts(truck: Truck, role: str) -> list[str]:
     return [container.code for container in truck.containers]
 
 
-def run_day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye = oracle) -> Day:
+def run_day(
+    scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye = oracle, compare: Compare | None = None
+) -> Day:
     """Play the scenario to its end through a booth with the devices of `booth` (as under `lanes` in a settings file;
     a device's link is put in). Everything is kept in `folder`."""
     with asyncio.Runner(loop_factory=SteppedLoop) as runner:
-        return runner.run(_day(scenario, booth, folder, eye))
+        return runner.run(_day(scenario, booth, folder, eye, compare))
 
 
-async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye) -> Day:
+async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye, compare: Compare | None) -> Day:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedLoop)
     clock = SteppedClock(loop)
@@ -148,18 +155,22 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     epoch = ledger.recorder.head.epoch
 
     async def record(draft: Draft) -> None:
+        body = draft.body
+        if compare is not None and isinstance(body, InspectionClosed):
+            lane = lines[body.inspection.lane_id]._lane  # as the line does it, without its thread: time is stepped
+            draft = replace(draft, body=InspectionClosed(lane.compared(body.inspection, compare(body.inspection))))
         with loop.working():  # the recorder's thread
             await ledger.recorder.record(draft)
 
     try:
         await sim.open()
         links = {link.url: link for link in sim.memory_links.values()}
-        lines = [Line(lane, record, clock, watch, open_link) for lane in setup.lanes]
+        lines = {lane.rules.lane_id: Line(lane, record, clock, watch, open_link) for lane in setup.lanes}
         async with asyncio.TaskGroup() as group:
-            booths = [group.create_task(_keep(line)) for line in lines]
+            booths = [group.create_task(_keep(line)) for line in lines.values()]
             await sim.run()
             await asyncio.sleep(SETTLES_S)
-            for line in lines:
+            for line in lines.values():
                 await line.stop()
             for task in booths:
                 task.cancel()
@@ -171,7 +182,8 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     events = _verified(setup.ledger, Head(str(setup.booth), epoch), setup.certificate)
     truth = read_truth(sim.truth_path)
     inbox = parse_received(iter(json.dumps(event).encode() for event in events), "the ledger")
-    return Day(judge(truth, inbox), sum("inspection_closed" in e for e in events), len(events), simulated, events)
+    closed = [e["inspection_closed"]["inspection"] for e in events if "inspection_closed" in e]
+    return Day(judge(truth, inbox), len(closed), len(events), simulated, {one["id"]: one for one in closed}, events)
 
 
 async def _keep(line: Line) -> None:

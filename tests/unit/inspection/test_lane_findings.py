@@ -89,6 +89,15 @@ def test_what_is_expected_stands_in_the_record() -> None:
     assert inspection.findings[0].evidence == (Evidence(EvidenceKind.FRAME, "image/jpeg", CODE.encode()).sha256,)
 
 
+def test_a_seal_that_is_declared_is_missed_once() -> None:
+    script = Script().at(1, "portal", ARRIVES).at(4, "portal", occupancy()).at(4, "portal", DEPARTS).until(20)
+    script.said()
+    [inspection] = script.closed
+    assert [one.key for one in inspection.findings] == ["seal_missing.lane"]
+    compared = script.lane.compared(inspection, matched(("seal", "ML1", "", "not_read")))
+    assert [one.key for one in compared.findings] == ["seal_missing.declared"]
+
+
 def test_an_announcement_that_comes_late() -> None:
     script = Script()
     none = ExpectationMatch(MatchOutcome.NONE)
