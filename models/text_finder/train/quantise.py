@@ -28,13 +28,13 @@ OPERATIONS = ["Conv", "ConvTranspose", "Add", "Mul", "Concat"]
 ROUNDS = 30
 
 
-class Photos(CalibrationDataReader):  # type: ignore[misc]
+class Photos(CalibrationDataReader):
     """Some photos of a folder, as the finder is given them."""
 
     def __init__(self, folder: Path, number: int) -> None:
         paths = sorted(folder.rglob("*.jpg"))
         self.inputs = [
-            finder_input(image, LONG_SIDE, short_side=0)
+            finder_input(image.astype(np.uint8), LONG_SIDE, short_side=0)
             for path in random.Random(1).sample(paths, min(number, len(paths)))
             if (image := cv2.imread(str(path))) is not None
         ]

@@ -68,13 +68,13 @@ async def test_a_second_stream_goes_on_where_the_first_stopped(served: Port) -> 
 
 async def test_a_stream_that_leaves_while_it_takes_over_holds_nobody_up() -> None:
     ingest = Ingest(cast("Inbox", None), cast("TrustStore", None), Limits(drain_s=60), cast("Receipts", None))
-    await ingest._take_over("booth")
-    second = asyncio.ensure_future(ingest._take_over("booth"))
+    await ingest._take_over(("booth", False))
+    second = asyncio.ensure_future(ingest._take_over(("booth", False)))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait([second])
     async with asyncio.timeout(5):
-        await ingest._take_over("booth")
+        await ingest._take_over(("booth", False))
 
 
 async def test_an_identical_envelope_is_acknowledged_again_without_a_second_row(served: Port) -> None:

@@ -43,7 +43,9 @@ def test_each_view_shows_one_plate_where_its_label_says(photos: Dashcam, tmp_pat
         rows = list(csv.DictReader(file))
     assert [r["plate"] for r in rows] == ["7KLM223"] * 6
     for row in rows:
-        view = cv2.imread(str(tmp_path / "us" / row["image"])).astype(int)
+        picture = cv2.imread(str(tmp_path / "us" / row["image"]))
+        assert picture is not None
+        view = picture.astype(int)
         x, y, w, h = (float(row[k]) for k in "xywh")
         assert 50 < w < 230
         is_green = (view[..., 1] - view[..., 2] > 25) & (view[..., 1] - view[..., 0] > 25)
