@@ -87,6 +87,8 @@ fuzz: $(VENV)/dev.stamp    ## every parser under atheris; FUZZ_SECONDS=60 for ea
 bench: $(VENV)/dev.stamp    ## every benchmark; DATA=path of the labelled photos
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.port_statistics
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.mutations
 	$(BIN)/python -m benchmarks.day --recogniser 100

@@ -141,7 +141,7 @@ def measure(folder: Path, lanes: int, days: int, peer: int) -> dict[str, float]:
     every = ("--from", "2025-01-01", "--to", last)
     zone = ("--zone", "America/Chicago")
     figures["s: nothing but the start (--help)"] = took(config, "--help")
-    figures["s: the last day of one lane by quarter"] = took(config, "--booth", "lane-1", "--by", "quarter")
+    figures["s: the last six hours of one lane by quarter"] = took(config, "--booth", "lane-1", "--by", "quarter")
     figures["s: a year of one lane by day"] = took(config, "--booth", "lane-1", "--by", "day", *every, *zone)
     figures["s: a year of all lanes by day"] = took(config, "--by", "day", *every, *zone)
     figures["s: a year of all lanes together by hour"] = took(config, "--together", *every, *zone)

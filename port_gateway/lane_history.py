@@ -5,6 +5,7 @@ QUANTILE_ERROR (domain/statistics.py) of the true one.
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,10 +105,16 @@ class Period:
 
 def lanes_of(db: apsw.Connection, booth: str = "", lane: str = "") -> list[LaneKey]:
     """The lanes of which anything is known; `booth` by its id or its last part."""
-    rows = db.execute("SELECT id, booth_id, lane_id FROM lane ORDER BY booth_id, lane_id")
+    rows = db.execute("SELECT id, booth_id, lane_id FROM lane")
     every = [LaneKey(int(str(n)), str(booth_id), str(lane_id)) for n, booth_id, lane_id in rows]
+    every.sort(key=lambda one: (_counting(one.booth_id), _counting(one.lane_id)))
     chosen = [one for one in every if booth in ("", one.booth_id, one.booth_id.rpartition("/")[2])]
     return [one for one in chosen if lane in ("", one.lane_id)]
+
+
+def _counting(name: str) -> list[tuple[int, str]]:
+    """Lane 2 stands before lane 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def known_span(db: apsw.Connection, lanes: Sequence[LaneKey]) -> tuple[int, int] | None:

@@ -182,7 +182,7 @@ def _map(groups: Sequence[Sequence[Period]], by: str, zone: ZoneInfo) -> Figure:
     tall = 0.9 + 0.17 * len(groups)
     height = 1.2 + len(panels) * tall
     figure = Figure(figsize=(14, height), facecolor="white", dpi=_DPI)
-    grid = figure.add_gridspec(len(panels), 2, left=0.1, right=0.95, top=1 - 1.1 / height, bottom=0.45 / height,
+    grid = figure.add_gridspec(len(panels), 2, left=0.1, right=0.95, top=1 - 1.1 / height, bottom=0.65 / height,
                                hspace=0.75 / tall, wspace=0.02, width_ratios=[1, 0.012])  # fmt: skip
     _title(figure, groups, by, zone, height)
     edges = [*_lefts(groups[0]), _x(groups[0][-1].span.end)]

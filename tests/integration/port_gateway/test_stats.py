@@ -153,8 +153,10 @@ def test_for_programs(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(row["lane_id"], row["vehicles"], row["dwell_p95_s"], row["gap_count"]) for row in lines] == [
         ("1", "3", "50.0", "2"), ("2", "3", "50.0", "2"),
     ]  # fmt: skip
+    held.says(replace(part(0), lane_id="10"))
+    assert [row["lanes"][0]["lane_id"] for row in held.rows(capsys)] == ["1", "2", "10"]
     [both] = held.rows(capsys, "--together")
-    assert (both["vehicles"], both["due_s"], len(both["lanes"])) == (6, 7200, 2)
+    assert (both["vehicles"], both["due_s"], len(both["lanes"])) == (9, 10_800, 3)
     [one] = held.rows(capsys, "--booth", "lane-1", "--lane", "2")
     assert one["lanes"] == [{"booth_id": "spiffe://uslrd/booth/lane-1", "lane_id": "2"}]
 
