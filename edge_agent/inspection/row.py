@@ -144,9 +144,9 @@ class Row:
         if lost is not None and lost in self._row and bodies[lost].rear.lo <= place.until:
             return lost
         coming = [v for v in self._row if device not in v.reached and bodies[v].front.lo <= place.until]
-        if coming and not backward and bodies[coming[0]].front.hi >= place.begin:
-            return coming[0]
         passed = [v for v in self._row if device in v.reached]
+        if coming and not (backward and passed) and bodies[coming[0]].front.hi >= place.begin:
+            return coming[0]
         stay = self._sensors.last_of(device, passed[-1]) if passed else None
         if stay is None or not (backward or passed[-1].where.backing or self._none_behind(passed[-1], place)):
             return None

@@ -12,7 +12,7 @@ The rules, each with its test in tests/unit/inspection/test_statistics.py:
    by its own reckoning, the next one begins by the new one. Less is a clock that is being steered, or seconds of a
    quarter: `covered_s` tells them.
 5. Who does not look for STALL_S stood still, and saw nothing: that time is covered by no part.
-6. A stop ends the part. What ends without a stop is taken up from the ledger at the next start (`counted_again`).
+6. A stop ends the part. What ends without a stop leaves its time since the last event uncovered.
 7. A device is up, down or unknown from one word of it to the next; down is what an inspection calls blind.
 """
 

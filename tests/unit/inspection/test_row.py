@@ -270,6 +270,12 @@ def test_rule_p8_a_sensor_that_tells_the_direction() -> None:
     assert script.said() == ["closed - complete"], "and on again: what went back is met first"
 
 
+def test_rule_p8_who_never_passed_a_sensor_does_not_come_back_to_it() -> None:
+    script = lane("entry", "portal").at(10, "entry", ARRIVES)
+    script.at(15, "portal", Presence(True, Direction.BACKWARD)).at(18, "portal", DEPARTS)
+    assert script.said() == ["opened by presence"]
+
+
 def test_rule_p8_without_a_sensor_before_it_is_the_next_vehicle() -> None:
     script = lane("portal").at(10, "portal", ARRIVES).at(14, "portal", DEPARTS).at(15, "portal", ARRIVES)
     assert script.said() == ["opened by presence"] * 2
