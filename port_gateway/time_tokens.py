@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import apsw
 
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import EdgeAgentError, Fatal
+from edge_agent.domain.errors import EdgeAgentError, Fatal, Permanent
 from edge_agent.wire.chain import Head
 from edge_agent.wire.time_token import TimeQuery, TimeToken
 from port_gateway.store import Store
@@ -22,6 +22,14 @@ log = logging.getLogger(__name__)
 
 # After failures an authority is asked less and less often, at the least once in so many intervals.
 _LONGEST = 8
+
+
+# A token says by when events existed: an authority that may be wrong by more than this says too little.
+MAX_ACCURACY_S = 60
+
+
+class TimeTokenInaccurate(Permanent):
+    """An authority's token verifies, and its time may be wrong by more than MAX_ACCURACY_S."""
 
 
 class Stamped(NamedTuple):
@@ -126,6 +134,7 @@ class TimeTokens:
         query = TimeQuery(note)
         token = TimeToken(self._with.authority.ask(query.data), self._with.root)
         at = query.taken(token)
+        self._accurate(token)
         if self._stopped.is_set():
             return
         row = (head.booth_id, head.epoch, head.seq, note, self._with.certificate, token.response, token.authority)
@@ -139,11 +148,20 @@ class TimeTokens:
             "events of %s through %d existed at %s, says %s", head.booth_id, head.seq, at, self._with.authority.url
         )
 
+    def _accurate(self, token: TimeToken) -> None:
+        """Raises TimeTokenInaccurate. A token need not state its accuracy (RFC 3161, 2.4.2): such a one counts."""
+        if (stated := token.accuracy_us) is not None and stated > MAX_ACCURACY_S * 1_000_000:
+            raise TimeTokenInaccurate(
+                f"the time-stamp authority {self._with.authority.url} states that its time may be wrong by "
+                f"{stated / 1e6:.6g} s: a token counts up to {MAX_ACCURACY_S} s",
+                "ask its operator about its clock, or give another authority in `time.url` and `time.authority`",
+            )
+
     def _failed(self, error: EdgeAgentError) -> None:
         """Once in words for each way in which it fails."""
         self._failures += 1
         if isinstance(error, Fatal):
             self.stop()
         if error.wrong != self._told:
-            log.warning("no time token: %s", error.wrong)
+            log.warning("no time token: %s", error)
             self._told = error.wrong

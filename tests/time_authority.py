@@ -25,7 +25,7 @@ signer_key = {folder}/signer.key
 signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = md5, sha1, sha224, sha256, sha384, sha512
-accuracy = secs:1
+{accuracy}
 ess_cert_id_alg = sha256
 """
 
@@ -55,7 +55,12 @@ class Tsa:
             )
         )
         (folder / "serial").write_text("01\n")
-        (folder / "ts.cnf").write_text(_CONFIG.format(folder=folder))
+        self.state_accuracy("secs:1")
+
+    def state_accuracy(self, accuracy: str) -> None:
+        """From here on in every token: e.g. "secs:1, millisecs:500, microsecs:100"; "" for none."""
+        line = f"accuracy = {accuracy}" if accuracy else ""
+        (self.folder / "ts.cnf").write_text(_CONFIG.format(folder=self.folder, accuracy=line))
 
     def granted(self, query: bytes) -> bytes:
         (self.folder / "query").write_bytes(query)

@@ -198,7 +198,9 @@ AWK
 cat > "$T/report.awk" << 'AWK'
 BEGIN {
     split("16 session opened;17 inspection opened;18 inspection closed;19 radiation alarm;20 device changed;" \
-        "21 read, of no vehicle in the lane;22 scan received", lines, ";")
+        "21 read, of no vehicle in the lane;22 scan received;23 handed over to a new device key;" \
+        "24 disk level changed;25 evidence removed for room on the disk;26 oldest events dropped;" \
+        "27 findings added;28 decision of an officer;29 statistics of a lane;30 evidence deleted", lines, ";")
     for (i in lines) what[substr(lines[i], 1, 2)] = substr(lines[i], 4)
     label["17.1"] = label["18.1.1"] = label["19.1"] = label["22.1"] = "inspection"
     label["18.1.2"] = "lane"; label["18.1.8.1"] = "plate"; label["18.1.9.1.1"] = "container"
@@ -520,6 +522,23 @@ if [ -d time ]; then
         exit
     }' "$T/stamp")
     [ $# -eq 2 ] || fail 'time/receipt.tsr: its token states no time'
+    # plus or minus so many seconds, or "not stated", of: Accuracy: 0x01 seconds, 0x01F4 millis, unspecified micros
+    accuracy=$(awk 'function number(text,   i, n) {
+        if (text == "unspecified") return 0
+        if (text !~ /^0x[0-9A-F]+$/ || length(text) > 14) bad = 1
+        for (i = 3; i <= length(text); i++) n = n * 16 + index("0123456789ABCDEF", substr(text, i, 1)) - 1
+        return n + 0
+    }
+    $1 == "Accuracy:" {
+        if (NF == 2 && $2 == "unspecified") { print "not stated"; exit }
+        whole = number($2); milli = number($4); micro = number($6)
+        if (NF != 7 || $3 != "seconds," || $5 != "millis," || $7 != "micros" || milli > 999 || micro > 999 || bad) exit
+        part = sprintf(".%06d", milli * 1000 + micro)
+        sub(/\.?0*$/, "", part)
+        printf "\302\261 %.0f%s s\n", whole, part
+        exit
+    }' "$T/stamp")
+    [ -n "$accuracy" ] || fail 'time/receipt.tsr: its token states an accuracy that is none'
     # Certificates need to have been valid when the authority signed.
     openssl ts -verify -data time/receipt -in time/receipt.tsr -CAfile "${ROOT:-time/authority.pem}" -attime "$1" > /dev/null 2>&1 ||
         fail "time/receipt.tsr: not a time token on time/receipt by an authority under ${ROOT:-time/authority.pem}"
@@ -569,7 +588,7 @@ printf '\n'
 [ -z "$BY_BOOTH" ] || printf '  in the chain of %s events that the booth signed\n' "$BY_BOOTH"
 [ -z "$BY_PORT" ] || printf '  in the chain of %s events that %s held at %s by its own clock\n' "$BY_PORT" "$BY_GATEWAY" "$HELD"
 if [ -n "$STAMPED" ]; then
-    printf '  which a time-stamp authority saw at %s by its own clock\n' "$STAMPED"
+    printf '  which a time-stamp authority saw at %s by its own clock\n    accuracy of that time, as the authority states it: %s\n' "$STAMPED" "$accuracy"
     if [ -n "$ROOT" ]; then
         printf '    under the root certificate that was given with -t\n'
     else

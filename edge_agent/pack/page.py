@@ -13,7 +13,14 @@ from string import Template
 from cryptography import x509
 
 from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved
-from edge_agent.pack.words import body_in_words, clock_in_words, kind_in_words, record_in_words, utc_in_words
+from edge_agent.pack.words import (
+    accuracy_in_words,
+    body_in_words,
+    clock_in_words,
+    kind_in_words,
+    record_in_words,
+    utc_in_words,
+)
 from edge_agent.wire.identity import certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
@@ -99,11 +106,13 @@ def _proves(contents: Contents) -> list[str]:
             "existed by then, whatever the booth's clock says."
         )
     if contents.stamp is not None:
+        stated = contents.stamp.token.accuracy_us
+        accuracy = "whose accuracy it does not state" if stated is None else f"{accuracy_in_words(stated)} as it states"
         said.append(
             "A time-stamp authority, which belongs neither to the booth nor to the port, signed that it saw that "
-            f"statement of the gateway's at {contents.stamp.at:%Y-%m-%d %H:%M:%S} UTC by its own clock: the same "
-            "events existed by then, even if booth and port had agreed on a wrong time. It does not say how long "
-            "before. It signed under the root certificate "
+            f"statement of the gateway's at {contents.stamp.at:%Y-%m-%d %H:%M:%S} UTC by its own clock, {accuracy}: "
+            "the same events existed by then, even if booth and port had agreed on a wrong time. It does not say how "
+            "long before. It signed under the root certificate "
             f"<code>{escape(contents.stamp.token.root_name)}</code> with the SHA-256 "
             f"<code>{contents.stamp.token.root_sha256}</code>: compare that with what the authority states."
         )

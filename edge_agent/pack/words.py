@@ -64,6 +64,12 @@ def utc_in_words(at: wire.Instant) -> str:
     return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def accuracy_in_words(us: int) -> str:
+    """So many microseconds, in seconds: "± 1.5 s"."""
+    whole, rest = divmod(us, 1_000_000)
+    return f"± {whole}{f'.{rest:06d}'.rstrip('0') if rest else ''} s"
+
+
 def kind_in_words(kind: str) -> str:
     """What a piece of evidence is."""
     return _EVIDENCE.get(kind, "Evidence")

@@ -49,6 +49,17 @@ class TimeToken:
         """Of the root certificate, in hex: what authorities publish as its fingerprint."""
         return hashlib.sha256(self.authority).hexdigest()
 
+    @property
+    def accuracy_us(self) -> int | None:
+        """By how many microseconds the time may be wrong, as the token states; None where it states nothing.
+
+        Of a token that was verified. Raises TimeTokenInvalid.
+        """
+        stated = _decoded(self.response).tst_info.accuracy
+        if stated is None:
+            return None
+        return (stated.seconds or 0) * 1_000_000 + (stated.millis or 0) * 1000 + (stated.micros or 0)
+
     def verified(self, note: bytes) -> datetime:
         """The time (UTC) at which the authority saw exactly `note`. Raises TimeTokenInvalid."""
         return _verified(VerifierBuilder(), self, note)

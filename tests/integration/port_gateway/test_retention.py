@@ -325,7 +325,7 @@ def test_a_pack_and_verify_say_that_it_was_deleted(desk: Desk, capsys: pytest.Ca
     )
     assert f"{ref(b'never').sha256.hex()}: it has not arrived at the port" in said
     assert "under the booth's settings, as an event here says: kept only with a finding" in said
-    assert "event of kind 30" in said  # the booth's own signed word for it is in the pack
+    assert ")  evidence deleted\n" in said  # the booth's own signed word for it is in the pack
     assert "kept only with a finding, and there was none" in (out / "README.html").read_text()
     absent = (out / "ABSENT").read_bytes()
     for changed in (absent.replace(b"30 days", b"31 days"), absent.replace(b"deleted", b"mislaid", 1), b""):

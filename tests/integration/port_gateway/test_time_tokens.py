@@ -188,12 +188,14 @@ def test_with_other_tools(desk: Desk, tmp_path: Path, awk: str) -> None:
     found = shutil.which(awk)
     if found is None:
         pytest.skip(f"no {awk} here")
+    desk.tsa.state_accuracy("secs:1, millisecs:500, microsecs:100")
     desk.tokens().turn()
     pack = desk.export()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "awk").symlink_to(found)
     status, said = verify(pack, path=f"{tmp_path}/bin:/usr/bin:/bin")
     assert (status, "which a time-stamp authority saw at" in said) == (0, True), said
+    assert "accuracy of that time, as the authority states it: ± 1.5001 s\n" in said
 
 
 def test_an_authority_under_another_root(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Time tokens over a digest that was not asked for, and packs without the token that was."""
+"""Time tokens over a digest that was not asked for, or by a poor clock, and packs without the token that was."""
 
 import hashlib
 import subprocess
@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from edge_agent.wire.time_token import TimeQuery, TimeToken, TimeTokenInvalid
-from tests.integration.port_gateway.desk import Desk
+from tests.integration.port_gateway.desk import EVERY_S, Desk
 from tests.time_authority import Tsa
 from tests.unit.pack.port_of_entry import sign_again, verify
 
@@ -60,6 +60,57 @@ def test_the_digest_under_a_token_in_a_pack(desk: Desk, digest: str, good: bool)
     else:
         weak = f"FAILED: time/receipt.tsr: its token is over {digest}: only SHA-256, SHA-384 and SHA-512 count\n"
         assert (status, said.endswith(weak)) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("stated", "script", "page"),
+    [
+        ("secs:1", "± 1 s", "± 1 s as it states"),
+        ("secs:59, millisecs:500, microsecs:100", "± 59.5001 s", "± 59.5001 s as it states"),
+        ("millisecs:20", "± 0.02 s", "± 0.02 s as it states"),
+        ("secs:60", "± 60 s", "± 60 s as it states"),
+        ("", "not stated", "whose accuracy it does not state"),
+    ],
+)
+def test_the_accuracy_of_a_token_in_a_pack(desk: Desk, stated: str, script: str, page: str) -> None:
+    desk.tsa.state_accuracy(stated)
+    desk.tokens().turn()
+    pack = desk.export()
+    status, said = verify(pack)
+    assert (status, f"accuracy of that time, as the authority states it: {script}\n" in said) == (0, True), said
+    assert f"UTC by its own clock, {page}: the same events" in (pack / "README.html").read_text()
+
+
+@pytest.mark.parametrize("stated", ["secs:60, microsecs:1", "secs:3600"])
+def test_a_token_of_a_poor_clock_is_not_kept(desk: Desk, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+    desk.tsa.state_accuracy(stated)
+    tokens = desk.tokens()
+    assert [tokens.turn(), tokens.turn()] == [EVERY_S, 2 * EVERY_S]
+    assert desk.stamped(1) is None
+    assert len(caplog.records) == 1
+    assert f"the time-stamp authority {desk.tsa.address} states that its time may be wrong by" in caplog.text
+    assert "a token counts up to 60 s" in caplog.text
+    assert "ask its operator about its clock" in caplog.text
+    desk.tsa.state_accuracy("secs:60")
+    tokens.turn()
+    assert desk.stamped(1) is not None
+
+
+@pytest.mark.parametrize("stated", ["secs:-5", "millisecs:5000"])
+def test_an_accuracy_that_is_none(desk: Desk, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+    desk.tokens().turn()
+    pack = desk.export()
+    desk.tsa.state_accuracy(stated)
+    (pack / "time" / "receipt.tsr").write_bytes(
+        desk.tsa.granted(TimeQuery((pack / "time" / "receipt").read_bytes()).data)
+    )
+    sign_again(pack, desk.port.gateway)
+    status, said = verify(pack)
+    assert (status, said) == (1, "FAILED: time/receipt.tsr: its token states an accuracy that is none\n")
+    desk.receive()
+    desk.tokens().turn()
+    assert "no time token: " in caplog.text
+    assert desk.stamped(5) is None
 
 
 def test_a_root_for_a_pack_without_a_token(desk: Desk) -> None:

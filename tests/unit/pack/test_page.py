@@ -11,9 +11,12 @@ from edge_agent.domain import event as domain
 from edge_agent.pack.collect import NotFound, collect_event, collect_inspection
 from edge_agent.pack.write import verify_script, write_pack
 from edge_agent.wire.checkpoint import Checkpoint, origin_of
+from edge_agent.wire.codec import event_payload
+from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.tree import Tree
-from tests.unit.pack.port_of_entry import BOOTH, CROP, FRAME, GATEWAY, INSPECTION, RAW, SCAN, Place
-from tests.unit.port_gateway.signing import Ledger, Party, device_event
+from edge_agent.wire.v1alpha1.event_pb2 import Event
+from tests.unit.pack.port_of_entry import BOOTH, CROP, FRAME, GATEWAY, INSPECTION, RAW, SCAN, Place, verify
+from tests.unit.port_gateway.signing import INSTANT, Ledger, Party, device_event, sign
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -110,6 +113,39 @@ def test_what_would_not_verify_is_not_written(place: Place, tmp_path: Path) -> N
     chain.levels[0][0] = bytes(32)
     with pytest.raises(Exception, match="does not lead to this root"):
         collect_event(chain, 2, [place.booth.certificate])
+
+
+def test_the_script_has_words_for_every_kind_of_event(tmp_path: Path) -> None:
+    """The closing of an inspection, and each kind from 23 on, in one pack: they name the inspection by their id."""
+    place = Place(tmp_path)
+    ledger = Ledger(BOOTH, place.booth.key)
+    bodies = Event.DESCRIPTOR.oneofs_by_name["body"].fields
+    kinds = [field for field in bodies if field.name == "inspection_closed" or field.number >= 23]
+    for kind in kinds:
+        event = Event.FromString(event_payload(domain.Draft(device_event(), INSTANT), ledger.head))
+        event.ClearField("device_changed")
+        event.id = INSPECTION
+        getattr(event, kind.name).SetInParent()
+        if kind.name == "inspection_closed":
+            event.inspection_closed.inspection.id = INSPECTION
+        ledger.envelopes.append(sign(event.SerializeToString(), ledger.session_key))
+        ledger.head = ledger.head.after(envelope_sha256(ledger.envelopes[-1]))
+    place.chain = type(place.chain)(ledger, tmp_path / "kept", place.gateway, checkpoint_size=len(ledger.envelopes))
+    status, said = verify(place.pack())
+    assert status == 0, said
+    words = re.findall(r"^event \d+  .*? UTC \(.*?\)  (.*)$", said, re.MULTILINE)
+    assert words == [
+        "session opened",
+        "inspection closed",
+        "handed over to a new device key",
+        "disk level changed",
+        "evidence removed for room on the disk",
+        "oldest events dropped",
+        "findings added",
+        "decision of an officer",
+        "statistics of a lane",
+        "evidence deleted",
+    ]
 
 
 def test_the_published_digest_of_the_script() -> None:
