@@ -3,6 +3,7 @@
 decide ─► decision (pending) and a message for the booth ─► Watch ─► DecisionRecorded in the booth's chain ─► chained
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +20,10 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.findings_pb2 import OfficerDecision
 from port_gateway.booth_messages import new_message_id, post
 
+log = logging.getLogger(__name__)
+
 MAX_INSPECTION_ID = 64
+_NAMES = {value: name.value for name, value in DECISIONS.items()}
 
 
 class InspectionUnknown(Permanent):
@@ -64,13 +68,25 @@ def note_inspection(db: apsw.Connection, booth_id: str, event: Event) -> None:
 
 
 def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
-    """In the transaction that keeps the event: the booth's chain holds the decision."""
-    if event.WhichOneof("body") == "decision_recorded":
-        db.execute(
-            "UPDATE decision SET chained_seq = ?, chained_utc_us = ?"
-            " WHERE booth_id = ? AND message_id = ? AND chained_seq IS NULL",
-            (min(event.seq, 2**63 - 1), now_us, booth_id, event.decision_recorded.message_id),
-        )
+    """In the transaction that keeps the event: the booth's chain holds the decision, if it says what was decided."""
+    if event.WhichOneof("body") != "decision_recorded":
+        return
+    recorded = event.decision_recorded
+    row = db.execute(
+        "SELECT inspection_id, decision, officer, reason FROM decision"
+        " WHERE booth_id = ? AND message_id = ? AND chained_seq IS NULL",
+        (booth_id, recorded.message_id),
+    ).fetchone()
+    if row is None:
+        return
+    said = _NAMES.get(recorded.decision, "another decision")
+    if row != (recorded.inspection_id, said, recorded.officer, recorded.reason):
+        log.error("%s, sequence %d: the chain says %s, and the officer decided %s", booth_id, event.seq, said, row[1])
+        return
+    db.execute(
+        "UPDATE decision SET chained_seq = ?, chained_utc_us = ? WHERE booth_id = ? AND message_id = ?",
+        (min(event.seq, 2**63 - 1), now_us, booth_id, recorded.message_id),
+    )
 
 
 def decide(

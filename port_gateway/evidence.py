@@ -46,8 +46,10 @@ class EvidenceFiles:
         return self._folder / name[:2] / name[2:4] / name
 
     def complete(self, sha256: bytes) -> bool:
-        """Whether the whole is here, verified and durable."""
-        return self.path(sha256).is_file()
+        """Whether the whole is here, verified and durable. Raises StoreFailed."""
+        path = self.path(sha256)
+        with _disk_in_words(path):
+            return path.is_file()
 
     def committed_size(self, booth: SpiffeId, sha256: bytes) -> int:
         """How much of it this booth has sent; the full size when it is complete."""

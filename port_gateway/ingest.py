@@ -294,8 +294,8 @@ class Ingest(IngestServiceServicer):
                     while not await self._within_heartbeat(answer.future):
                         await self._ack(context, ack)
                     answer.future.result()
-                for seq in range(head.seq + 1, answer.head.seq + 1):
-                    stream.in_flight.pop(seq, None)
+                for seq in [seq for seq in stream.in_flight if seq <= answer.head.seq]:  # a gap may lie between
+                    del stream.in_flight[seq]
                 if answer.head != head:
                     head, ack = answer.head, self._signed(answer.head, answer.tree)
                 stream.records -= answer.records

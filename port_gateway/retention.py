@@ -45,10 +45,13 @@ class Retention:
 
     def __init__(self, store: Store, files: EvidenceFiles, rules: EvidenceRules, clock: Clock) -> None:
         self._store, self._files, self._rules, self._clock = store, files, rules, clock
+        self._looked_back = False
 
     def run(self) -> Iterator[int]:
         """Delete all that is over; after each step the number of pieces that it deleted. Raises what the store does."""
-        self._resurrected()
+        if not self._looked_back:  # a folder is put back while no gateway runs; a year has deleted millions
+            self._resurrected()
+            self._looked_back = True
         while self._bury():
             pass
         for kind, days in self._rules.items():

@@ -12,10 +12,12 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.standing import inspection_of, standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING
+from port_gateway.evidence import MAX_BLOB_BYTES
 
 # What an inbox held before it knew of retention counts as having come so long after the upgrade: time to look at the
 # settings, and at `retention status`.
 UPGRADE_US = 7 * 86_400_000_000
+SHA256_BYTES = 32
 _AT_THE_BOOTH = "kept only with a finding, and there was none"
 
 
@@ -30,28 +32,27 @@ class Deleted(NamedTuple):
 def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
     """What a verified event means for the evidence that it and its inspection name."""
     inspection, standing = inspection_of(event), standing_of(event)
-    if inspection and standing:
-        db.execute(
-            "INSERT INTO inspection_standing VALUES (?,?,?) ON CONFLICT DO UPDATE SET"
-            " standing = max(standing, excluded.standing)",
-            (booth_id, inspection, standing),
-        )
-        db.execute(
-            "UPDATE evidence_use SET standing = max(standing, ?) WHERE inspection_id = ? AND booth_id = ?",
-            (standing, inspection, booth_id),
-        )
     if inspection:
-        known = db.execute(
+        value = db.execute(
             "SELECT standing FROM inspection_standing WHERE booth_id = ? AND inspection_id = ?", (booth_id, inspection)
         ).get
-        standing = max(standing, Standing(known)) if isinstance(known, int) else standing
+        known = Standing(value) if isinstance(value, int) else Standing.CLEAR
+        if standing > known:  # twice at most: whatever the inspection names is looked through then
+            db.execute("INSERT OR REPLACE INTO inspection_standing VALUES (?,?,?)", (booth_id, inspection, standing))
+            db.execute(
+                "UPDATE evidence_use SET standing = ? WHERE inspection_id = ? AND booth_id = ?",
+                (standing, inspection, booth_id),
+            )
+        standing = max(standing, known)
     closed = event.inspection_closed.inspection
     # A scan that came before its vehicle is named by the vehicle's record alone.
     for ref in (*event.evidence, *(file for scan in closed.scans for file in scan.files)):
+        if len(ref.sha256) != SHA256_BYTES:  # of a scan's file nothing else is verified
+            continue
         db.execute(
             "INSERT INTO evidence_use VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
             " standing = max(standing, excluded.standing), received_utc_us = excluded.received_utc_us",
-            (ref.sha256, booth_id, inspection, ref.kind, min(ref.size, 2**62), standing, now_us),
+            (ref.sha256, booth_id, inspection, ref.kind, min(ref.size, MAX_BLOB_BYTES), standing, now_us),
         )
         # It was over for other inspections, and is wanted again.
         db.execute("DELETE FROM deleted_evidence WHERE sha256 = ?", (ref.sha256,))
@@ -62,10 +63,16 @@ def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> 
 
 
 def _note_deleted_at_booth(db: apsw.Connection, booth_id: str, digests: Iterable[bytes], now_us: int) -> None:
-    """Only of what this booth alone named: no booth speaks for another's evidence."""
+    """Only of what this booth alone named, and of which nothing was found: whoever has a booth's key takes away
+    neither another's evidence nor that of an alarm, nor what is held.
+    """
     for sha256 in digests:
-        uses = db.execute("SELECT booth_id, kind, size FROM evidence_use WHERE sha256 = ?", (sha256,)).fetchall()
-        if not uses or {use[0] for use in uses} != {booth_id}:
+        uses = db.execute(
+            "SELECT booth_id, kind, size, standing, EXISTS (SELECT 1 FROM legal_hold h"
+            " WHERE h.inspection_id = u.inspection_id) FROM evidence_use u WHERE sha256 = ?",
+            (sha256,),
+        ).fetchall()
+        if not uses or any(use[0] != booth_id or use[3] != Standing.CLEAR or use[4] for use in uses):
             continue
         db.execute(
             "INSERT OR IGNORE INTO deleted_evidence VALUES (?,?,'booth',?,?,?)",

@@ -50,8 +50,7 @@ def read_status(db: apsw.Connection) -> Status:
 def hold(db: apsw.Connection, inspection_id: str, reason: str, by_whom: str, now_us: int) -> None:
     """From now on nothing of this inspection is deleted. In a transaction. Raises Permanent."""
     reason = _words(reason)
-    named = db.execute("SELECT 1 FROM event WHERE instr(envelope, ?) > 0 LIMIT 1", (inspection_id.encode(),)).get
-    if len(inspection_id) != 36 or named is None:
+    if len(inspection_id) != 36 or not _named(db, inspection_id):
         raise Permanent(
             f"no event here names an inspection {inspection_id[:100]!r}",
             "give its UUID, as `port-gateway tail` shows it",
@@ -61,6 +60,18 @@ def hold(db: apsw.Connection, inspection_id: str, reason: str, by_whom: str, now
         raise Permanent(f"{inspection_id} is held already: {held}", "release it first to give another reason")
     db.execute("INSERT INTO legal_hold VALUES (?,?,?,?)", (inspection_id, reason, _words(by_whom), now_us))
     log_action(db, by_whom, "hold", f"{inspection_id}: {reason}", now_us)
+
+
+def _named(db: apsw.Connection, inspection_id: str) -> bool:
+    """By the tables at once; what came before them is looked for in every event, while a running gateway waits."""
+    for query, value in (
+        ("SELECT 1 FROM inspection WHERE inspection_id = ?", inspection_id),
+        ("SELECT 1 FROM evidence_use WHERE inspection_id = ?", inspection_id),
+        ("SELECT 1 FROM event WHERE instr(envelope, ?) > 0 LIMIT 1", inspection_id.encode()),
+    ):
+        if db.execute(query, (value,)).get is not None:
+            return True
+    return False
 
 
 def release(db: apsw.Connection, inspection_id: str, reason: str, by_whom: str, now_us: int) -> None:

@@ -23,6 +23,9 @@ class RetentionWorker:
         self._retention, self._store, self._clock, self._every_s = retention, store, clock, every_s
         self._told = ""
         self._began = self._now()
+        self._newest_us = (
+            self._last_event_us()
+        )  # of another run's clock: no event of this one makes a wrong clock right
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -64,14 +67,20 @@ class RetentionWorker:
         drift = (utc - self._began[0]) - (monotonic - self._began[1])
         if abs(drift) > MAX_JUMP_S:
             return f"this machine's clock was set by {drift:.0f} s; restart the gateway when it is right"
-        with self._store.reading() as db:
-            newest = db.execute("SELECT max(received_utc_us) FROM event").get
-        if isinstance(newest, int) and utc * 1e6 - newest > MAX_SILENCE_US:
-            return (
-                f"the last event came at {moment(newest)}, by this machine's clock long ago; if the clock is right, "
-                "`port-gateway retention run` deletes"
-            )
+        for last, now in ((self._newest_us, self._began[0]), (self._last_event_us(), utc)):
+            if last is not None and now * 1e6 - last > MAX_SILENCE_US:
+                before = "" if now == utc else " before this start"
+                return (
+                    f"the last event{before} came at {moment(last)}, by this machine's clock long ago; if the clock is "
+                    "right, `port-gateway retention run` deletes"
+                )
         return ""
+
+    def _last_event_us(self) -> int | None:
+        """When the last event came, by the clock of then."""
+        with self._store.reading() as db:
+            last = db.execute("SELECT received_utc_us FROM event ORDER BY cursor DESC LIMIT 1").get
+        return last if isinstance(last, int) else None
 
     def _now(self) -> tuple[float, float]:
         return self._clock.now().utc.timestamp(), self._clock.monotonic()

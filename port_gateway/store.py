@@ -154,6 +154,8 @@ class Store:
                     note_all_evidence(db)
                 if MIGRATIONS[version] == "0009.sql":
                     note_all_uses(db)
+                if MIGRATIONS[version] == "0010.sql":
+                    self._owner_only()
                 db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={version + 1}")
             db.execute("COMMIT")
@@ -162,6 +164,12 @@ class Store:
                 db.execute("ROLLBACK")
             raise
         return due
+
+    def _owner_only(self) -> None:
+        """An inbox of before the watch list may lie there for others to read."""
+        for name in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                Path(f"{self.path}{name}").chmod(0o600)
 
     @staticmethod
     def limit(db: apsw.Connection, max_bytes: int) -> None:

@@ -88,7 +88,7 @@ def read_statistics(message: wire.LaneStatistics) -> LaneStatistics:
     begin = _instant(message.begin_utc_us, message.begin_monotonic_ns, state)
     end = _instant(message.end_utc_us, message.end_monotonic_ns, state)
     covered_s = (end.monotonic_ns - begin.monotonic_ns) / 1e9
-    _must(0 < len(message.lane_id.encode()) <= MAX_ID, "a lane's id has 1 to 63 bytes")
+    _must(_is_id(message.lane_id), "a lane's id has 1 to 63 printable bytes")
     _must(message.quarter_utc_us % (QUARTER_S * 1_000_000) == 0, "quarter_utc_us is no multiple of 900 s")
     _must(0 <= message.quarter_utc_us < 1 << 53, "quarter_utc_us is no date")
     _must(message.ended in _ENDED, "it does not say why the part ends")
@@ -152,10 +152,15 @@ def _read_confidences(message: wire.Confidences) -> Confidences:
 
 
 def _read_device(message: wire.DeviceTime) -> DeviceTime:
-    _must(0 < len(message.device_id.encode()) <= MAX_ID, "a device's id has 1 to 63 bytes")
+    _must(_is_id(message.device_id), "a device's id has 1 to 63 printable bytes")
     times = (message.up_s, message.down_s, message.unknown_s)
     _must(all(0 <= t <= 2 * MAX_PART_S for t in times), "a device's times are none")
     return DeviceTime(message.device_id, *times)
+
+
+def _is_id(text: str) -> bool:
+    """Tables show it to a terminal."""
+    return 0 < len(text.encode()) <= MAX_ID and text.isprintable()
 
 
 def _instant(utc_us: int, monotonic_ns: int, state: ClockState) -> Instant:

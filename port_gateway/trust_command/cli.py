@@ -51,8 +51,9 @@ def _epoch(text: str) -> bytes:
 
 
 def show(facts: dict[str, Any], as_json: bool, text: str) -> None:
-    """What a command found, for a program or for a person."""
-    print(json.dumps(facts) if as_json else text, flush=True)
+    """What a command found, for a program or for a person: at a terminal, to which no booth's words are commands."""
+    shown = "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
+    print(json.dumps(facts) if as_json else shown, flush=True)
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

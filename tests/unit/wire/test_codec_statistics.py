@@ -100,6 +100,7 @@ def _bins(said: wire.LaneStatistics) -> None:
 _SPOILT: dict[str, Callable[[wire.LaneStatistics], object]] = {
     "an id": _set(lane_id=""),
     "a long id": _set(lane_id="x" * 64),
+    "an id for a terminal": _set(lane_id="1\x1b[2J"),
     "no quarter": _set(quarter_utc_us=QUARTER_US + 1),
     "before 1970": _set(quarter_utc_us=-900_000_000),
     "after time": _set(quarter_utc_us=(1 << 62) // 900_000_000 * 900_000_000),
