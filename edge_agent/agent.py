@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Never
 
@@ -24,12 +25,12 @@ from edge_agent.kept_lane import LOST, KeptLane, boot_id, take_up
 from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.identity import BoothIdentity
-from edge_agent.ledger.lane_journal import LaneJournal
+from edge_agent.ledger.lane_journal import LaneJournal, forget_others
 from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.salvaged import open_salvaged
 from edge_agent.ledger.store import DATABASE
-from edge_agent.line import Line, cameras_through
+from edge_agent.line import Compare, Line, cameras_through, compared
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
@@ -78,7 +79,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
                 record = ledger.recorder.record
-                lanes = await _take_up(setup, ledger, clock)
+                lanes = await _take_up(setup, ledger, clock, known.match)
                 lines = [
                     Line(lane, record, clock, watch_camera, lane=kept, onlooker=live, compare=known.match)
                     for lane, kept in zip(setup.lanes, lanes, strict=True)
@@ -98,7 +99,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
         log.info("stopped")
 
 
-async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[KeptLane]:
+async def _take_up(setup: Setup, ledger: Ledger, clock: Clock, compare: Compare) -> list[KeptLane]:
     """The lanes as the last run left them; what it can have missed to record is recorded."""
     recorder, boot, lanes = ledger.recorder, boot_id(), []
     unfinished = recorder.unfinished()
@@ -107,10 +108,10 @@ async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[KeptLane]
         own = [one for one in unfinished if one.lane_id == lane.rules.lane_id]
         journal = LaneJournal(setup.ledger, lane.rules.lane_id)
         taken = take_up(lane, journal, own, clock.now(), boot, ledger.outbox.read_blob, recorded)
-        for draft in taken.drafts:
-            await recorder.record(draft)
+        await taken.settle(recorder.record, partial(compared, compare))
         lanes.append(taken.lane)
     known = {lane.rules.lane_id for lane in setup.lanes}
+    forget_others(setup.ledger, known)
     for one in unfinished:
         if one.lane_id not in known:  # the settings name that lane no more
             await recorder.record(given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), LOST))

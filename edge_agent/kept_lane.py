@@ -8,8 +8,9 @@ the agent was away no longer than the lane's `resume_s`; else it is closed as ab
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from edge_agent.config import LaneSetup
 from edge_agent.domain.clock import ClockState, Instant
 from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
 from edge_agent.domain.evidence import Evidence, EvidenceRef
+from edge_agent.domain.inspection import Abandoned
 from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import Observation, ScanImage
 from edge_agent.inspection.assemble import given_up
@@ -28,10 +30,14 @@ from edge_agent.ledger.store import Unfinished
 
 # How long what was heard before the lane was last empty is kept at least: a scanner may answer that late.
 KEEP_S = 60.0
+TICK_S = 1e-6  # a wake time goes through a float and back
 LOST = "the agent ended during this passage, and what it had observed is lost"
 
 ReadEvidence = Callable[[bytes], bytes | None]
 Heard = Mapping[str, Any]
+Record = Callable[[Draft], Awaitable[object]]
+# A lane's draft with what the port expects of it.
+Compared = Callable[[Lane, Draft], Awaitable[Draft]]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +60,7 @@ class KeptLane(Lane):
         self._lane_id = setup.rules.lane_id
         self._keep_s = max(KEEP_S, setup.rules.scan_delay_s)
         self._begun: float | None = None
+        self._turns = 0  # of an empty lane that hears nothing, until what it heard is gone
         self._ids: list[str] = []
         self._said_before: list[str] = []
 
@@ -63,10 +70,9 @@ class KeptLane(Lane):
 
     def observe(self, observation: Observation) -> list[Draft]:
         """As of a Lane."""
-        if self.idle and (self._begun is None or observation.at.monotonic - self._begun >= self._keep_s):
-            self._begun = observation.at.monotonic
-            self._journal.turn()
-            self._journal.note({"boot": self._boot})
+        if self.idle and self._is_old(observation.at.monotonic):
+            self._turn(observation.at.monotonic)
+        self._turns = 2
         self._ids = []
         drafts = super().observe(observation)
         self._journal.note(_noted(observation, self._ids))
@@ -74,9 +80,33 @@ class KeptLane(Lane):
 
     def woke(self, now: Instant) -> list[Draft]:
         """As of a Lane."""
+        if self.idle and self._turns and self._is_old(now.monotonic):
+            self._turn(now.monotonic)
+            self._turns -= 1
         drafts = super().woke(now)
         self._journal.note({"woke": to_plain(now)})
         return drafts
+
+    def next_wake(self) -> float | None:
+        """As of a Lane, and when an empty one is to forget what it heard."""
+        wake = super().next_wake()
+        if not (self.idle and self._turns) or self._begun is None:
+            return wake
+        old = self._begun + self._keep_s
+        return old if wake is None else min(wake, old)
+
+    def resume(self, away: Away) -> None:
+        """As of a Lane."""
+        super().resume(away)
+        self._begun, self._turns = away.until.monotonic, 2
+
+    def _is_old(self, at: float) -> bool:
+        return self._begun is None or at - self._begun >= self._keep_s - TICK_S
+
+    def _turn(self, at: float) -> None:
+        self._begun = at
+        self._journal.turn()
+        self._journal.note({"boot": self._boot, "down": self.devices_down})
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
         """The open inspections wait for the next start, if it can know of them; else they are given up."""
@@ -110,8 +140,9 @@ class KeptLane(Lane):
                 drafts = super().woke(_instant(line["woke"], clock_moved_ns))
             elif "stopped" in line:
                 drafts = self.pause(_instant(line["stopped"], clock_moved_ns))
-            elif "away" in line:
-                drafts = []
+            elif "down" in line:
+                self.knows_down(line["down"])
+            elif "away" in line:  # what the thing before it led to may not be recorded yet
                 away = from_plain(Away, line["away"])
                 self.resume(
                     replace(
@@ -125,10 +156,23 @@ class KeptLane(Lane):
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:
-    """A lane to go on with, and what is to be recorded before it hears anything new."""
+    """A lane to go on with, and what is to be recorded before it hears anything new.
+
+    `heard_by` is the lane that made these drafts. Once they are durable, `begin` lets go of what they came from.
+    """
 
     lane: KeptLane
     drafts: tuple[Draft, ...]
+    heard_by: KeptLane
+    begin: Callable[[], None]
+
+    async def settle(self, record: Record, compared: Compared) -> None:
+        """Records the drafts as the lane's own are. A kill in the middle leaves the rest to the next start."""
+        for draft in self.drafts:
+            body = draft.body
+            lost = isinstance(body, InspectionClosed) and body.inspection.outcome == Abandoned(LOST)
+            await record(draft if lost else await compared(self.heard_by, draft))
+        self.begin()
 
 
 def take_up(
@@ -150,17 +194,18 @@ def take_up(
         log.warning("lane %s: what it heard before cannot be read: %s", setup.rules.lane_id, error)
         heard = []
     lane = KeptLane(setup, journal, boot)
-    away = _away(heard, now, boot)
-    if away is None:
-        return _afresh(setup, journal, unfinished, now, boot)
-    moved_ns = 0 if _boot(heard) == boot != "" else _moved_ns(away[1], now)
     try:
+        away = _away(heard, now, boot)
+        if away is None:
+            return _afresh(setup, journal, unfinished, now, boot)
+        moved_ns = 0 if _boot(heard) == boot != "" else _moved_ns(away[1], now)
         last = [draft for draft in lane.hear_again(heard, read, moved_ns) if not recorded(draft)]
     except Exception:
         log.exception("lane %s: what it heard before cannot be taken up", setup.rules.lane_id)
         return _afresh(setup, journal, unfinished, now, boot)
     known = {one.inspection_id for one in unfinished}
     known |= {d.body.inspection_id for d in last if isinstance(d.body, InspectionOpened)}
+    last = [d for d in last if not isinstance(d.body, InspectionClosed) or d.body.inspection.id in known]
     known -= {d.body.inspection.id for d in last if isinstance(d.body, InspectionClosed)}
     there = {one.id for one in lane.inspections}
     if there - known:
@@ -172,19 +217,21 @@ def take_up(
     if why := _too_late(setup, away, moved_ns, now):
         drafts += lane.give_up_all(now, why)
         empty = _afresh(setup, journal, (), now, boot)
-        return TakenUp(empty.lane, tuple(drafts))
-    journal.begin(_again(heard, away[0], boot, moved_ns))
+        return replace(empty, drafts=tuple(drafts), heard_by=lane)
     if there:
         log.warning("lane %s: %d inspections go on after %.0f s", setup.rules.lane_id, len(there), away[0].seconds)
-    return TakenUp(lane, tuple(drafts))
+    journal.survived()
+    begin = partial(journal.begin, _again(heard, away[0], boot, moved_ns))
+    return TakenUp(lane, tuple(drafts), lane, begin)
 
 
 def _afresh(
     setup: LaneSetup, journal: LaneJournal, unfinished: Sequence[Unfinished], now: Instant, boot: str
 ) -> TakenUp:
-    journal.begin([{"boot": boot}])
+    journal.survived()
+    lane = KeptLane(setup, journal, boot)
     lost = (given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in unfinished)
-    return TakenUp(KeptLane(setup, journal, boot), tuple(lost))
+    return TakenUp(lane, tuple(lost), lane, partial(journal.begin, [{"boot": boot}]))
 
 
 def _too_late(setup: LaneSetup, away: tuple[Away, Instant], moved_ns: int, now: Instant) -> str:
@@ -226,11 +273,13 @@ def _again(heard: Iterable[Heard], away: Away, boot: str, moved_ns: int) -> Iter
     """The same on the clock of this run of the machine, and the absence."""
     yield {"boot": boot}
     for line in heard:
-        if "said" in line:
+        if "boot" in line:
+            yield {**line, "boot": boot}
+        elif "said" in line:
             observation = from_plain(Observation, line["said"])
             yield {**line, "said": to_plain(_moved(observation, moved_ns))}
         elif "away" not in line:
-            yield {key: to_plain(_instant(value, moved_ns)) for key, value in line.items() if key != "boot"}
+            yield {key: to_plain(_instant(value, moved_ns)) for key, value in line.items()}
         else:
             before = from_plain(Away, line["away"])
             before = replace(before, since=_later(before.since, moved_ns), until=_later(before.until, moved_ns))

@@ -194,20 +194,21 @@ class Line:
     async def _record(self, drafts: list[Draft]) -> None:
         ended = self._statistics.look(self._clock.now())
         self._statistics.take(drafts)
-        for draft in (*ended, *[await self._compared(draft) for draft in drafts]):
+        for draft in (*ended, *[await compared(self._compare, self._lane, draft) for draft in drafts]):
             await self._record_draft(draft)
             if self._onlooker is not None:
                 self._onlooker.recorded(draft)
             if words := in_words(draft):
                 log.info("lane %s: %s", self._setup.rules.lane_id, words)
 
-    async def _compared(self, draft: Draft) -> Draft:
-        """A closed inspection with what the port expects of it; in a thread, since the list lies on a disk."""
-        if self._compare is None or not isinstance(draft.body, InspectionClosed):
-            return draft
-        inspection = draft.body.inspection
-        matched = await asyncio.to_thread(self._compare, inspection)
-        return replace(draft, body=InspectionClosed(self._lane.compared(inspection, matched)))
+
+async def compared(compare: Compare | None, lane: Lane, draft: Draft) -> Draft:
+    """A closed inspection with what the port expects of it; in a thread, since the list lies on a disk."""
+    if compare is None or not isinstance(draft.body, InspectionClosed):
+        return draft
+    inspection = draft.body.inspection
+    matched = await asyncio.to_thread(compare, inspection)
+    return replace(draft, body=InspectionClosed(lane.compared(inspection, matched)))
 
 
 def cameras_through(recogniser: Recogniser | None, faces: FaceFinder | None, clock: Clock) -> Watch | None:

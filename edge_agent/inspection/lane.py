@@ -40,7 +40,7 @@ open. Where the settings state positions, the rules of row.py stand in their pla
 once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
@@ -101,6 +101,8 @@ class Traffic(Protocol):
 
     @property
     def busy(self) -> bool: ...
+    @property
+    def empty(self) -> bool: ...
     def inspections(self) -> tuple[Assembly, ...]: ...
     def open_for(self, observation: Observation) -> Assembly | None: ...
     def late_for(self, observation: Observation) -> str | None: ...
@@ -148,7 +150,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """No inspection is open, and no vehicle is known to be in the lane."""
-        return not self._traffic.busy
+        return self._traffic.empty
 
     def observe(self, observation: Observation) -> list[Draft]:
         """Assign one observation."""
@@ -224,6 +226,16 @@ class Lane:
     def pause(self, now: Instant) -> list[Draft]:
         """The agent stops, and may soon go on here: what was counted is said, inspections stay open."""
         return self._strays.stop(now)
+
+    @property
+    def devices_down(self) -> dict[str, str]:
+        """Devices that cannot look now, and why."""
+        return dict(self._records.down)
+
+    def knows_down(self, down: Mapping[str, str]) -> None:
+        """As `devices_down` said it in an earlier run."""
+        self._records.down.clear()
+        self._records.down.update(down)
 
     def resume(self, away: Away) -> None:
         """The agent is there again (rule 14)."""

@@ -31,6 +31,11 @@ class OneAtATime:
         """Whether a vehicle stands in the lane."""
         return self._open is not None or bool(self._occupied)
 
+    @property
+    def empty(self) -> bool:
+        """No vehicle is known to be in the lane, not one that was given up either."""
+        return not (self.busy or self._blocked)
+
     def blocked_for(self, observation: Observation) -> bool:
         """A vehicle that was given up has not left."""
         return self._blocked

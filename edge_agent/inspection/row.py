@@ -76,6 +76,11 @@ class Row:
         """Whether a vehicle is in the lane."""
         return any(v.inspection or v.on for v in self._row)
 
+    @property
+    def empty(self) -> bool:
+        """No vehicle is known to be in the lane, not one that was given up either."""
+        return not self._row
+
     def inspections(self) -> tuple[Assembly, ...]:
         """Those that are open, the foremost vehicle's first."""
         return tuple(v.inspection for v in self._row if v.inspection)

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ class LaneJournal:
         for data in found:
             lines += _whole(data)
         return lines
+
+    def survived(self) -> None:
+        """What was taken led to no end of the agent: until `begin` another start may take it again."""
+        try:
+            self._trying.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s: %s", self._trying, error.strerror)
 
     def begin(self, lines: Iterable[Line]) -> None:
         """Holds just these lines from now on."""
@@ -130,6 +137,16 @@ class LaneJournal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def forget_others(ledger: Path, lane_ids: Collection[str]) -> None:
+    """What lanes heard that the settings name no more. Raises nothing."""
+    try:
+        for path in (ledger / LANES).glob("*.*"):
+            if path.stem not in lane_ids:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: what earlier lanes heard cannot be removed: %s", ledger / LANES, error.strerror)
 
 
 def _whole(data: bytes) -> Iterator[Line]:

@@ -63,6 +63,7 @@ class Booth:
         taken = take_up(self.setup, journal, unfinished, now, boot, self.files.get, lambda d: d in self.events)
         self.lane = taken.lane
         self.events += taken.drafts
+        taken.begin()
         return taken
 
     def at(self, seconds: float, device: str, body: Body, evidence: tuple[Evidence, ...] = ()) -> "Booth":

@@ -1,0 +1,128 @@
+"""A lane that a restart takes up, after hours: what it still knows of its devices, and what it has forgotten."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
+from edge_agent.domain.expected import ExpectationList, ExpectationMatch, MatchOutcome
+from edge_agent.domain.inspection import Abandoned, Inspection
+from edge_agent.domain.observation import DeviceState
+from edge_agent.kept_lane import LOST, TakenUp, take_up
+from edge_agent.ledger.lane_journal import LaneJournal, forget_others
+from edge_agent.ledger.store import Unfinished
+from edge_agent.line import compared
+from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, status
+from tests.unit.test_kept_lane import PLACES, Booth, mid_vehicle
+
+LIST = ExpectationList(b"l" * 16, 1, 1)
+
+
+def killed_at_its_last_word(booth: Booth, seconds: float) -> TakenUp:
+    """What a start makes of it; nothing of that is recorded yet."""
+    open_ = booth.lane.inspections
+    unfinished = [Unfinished(one.id, "1", one.opened) for one in open_]
+    journal = LaneJournal(booth.folder, "1")
+    return take_up(
+        booth.setup, journal, unfinished, instant(seconds), "one", booth.files.get, lambda d: d in booth.events
+    )
+
+
+@pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
+def test_devices_that_connected_long_ago_were_not_blind(tmp_path: Path, places: None) -> None:
+    booth = Booth(tmp_path, places)
+    for t in range(20, 300, 20):
+        booth.at(t, "portal", sample(3))
+    booth.at(300, "front", plate("AAA111")).at(302, "portal", ARRIVES)
+    booth.start(instant(310))
+    booth.at(311, "portal", status(DeviceState.ONLINE)).at(312, "portal", DEPARTS).until(600)
+    [inspection] = booth.closed
+    whys = {dict(f.parameters)["why"] for f in inspection.findings if f.rule == "could_not_look"}
+    assert whys == {"the agent was not running for 8 s"}
+
+
+@pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
+def test_a_vehicle_that_blocked_the_lane_has_one_record(tmp_path: Path, places: None) -> None:
+    booth = Booth(tmp_path, places)
+    for t in range(10, 900, 2):
+        booth.at(t, "front", plate("AAA111"))
+    booth.until(1000)
+    assert len(booth.closed) == 1
+    assert booth.start(instant(1010)).drafts == ()
+    opened = [d for d in booth.events if isinstance(d.body, InspectionOpened)]
+    assert len(opened) == len(booth.closed) == 1
+
+
+def test_an_empty_lane_forgets_its_vehicles_though_nothing_more_is_heard(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path).at(17, "portal", DEPARTS).until(25)
+    files = tmp_path / "lanes"
+    assert len(booth.closed) == 1
+    assert b"AAA111" in b"".join(path.read_bytes() for path in files.iterdir()), "a late scan may still be of it"
+    booth.until(400)
+    assert b"AAA111" not in b"".join(path.read_bytes() for path in files.iterdir())
+    assert booth.lane.next_wake() is None, "and then it sleeps"
+
+
+def test_so_it_does_after_a_restart(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path).at(17, "portal", DEPARTS).until(25)
+    booth.start(instant(30))
+    booth.until(400)
+    assert b"AAA111" not in b"".join(path.read_bytes() for path in (tmp_path / "lanes").iterdir())
+
+
+def test_what_a_lane_heard_goes_with_the_lane(tmp_path: Path) -> None:
+    mid_vehicle(tmp_path)
+    forget_others(tmp_path, {"1"})
+    assert (tmp_path / "lanes" / "1.heard").exists()
+    forget_others(tmp_path, {"2"})
+    assert not any((tmp_path / "lanes").iterdir())
+    forget_others(tmp_path / "nowhere", {"2"})
+
+
+@pytest.mark.parametrize("seconds", [20.0, 500.0], ids=["goes on", "too late"])
+async def test_a_start_that_is_killed_before_it_has_recorded_loses_nothing(tmp_path: Path, seconds: float) -> None:
+    booth = mid_vehicle(tmp_path).at(16, "portal", alarm(901))
+    booth.events.pop()  # the first run was killed before this was committed
+    first = killed_at_its_last_word(booth, seconds)
+    second = killed_at_its_last_word(booth, seconds)
+    assert [type(d.body) for d in first.drafts] == [type(d.body) for d in second.drafts]
+    record = Recorded()
+    await second.settle(record, partial(compared, None))
+    assert record.drafts == list(second.drafts)
+    if seconds == 20:
+        third = killed_at_its_last_word(booth, 21)
+        assert third.drafts == first.drafts, "begun, and the alarm may still not be in the ledger"
+
+
+async def test_a_record_that_a_start_closes_is_compared_with_what_the_port_expects(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path)
+    record = Recorded()
+    await killed_at_its_last_word(booth, 500).settle(record, partial(compared, _nothing_expected))
+    [inspection] = [d.body.inspection for d in record.drafts if isinstance(d.body, InspectionClosed)]
+    assert inspection.plate is not None
+    assert inspection.expectation == _nothing_expected(inspection)
+
+
+async def test_of_one_that_is_lost_nothing_was_read_that_could_be_expected(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path)
+    (tmp_path / "lanes" / "1.heard").unlink()
+    record = Recorded()
+    await killed_at_its_last_word(booth, 20).settle(record, partial(compared, _nothing_expected))
+    [inspection] = [d.body.inspection for d in record.drafts if isinstance(d.body, InspectionClosed)]
+    assert inspection.outcome == Abandoned(LOST)
+    assert inspection.expectation is None
+
+
+class Recorded:
+    """A ledger's drafts."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+
+    async def __call__(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+
+def _nothing_expected(_: Inspection) -> ExpectationMatch:
+    return ExpectationMatch(MatchOutcome.NONE, list=LIST, list_age_s=1)
