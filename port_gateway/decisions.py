@@ -106,10 +106,9 @@ def decide(
     TooManyMessages of the booth.
     """
     for what, text, limit in (("officer", officer, MAX_OFFICER), ("reason", reason, MAX_REASON)):
-        if not text.strip() or len(text.encode()) > limit or not text.isprintable():
-            raise DecisionRefused(
-                f"--{what}: {len(text.encode())} bytes", f"say it in one line, 1 to {limit} bytes of UTF-8"
-            )
+        size = len(text.encode(errors="replace"))
+        if not text.strip() or size > limit or not text.isprintable():
+            raise DecisionRefused(f"--{what}: {size} bytes", f"say it in one line, 1 to {limit} bytes of UTF-8")
     booth_id = _booth_of(db, gateway, inspection_id, booth)
     message = OfficerDecision(
         message_id=new_message_id(),

@@ -79,7 +79,7 @@ def checked(entry: Entry, now_us: int) -> Entry:
     if not _TEXT.fullmatch(fold_plate(entry.text)):
         say = "4 to 64 letters A to Z and digits, separators aside"
         raise EntryRefused(f"{entry.id}: no such {entry.kind.replace('_', ' ')} can be read", say)
-    if not entry.tell or len(entry.tell.encode()) > MAX_TELL or not entry.tell.isprintable():
+    if not entry.tell or not entry.tell.isprintable() or len(entry.tell.encode()) > MAX_TELL:
         raise EntryRefused(f"{entry.id}: what the officer is told", f"one line, 1 to {MAX_TELL} bytes of UTF-8")
     if entry.until_utc_us is not None and entry.until_utc_us <= now_us:
         raise EntryRefused(f"{entry.id}: it ended in the past", "leave the end out, or correct it")

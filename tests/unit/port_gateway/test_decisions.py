@@ -80,6 +80,7 @@ def test_the_last_one_holds_and_every_one_is_kept(port: AtPort) -> None:
         ({"reason": ""}, "--reason: 0 bytes"),
         ({"reason": "x" * (MAX_REASON + 1)}, "1 to 1000 bytes"),
         ({"reason": "two\nlines"}, "in one line"),
+        ({"officer": "\udcff"}, "--officer: 1 bytes"),
     ],
 )
 def test_what_is_no_decision(port: AtPort, given: dict[str, Any], words: str) -> None:

@@ -159,6 +159,7 @@ def test_what_is_taken_out_or_replaced_is_watched_for_no_longer(port: AtPort) ->
         replace(PLATE, tell=""),
         replace(PLATE, tell="x" * 201),
         replace(PLATE, tell="two\nlines"),
+        replace(PLATE, tell="\ud800"),
     ],
 )
 def test_what_is_no_entry(port: AtPort, wrong: Entry) -> None:
