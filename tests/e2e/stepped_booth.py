@@ -55,6 +55,8 @@ SETTLES_S = 30.0  # after the last truck: what a lane waits for
 
 # What a camera sees: given the lane, the role and the moment; None: nothing is there.
 Eye = Callable[[Lane, str, float], Iterator[Reading]]
+# Is told of each event before it is recorded.
+Onlooker = Callable[[Draft], None]
 # How a record compares with what is expected.
 Compare = Callable[[Inspection], ExpectationMatch | None]
 
@@ -69,6 +71,7 @@ class Day:
     simulated_s: float
     closed: dict[str, Any]  # the inspections' records, by id
     records: list[dict[str, Any]]  # the ledger's events as JSON
+    lanes: dict[str, Lane]  # what drove through each
 
     @property
     def misses(self) -> list[tuple[str, Check]]:
@@ -126,15 +129,27 @@ def _texts(truck: Truck, role: str) -> list[str]:
 
 
 def run_day(
-    scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye = oracle, compare: Compare | None = None
+    scenario: Scenario,
+    booth: dict[str, Any],
+    folder: Path,
+    eye: Eye = oracle,
+    compare: Compare | None = None,
+    onlooker: Onlooker | None = None,
 ) -> Day:
-    """Play the scenario to its end through a booth with the devices of `booth` (as under `lanes` in a settings file;
-    a device's link is put in). Everything is kept in `folder`."""
+    """Play the scenario to its end through a booth with the devices of `booth` (as under `lanes` in a settings file; a
+    device's link is put in; `cameras` by role, both without). Everything is kept in `folder`."""
     with asyncio.Runner(loop_factory=SteppedLoop) as runner:
-        return runner.run(_day(scenario, booth, folder, eye, compare))
+        return runner.run(_day(scenario, booth, folder, eye, compare, onlooker))
 
 
-async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye, compare: Compare | None) -> Day:
+async def _day(
+    scenario: Scenario,
+    booth: dict[str, Any],
+    folder: Path,
+    eye: Eye,
+    compare: Compare | None,
+    onlooker: Onlooker | None,
+) -> Day:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedLoop)
     clock = SteppedClock(loop)
@@ -159,6 +174,8 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
         if compare is not None and isinstance(body, InspectionClosed):
             lane = lines[body.inspection.lane_id]._lane  # as the line does it, without its thread: time is stepped
             draft = replace(draft, body=InspectionClosed(lane.compared(body.inspection, compare(body.inspection))))
+        if onlooker is not None:
+            onlooker(draft)
         with loop.working():  # the recorder's thread
             await ledger.recorder.record(draft)
 
@@ -183,7 +200,9 @@ async def _day(scenario: Scenario, booth: dict[str, Any], folder: Path, eye: Eye
     truth = read_truth(sim.truth_path)
     inbox = parse_received(iter(json.dumps(event).encode() for event in events), "the ledger")
     closed = [e["inspection_closed"]["inspection"] for e in events if "inspection_closed" in e]
-    return Day(judge(truth, inbox), len(closed), len(events), simulated, {one["id"]: one for one in closed}, events)
+    lanes = {lane_id: run.lane for lane_id, run in sim.lanes.items()}
+    by_id = {one["id"]: one for one in closed}
+    return Day(judge(truth, inbox), len(closed), len(events), simulated, by_id, events, lanes)
 
 
 async def _keep(line: Line) -> None:
@@ -218,9 +237,9 @@ def _settings(booth: dict[str, Any], folder: Path) -> Path:
                         "id": f"{lane_id}-{role}",
                         "source": "http://localhost/",
                         "role": role,
-                        **lane.get("cameras", {}).get(role, {}),
+                        **camera,
                     }
-                    for role in IN_VIEW
+                    for role, camera in lane.get("cameras", {role: {} for role in IN_VIEW}).items()
                 ],
             }
             for lane_id, lane in booth.items()
