@@ -66,10 +66,11 @@ def read_profile(data: bytes) -> Profile:
     rows: dict[tuple[str, str], tuple[list[Sample], list[tuple[float, ...]]]] = {}
     start: datetime | None = None
     reader = csv.DictReader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
-    for number, row in enumerate(reader):
-        if number >= MAX_ROWS:
-            break
+    for _ in range(MAX_ROWS):
         try:
+            row = next(reader, None)
+            if row is None:
+                break
             at = datetime.fromisoformat(row["utc"])
             interval = float(row["interval_s"])
             cps = tuple(int(count) / interval for count in row["counts"].split()[:MAX_PANELS])
@@ -78,7 +79,7 @@ def read_profile(data: bytes) -> Profile:
             start = start or at
             seconds = (at - start).total_seconds()
             samples, background = rows.setdefault((row["device"], row["kind"]), ([], []))
-        except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, csv.Error):
             continue
         if row["channel"] == "background":
             background.append(cps)

@@ -27,6 +27,7 @@ def test_counts_become_rates_and_the_background_its_median() -> None:
 def test_lines_that_are_none_are_left_out() -> None:
     bad = ["", "no,csv\r\n", line(1, ""), line(1, "-"), line(1, "5", interval="0"), line(1, "5", interval="nan")]
     bad += [line(1, "5").replace("2026", "never"), "\x00\xff,,,,,,,\r\n"]
+    bad += [line(1, "9" * 400), line(1, "5").replace("x", "x" * 200_000)]
     assert read_profile((HEADER + "".join(bad)).encode("latin-1")).charts == ()
     assert len(read_profile((HEADER + "".join(bad) + line(2, "5")).encode("latin-1")).charts) == 1
     assert read_profile(b"").charts == ()
