@@ -1,6 +1,7 @@
 """A day with planted discrepancies: what is announced of each truck, what comes, and which rules must find it.
 
-Each truck gets one kind of discrepancy or none, by a seed. `PLANTED` says which rules find it, and no others.
+Each truck gets one kind of discrepancy or none, by a seed. `PLANTED` says which rules find it, and no others. The
+simulated portal counts by chance: where it alarmed itself, its alarm is to be found, too.
 """
 
 from collections import Counter
@@ -142,8 +143,11 @@ def played(seed: int, trucks: int, folder: Path, eye: Eye = oracle) -> Found:
             continue
         found.vehicles += 1
         rules = {one["rule"] for one in day.closed[record.id].get("findings", [])}
-        for rule in rules | PLANTED[kind]:
-            tally = found.right if rule in rules & PLANTED[kind] else found.wrong if rule in rules else found.missed
+        truck = vehicle.joined.truck
+        by_chance = {"radiation_alarm"} if truck.gamma_alarm or truck.neutron_alarm else set()
+        wanted = PLANTED[kind] | by_chance
+        for rule in rules | wanted:
+            tally = found.right if rule in rules & wanted else found.wrong if rule in rules else found.missed
             tally[rule] += 1
             if tally is not found.right:
                 found.details.append(f"{vehicle.joined.truck.id}, {kind}: {rule}")
