@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from edge_agent.domain.statistics import QUARTER_S, Confidences, Durations
 from port_gateway.lane_quarters import CODES, DWELL, GAP, PLATES, SERVICE, missing_of, reads_of, times_of, unpacked
 
 _SUM = struct.Struct("<HQ")
+_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 LENGTHS = {"quarter": timedelta(seconds=QUARTER_S), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
@@ -117,12 +118,10 @@ def _counting(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def known_span(db: apsw.Connection, lanes: Sequence[LaneKey]) -> tuple[int, int] | None:
-    """From the first to the end of the last quarter that is kept, in seconds since 1970."""
-    found = [
-        db.execute("SELECT min(quarter_s), max(quarter_s) FROM lane_quarter WHERE lane = ?", (one.number,)).fetchone()
-        for one in lanes
-    ]
+def known_span(db: apsw.Connection, lanes: Sequence[LaneKey], until: datetime = _EVER) -> tuple[int, int] | None:
+    """From the first to the end of the last quarter that is kept and begins by `until`, in seconds since 1970."""
+    query = "SELECT min(quarter_s), max(quarter_s) FROM lane_quarter WHERE lane = ? AND quarter_s <= ?"
+    found = [db.execute(query, (one.number, int(until.timestamp()))).fetchone() for one in lanes]
     times = [(int(str(one[0])), int(str(one[1]))) for one in found if one is not None and one[0] is not None]
     return (min(first for first, _ in times), max(last for _, last in times) + QUARTER_S) if times else None
 

@@ -202,6 +202,12 @@ def test_before_there_is_anything(held: Held, capsys: pytest.CaptureFixture[str]
     assert "no booth has sent statistics yet" in capsys.readouterr().err
 
 
+def test_a_clock_that_runs_ahead_hides_no_day(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
+    held.says(part(0), part(24 * 365 * 100, lane_id="ahead"))
+    assert [row["vehicles"] for row in held.rows(capsys, "--by", "quarter")] == [3, 0]
+    assert [row["vehicles"] for row in held.rows(capsys, "--by", "quarter", "--lane", "ahead")] == [3]
+
+
 def test_what_cannot_be_stays_an_event_and_is_not_counted(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
     held.says(part(0))
     event = Event.FromString(event_payload(Draft(part(0.25), INSTANT), held.ledger.head))
