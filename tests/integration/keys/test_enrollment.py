@@ -77,7 +77,7 @@ async def test_a_booth_enrols_and_sends(
     assert await asyncio.to_thread(openssl_verifies, tmp_path / "ca/ca.crt", tmp_path / "booth.crt")
     booth = Booth(tmp_path, port, "booth.key")
     await booth.run_until(lambda: booth.acked() >= 1)
-    assert audit(port.settings())[0].events == 1
+    assert audit(port.settings())[0].events >= 1
     # A token in a database or a log is worth nothing: only a digest is there.
     token = Token.parse(secret.read_text().strip())
     assert token.secret not in b"".join(path.read_bytes() for path in (tmp_path / "data").glob("inbox*"))

@@ -57,7 +57,7 @@ async def test_a_booth_in_1970_connects_when_the_clock_is_set(tmp_path: Path) ->
                 agent.terminate()
             await agent.wait()
     assert log.read_text().count("clock says 1970") == 1  # once for the outage, not for each attempt
-    assert audit(port.settings())[0].events == 1
+    assert audit(port.settings())[0].events >= 1
     setup = booth.setup()
     assert verify_ledger(setup.ledger, setup.identity().device_keys()).seq >= 1
     with closing(LedgerReader(setup.ledger)) as reader:

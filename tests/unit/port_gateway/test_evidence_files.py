@@ -51,7 +51,7 @@ def test_a_resumed_upload_hashes_what_came_before_too(files: EvidenceFiles, tmp_
     with files.upload(BOOTH, sha256, len(data), 0) as upload:
         upload.write(data[:500])
     (partial,) = [path for path in (tmp_path / "partial").rglob("*") if path.is_file()]
-    partial.write_bytes(b"y" + data[1:500])
+    partial.write_bytes(bytes([data[0] ^ 1]) + data[1:500])
     with files.upload(BOOTH, sha256, len(data), 500) as upload:
         upload.write(data[500:])
         with pytest.raises(BlobMismatch):
