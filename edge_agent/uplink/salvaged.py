@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError, Fatal, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled, translated
 from edge_agent.uplink.receipts import check_receipt, check_signature
 from edge_agent.uplink.window import (
@@ -112,7 +112,7 @@ class SalvagedUplink:
         self._again.set()
 
     async def run(self) -> None:
-        """Returns at once where nothing was salvaged. Raises what the salvaged ledger raises when it cannot be read."""
+        """Returns at once where nothing was salvaged. Raises what the present ledger raises when it cannot be read."""
         while self._ledgers:
             self._again.clear()
             waiting = list(self._ledgers)
@@ -145,6 +145,9 @@ class SalvagedUplink:
                 if isinstance(failure, ChainForked):
                     waiting.remove(ledger)
                 delay = max(delay, self._settings.refused_retry_s)
+            except Fatal as failure:  # a copy of what is past: the lanes do not end for it
+                log.error("salvaged epoch %s cannot be read, and is not offered: %s", ledger.epoch.hex(), failure)
+                waiting.remove(ledger)
         return delay
 
     async def _tell(self, ledger: Salvaged, failure: EdgeAgentError) -> None:

@@ -283,3 +283,19 @@ def settings_file(port: RealPort) -> Path:
         f"listen: 127.0.0.1:0\ndata: {port.data}\n"
     )
     return path
+
+
+async def test_one_that_is_damaged_itself_does_not_end_the_agent(
+    damaged: Damaged, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged.lose(30)
+    path = damaged.directory / "salvaged" / damaged.epoch.hex() / DATABASE
+    data = bytearray(path.read_bytes())
+    at = data.find(damaged.envelopes[19]) // 4096 * 4096
+    assert at > 4096
+    data[at : at + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    async with damaged.port.site.booth.open() as ledger, damaged.port.serving(), damaged.sending(ledger):
+        await until(lambda: "cannot be read, and is not offered" in caplog.text)
+        seq = (await ledger.recorder.record(alarm(99))).seq
+        await until(lambda: ledger.outbox.acked_through() == seq)
