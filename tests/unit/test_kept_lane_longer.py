@@ -13,6 +13,7 @@ from edge_agent.kept_lane import LOST, TakenUp, take_up
 from edge_agent.ledger.lane_journal import LaneJournal, forget_others
 from edge_agent.ledger.store import Unfinished
 from edge_agent.line import compared
+from edge_agent.wire.refused import RefusalCode, Refused
 from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, status
 from tests.unit.test_kept_lane import PLACES, Booth, mid_vehicle
 
@@ -112,6 +113,22 @@ async def test_of_one_that_is_lost_nothing_was_read_that_could_be_expected(tmp_p
     [inspection] = [d.body.inspection for d in record.drafts if isinstance(d.body, InspectionClosed)]
     assert inspection.outcome == Abandoned(LOST)
     assert inspection.expectation is None
+
+
+async def test_what_cannot_be_an_event_does_not_end_every_start(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path)
+    record = Recorded()
+
+    async def refusing(draft: Draft) -> None:
+        if isinstance(draft.body, InspectionClosed) and draft.body.inspection.observations:
+            raise Refused(RefusalCode.OVERSIZED, "too large", 7)
+        await record(draft)
+
+    await killed_at_its_last_word(booth, 500).settle(refusing, partial(compared, None))
+    assert [d.body.inspection.outcome for d in record.drafts if isinstance(d.body, InspectionClosed)] == [
+        Abandoned(LOST)
+    ]
+    assert b"AAA111" not in (tmp_path / "lanes" / "1.heard").read_bytes()
 
 
 class Recorded:
