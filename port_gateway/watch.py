@@ -1,7 +1,8 @@
 """BoothService: tells each booth what is expected there, and what the port has to say of its vehicles.
 
 A stream costs one page of memory: the next page is read when the booth has kept the one before. Messages do not wait
-for pages. Nobody waits for a booth that takes nothing: its own stream alone stands still, until its connection ends.
+for pages. Nobody waits for a booth that takes nothing: its own stream alone stands still, until its connection ends or
+the booth opens another.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ class _Stream:
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # it kept a page, or one of the next two
     closed: bool = False
     error: EdgeAgentError | None = None
+    task: "asyncio.Task[object] | None" = field(default_factory=asyncio.current_task)
 
 
 class Watching(BoothServiceServicer):
@@ -140,6 +142,8 @@ class Watching(BoothServiceServicer):
         if before is not None:
             before.error = Recoverable("superseded by a newer stream of this booth")
             before.changed.set()
+            if before.task is not None:  # it may stand in a write that its booth does not take
+                asyncio.get_running_loop().call_later(self._limits.drain_s, before.task.cancel)
 
     async def _tell(self, context: Context, stream: _Stream, booth: SpiffeId) -> None:
         """Returns when the booth has half-closed."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import apsw
 import grpc
 import pytest
 
@@ -112,6 +113,27 @@ async def test_the_port_knows_what_each_booth_holds(
         async with asyncio.timeout(PATIENCE_S):
             while not await asyncio.to_thread(said):
                 await asyncio.sleep(0.05)
+
+
+async def test_streams_that_a_booth_does_not_read_do_not_pile_up(port: Port) -> None:
+    def fill(db: apsw.Connection) -> None:
+        for n in range(200):  # together more than any window
+            decision = findings_pb2.OfficerDecision(
+                message_id=n.to_bytes(16, "big"), inspection_id="i", reason="y" * 100_000
+            )
+            post(db, port.booth.identity, decision, 1)
+
+    def standing() -> int:
+        return sum(task.get_name() == f"kept by {port.booth.identity}" for task in asyncio.all_tasks())
+
+    with contextlib.closing(port.store()) as store:
+        store.submit(fill).result(PATIENCE_S)
+    async with port.serving(), contextlib.AsyncExitStack() as opened, asyncio.timeout(PATIENCE_S):
+        for _ in range(3):
+            await opened.enter_async_context(watching(port))
+            await asyncio.sleep(0.5)  # until the port stands in a write; else there is less to see
+        while standing() > 1:
+            await asyncio.sleep(0.05)
 
 
 # --- who may ask ------------------------------------------------------------------------------------------------------
