@@ -86,7 +86,8 @@ class Watch:
         self._known, self._take, self._clock, self._agent_version = known, take, clock, agent_version
         self._rng = rng or random.SystemRandom()
         self._back_off = BackOff(settings.back_off_s, settings.back_off_max_s, self._rng)
-        self._told: type | None = type(None)
+        self._told: set[type] = set()
+        self._well = False
 
     async def run(self) -> Never:
         """Connects, takes and reconnects for ever. Raises only what `take` raises of the ledger."""
@@ -107,8 +108,8 @@ class Watch:
     def _delay_after(self, failure: EdgeAgentError | None) -> float:
         if rest := self._port.rest_s(self._clock.monotonic()):
             return min(rest, MAX_REST_S) + self._rng.uniform(0, 1)
-        if failure is not None and type(failure) is not self._told:  # once for each outage
-            self._told = type(failure)
+        if failure is not None and type(failure) not in self._told:  # each kind once in an outage
+            self._told.add(type(failure))
             log.warning("what the port expects is not being told: %s", failure)
         if failure is None or isinstance(failure, PortUnreachable):
             return self._back_off.next_delay()
@@ -179,8 +180,8 @@ class Watch:
 
     def _is_well(self) -> None:
         self._back_off.reset()
-        if self._told is not None:
-            self._told = None
+        if self._told or not self._well:
+            self._told, self._well = set(), True
             log.info("port gateway %s: says what it expects", self._settings.gateway)
 
 
