@@ -52,16 +52,23 @@ class EvidenceUpload(EvidenceServiceServicer):
                 raise Refused(RefusalCode.PROTOCOL, "the first request must be a header")
             sha256 = _digest(first.header.sha256)
             if not (await asyncio.to_thread(self._states, booth, [sha256]))[0].complete:
-                upload = await asyncio.to_thread(
-                    self._files.upload, booth, sha256, first.header.size, first.header.offset
-                )
-                with upload:
+                with await self._opened(booth, sha256, first.header) as upload:
                     await self._receive(requests, upload)
                     await asyncio.to_thread(upload.finish)
             state = (await asyncio.to_thread(self._states, booth, [sha256]))[0]
             return wire.PutBlobResponse(blob=state)
         except EdgeAgentError as error:
             await end(context, error)
+
+    async def _opened(self, booth: SpiffeId, sha256: bytes, header: wire.BlobHeader) -> Upload:
+        """Is closed again if the booth hangs up while a thread opens it: else nobody could send this evidence anew."""
+        work = asyncio.to_thread(self._files.upload, booth, sha256, header.size, header.offset)
+        opening = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_left)
+            raise
 
     async def _receive(self, requests: AsyncIterator[wire.PutBlobRequest], upload: Upload) -> None:
         while (request := await self._next(requests)) is not None:
@@ -87,6 +94,12 @@ class EvidenceUpload(EvidenceServiceServicer):
             size = 0 if gone else self._files.committed_size(booth, sha256)
             states.append(wire.BlobState(sha256=sha256, complete=complete, committed_size=size, deleted=gone))
         return states
+
+
+def _left(opening: asyncio.Future[Upload]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        with opening.result():
+            pass
 
 
 def _digest(sha256: bytes) -> bytes:

@@ -1,15 +1,24 @@
+import asyncio
 import contextlib
 import hashlib
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from edge_agent.domain.errors import Permanent, StoreFull
 from edge_agent.wire.identity import SpiffeId
-from port_gateway.evidence import MAX_PARTIALS_A_BOOTH, BlobBusy, BlobMismatch, EvidenceFiles, check_file
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from port_gateway.evidence import MAX_PARTIALS_A_BOOTH, BlobBusy, BlobMismatch, EvidenceFiles, Upload, check_file
+from port_gateway.upload import EvidenceUpload
+
+if TYPE_CHECKING:
+    from port_gateway.inbox import Inbox
+    from port_gateway.trust import TrustStore
 
 BOOTH = SpiffeId.parse("spiffe://uslrd/booth/lane-1")
 
@@ -70,3 +79,31 @@ def test_uploads_at_once_are_bounded_and_one_a_piece(files: EvidenceFiles) -> No
             files.upload(BOOTH, b"n" * 32, 10, 0)
     with files.upload(BOOTH, b"n" * 32, 10, 0) as upload, pytest.raises(Permanent, match="more than"):
         upload.write(bytes(11))
+
+
+async def test_an_upload_that_is_given_up_while_a_thread_opens_it_can_be_made_anew(
+    files: EvidenceFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that goes down at that moment must not shut the evidence out until the gateway starts again."""
+    opens, goes_on, upload = threading.Event(), threading.Event(), files.upload
+
+    def slow(booth: SpiffeId, sha256: bytes, size: int, offset: int) -> Upload:
+        opens.set()
+        assert goes_on.wait(20)
+        return upload(booth, sha256, size, offset)
+
+    monkeypatch.setattr(files, "upload", slow)
+    service = EvidenceUpload(files, cast("Inbox", None), cast("TrustStore", None), 10.0)
+    header = wire.BlobHeader(sha256=bytes(32), size=3)
+    opening = asyncio.ensure_future(service._opened(BOOTH, bytes(32), header))
+    assert await asyncio.to_thread(opens.wait, 20)
+    opening.cancel()
+    await asyncio.wait([opening])
+    goes_on.set()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                with upload(BOOTH, bytes(32), 3, 0):
+                    break
+            except BlobBusy:
+                await asyncio.sleep(0.01)
