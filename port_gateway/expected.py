@@ -5,6 +5,7 @@ than it holds, in that order. A row whose crossing is no longer expected stays w
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,7 +18,10 @@ from edge_agent.domain.errors import Permanent, StoreCorrupt
 from edge_agent.domain.expected import ExpectationFault, ExpectationList, ExpectationMistake, ExpectedCrossing
 from edge_agent.wire.codec_expected import crossing_message, crossing_of, microseconds
 from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedCrossing as Message
+from port_gateway.clock_doubt import ClockDoubt
 from port_gateway.store import Store
+
+log = logging.getLogger(__name__)
 
 # Several days of the busiest land port; the list stays within some tens of megabytes.
 MAX_EXPECTED = 50_000
@@ -85,6 +89,8 @@ class Expectations:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
+        self._doubt = ClockDoubt(store, clock, "`port-gateway expect remove` takes them out")
+        self._told = ""
 
     # --- changes --------------------------------------------------------------------------------------------
     def put(self, given: Given) -> "Future[Changed]":
@@ -135,7 +141,10 @@ class Expectations:
         return self._store.submit(write)
 
     def expire(self) -> "Future[int]":
-        """Take out what has run out, and forget what booths were told long ago; how many, at most EXPIRE_GROUP."""
+        """Take out what has run out, and forget what booths were told long ago; how many, at most EXPIRE_GROUP.
+
+        Nothing while the clock is in doubt: a list that is gone comes back by a new import alone.
+        """
         now = self._now_us()
 
         def write(db: apsw.Connection) -> int:
@@ -143,7 +152,7 @@ class Expectations:
                 "SELECT id, message IS NULL, revision FROM expected WHERE forget_utc_us <= ? LIMIT ?",
                 (now, EXPIRE_GROUP),
             ).fetchall()
-            if not due:
+            if not due or self._doubted(db):
                 return 0
             change = _Change(db)
             change.take_out([str(id) for id, gone, _ in due if not gone], now)
@@ -157,6 +166,14 @@ class Expectations:
             return len(due)
 
         return self._store.submit(write)
+
+    def _doubted(self, db: apsw.Connection) -> bool:
+        """Whether the clock is in doubt; said once for each reason."""
+        doubt = self._doubt.reason(db)
+        if doubt and doubt != self._told:
+            log.warning("expectations that have run out stay: %s", doubt)
+        self._told = doubt
+        return bool(doubt)
 
     # --- what booths are told -------------------------------------------------------------------------------
     def revision(self) -> int:

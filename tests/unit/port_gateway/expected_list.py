@@ -14,12 +14,15 @@ LANE_1, LANE_2 = "spiffe://uslrd/booth/lane-1", "spiffe://uslrd/booth/lane-2"
 
 @dataclass
 class HandClock:
-    """Stands until it is put forward."""
+    """Stands until it is put forward; `set_s` is what someone set the wall clock by."""
 
     now_s: float = 0.0
+    set_s: float = 0.0
 
     def now(self) -> Instant:
-        return Instant(NOW + timedelta(seconds=self.now_s), round(self.now_s * 1e9), ClockState.SYNCHRONISED)
+        return Instant(
+            NOW + timedelta(seconds=self.now_s + self.set_s), round(self.now_s * 1e9), ClockState.SYNCHRONISED
+        )
 
     def monotonic(self) -> float:
         return self.now_s

@@ -8,8 +8,11 @@ from edge_agent.domain.errors import Permanent
 from edge_agent.domain.expected import ExpectationFault, ExpectationList
 from port_gateway import expected as module
 from port_gateway.expected import ExpectationsRefused, read_changes, read_expected
+from port_gateway.inbox import Inbox
 from port_gateway.store import Store, offline
-from tests.unit.port_gateway.expected_list import LANE_1, LANE_2, Follower, ListAtPort, crossing
+from tests.unit.port_gateway.expected_list import LANE_1, LANE_2, Follower, HandClock, ListAtPort, crossing
+from tests.unit.port_gateway.findings import AtPort
+from tests.unit.port_gateway.signing import Party
 
 
 @pytest.fixture
@@ -109,6 +112,36 @@ def test_what_has_run_out_is_taken_out_and_later_forgotten(port: ListAtPort) -> 
     assert (booth.ids(), booth.wholes) == (["long"], 1)
     assert (late.ids(), late.wholes) == (["long"], 1), "who was away for longer gets the whole list"
     assert port.expire() == 0
+
+
+def test_a_clock_that_jumps_takes_nothing_out(port: ListAtPort, caplog: pytest.LogCaptureFixture) -> None:
+    booth = Follower(port)
+    port.expect(crossing("short", hours=1), crossing("long", hours=500))
+    port.clock.set_s = 400 * 86_400
+    assert (port.expire(), port.expire()) == (0, 0)
+    assert booth.ids() == ["long", "short"]
+    assert caplog.text.count("clock was set by 34560000 s; restart the gateway when it is right") == 1
+    port.clock.now_s, port.clock.set_s = 3600.0, 0.0
+    assert port.expire() == 1
+    assert booth.ids() == ["long"]
+
+
+def test_a_clock_that_was_wrong_from_the_start_takes_nothing_out(
+    store: Store, booth: Party, caplog: pytest.LogCaptureFixture
+) -> None:
+    AtPort(store, Inbox(store, HandClock()), booth)  # one event comes
+    ListAtPort(store).expect(crossing("a"))
+    assert ListAtPort(store, HandClock(400 * 86_400)).expire() == 0
+    assert "the last event came at 2026-11-22T12:00:00Z, by this machine's clock long ago" in caplog.text
+    assert "if the clock is right, `port-gateway expect remove` takes them out" in caplog.text
+    assert ListAtPort(store, HandClock(86_400)).expire() == 1
+
+
+def test_a_doubt_is_not_spoken_of_where_nothing_has_run_out(port: ListAtPort, caplog: pytest.LogCaptureFixture) -> None:
+    port.expect(crossing("a", hours=500))
+    port.clock.set_s = 86_400
+    assert port.expire() == 0
+    assert caplog.text == ""
 
 
 def test_a_port_that_was_put_back_to_an_older_copy_sends_the_whole_list(port: ListAtPort, tmp_path: Path) -> None:
