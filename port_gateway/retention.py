@@ -5,6 +5,8 @@
 Everything runs on the store's one writer: no event that names the same evidence again comes in between.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,9 +20,16 @@ from edge_agent.domain.retention import EvidenceRules, Standing
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.store import Store
 
+log = logging.getLogger(__name__)
+
 # One step's pieces: acknowledgements wait for a step.
 STEP = 32
 DAY_US = 86_400_000_000
+# What a booth says that it deleted, and nobody has looked at; and what is to be removed.
+_SAID = (
+    "SELECT sha256 FROM doomed_evidence d WHERE EXISTS (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) LIMIT ?"
+)
+_DOOMED = _SAID.replace("EXISTS", "NOT EXISTS")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,12 +61,41 @@ class Retention:
         if not self._looked_back:  # a folder is put back while no gateway runs; a year has deleted millions
             self._resurrected()
             self._looked_back = True
+        self.settle()
         while self._bury():
             pass
         for kind, days in self._rules.items():
             for standing in Standing:
                 if (keep := days.of(standing)) is not None:
                     yield from self._run_class(kind, standing, self._now_us() - round(keep * DAY_US))
+
+    def settle(self) -> None:
+        """Look at what booths say that they deleted: no file goes by a booth's word, and what is here was not deleted
+        before it was offered. Raises what the store does.
+        """
+        here = Counter[str]()
+
+        def write(db: apsw.Connection) -> int:
+            rows: list[tuple[Any, ...]] = db.execute(_SAID, (STEP,)).fetchall()
+            for (sha256,) in rows:
+                if self._files.complete(sha256):
+                    booth = db.execute("SELECT booth_id FROM evidence_use WHERE sha256 = ?", (sha256,)).get
+                    here[str(booth)] += 1
+                    db.execute("DELETE FROM deleted_evidence WHERE sha256 = ?", (sha256,))
+                else:
+                    db.execute("DELETE FROM evidence_use WHERE sha256 = ?", (sha256,))
+                db.execute("DELETE FROM doomed_evidence WHERE sha256 = ?", (sha256,))
+            return len(rows)
+
+        while self._any(_SAID) and self._store.submit(write).result():
+            pass
+        for booth_id, count in here.items():
+            log.warning(
+                "%s called %d pieces of evidence deleted before they were offered, and they are here: they stay. "
+                "Ask whether its key is its own",
+                booth_id,
+                count,
+            )
 
     def over(self) -> Iterator[Over]:
         """What `run` would delete now; nothing is changed."""
@@ -130,17 +168,18 @@ class Retention:
         """Remove the files of a few deleted pieces; whether there were any."""
 
         def write(db: apsw.Connection) -> int:
-            rows: list[tuple[Any, ...]] = db.execute("SELECT sha256 FROM doomed_evidence LIMIT ?", (STEP,)).fetchall()
+            rows: list[tuple[Any, ...]] = db.execute(_DOOMED, (STEP,)).fetchall()
             doomed = [bytes(row[0]) for row in rows]
             for sha256 in doomed:
                 self._files.remove(sha256)
             db.executemany("DELETE FROM doomed_evidence WHERE sha256 = ?", [(sha256,) for sha256 in doomed])
             return len(doomed)
 
+        return self._any(_DOOMED) and bool(self._store.submit(write).result())
+
+    def _any(self, query: str) -> bool:
         with self._store.reading() as db:
-            if db.execute("SELECT 1 FROM doomed_evidence LIMIT 1").get is None:
-                return False
-        return bool(self._store.submit(write).result())
+            return db.execute(query, (1,)).get is not None
 
     def _resurrected(self) -> None:
         """Files that a restored folder of evidence brought back go again."""

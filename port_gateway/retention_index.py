@@ -64,7 +64,8 @@ def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> 
 
 def _note_deleted_at_booth(db: apsw.Connection, booth_id: str, digests: Iterable[bytes], now_us: int) -> None:
     """Only of what this booth alone named, and of which nothing was found: whoever has a booth's key takes away
-    neither another's evidence nor that of an alarm, nor what is held.
+    neither another's evidence nor that of an alarm, nor what is held. Doomed with its uses still there is a word that
+    nobody has looked at: Retention.settle does, beside the files.
     """
     for sha256 in digests:
         uses = db.execute(
@@ -79,7 +80,6 @@ def _note_deleted_at_booth(db: apsw.Connection, booth_id: str, digests: Iterable
             (sha256, now_us, _AT_THE_BOOTH, uses[0][1], uses[0][2]),
         )
         db.execute("INSERT OR IGNORE INTO doomed_evidence VALUES (?)", (sha256,))
-        db.execute("DELETE FROM evidence_use WHERE sha256 = ?", (sha256,))
 
 
 def note_all_uses(db: apsw.Connection) -> None:
@@ -98,6 +98,10 @@ def note_all_uses(db: apsw.Connection) -> None:
 
 
 def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
-    """When and why this evidence was deleted; None if it was not."""
-    row = db.execute("SELECT at_utc_us, place, rule FROM deleted_evidence WHERE sha256 = ?", (sha256,)).fetchone()
+    """When and why this evidence was deleted; None if it was not, or only a booth says so that nobody looked at."""
+    row = db.execute(
+        "SELECT at_utc_us, place, rule FROM deleted_evidence WHERE sha256 = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM evidence_use WHERE sha256 = ?1)",
+        (sha256,),
+    ).fetchone()
     return None if row is None else Deleted(int(row[0]), str(row[1]), str(row[2]))

@@ -35,6 +35,7 @@ class RetentionWorker:
         try:
             with self._store.reading() as db:
                 doubt = self._doubt.reason(db)
+            self._retention.settle()  # needs no clock
             if doubt:
                 self._say(f"no evidence is deleted: {doubt}")
                 return 0

@@ -229,6 +229,8 @@ def test_a_booth_says_only_of_its_own_evidence_that_it_was_deleted(desk: Desk) -
     desk.receive(EvidenceDeleted(named[1:], 1, DeletionReason.RETENTION_OVER))
     assert all(inbox.deleted(sha256) is None for sha256 in named)
     desk.receive(EvidenceDeleted(named, 1, DeletionReason.NO_FINDING))
+    assert all(inbox.deleted(sha256) is None for sha256 in named), "the port has not looked yet"
+    assert desk.run() == 0
     assert [inbox.deleted(sha256) is not None for sha256 in named] == [True, False, False, False]
     gone = inbox.deleted(named[0])
     assert gone is not None

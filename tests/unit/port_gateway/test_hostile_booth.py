@@ -95,6 +95,34 @@ def test_a_booths_word_takes_away_nothing_that_is_kept(port: AtPort, files: Evid
     assert crop.exists()
 
 
+def test_a_booths_word_takes_away_nothing_that_the_port_has(
+    port: AtPort, files: EvidenceFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    port.closes(ID, ref(b"crop"), ref(b"never"))
+    crop, clock = arrived(files, b"crop"), Clock()
+    port.says(EvidenceDeleted((ref(b"crop").sha256, ref(b"never").sha256), 4, DeletionReason.NO_FINDING))
+    assert port.inbox.deleted(ref(b"crop").sha256) is None
+    retention = Retention(port.store, files, PORT_DAYS, clock)
+    assert sum(retention.run()) == 0
+    assert crop.exists()
+    assert port.inbox.deleted(ref(b"crop").sha256) is None
+    assert port.inbox.deleted(ref(b"never").sha256) is not None
+    assert f"{port.ledger.booth_id} called 1 pieces of evidence deleted" in caplog.text
+    clock.days = 31
+    assert sum(retention.run()) == 1, "its own days count on"
+    assert not crop.exists()
+
+
+def test_a_booths_word_is_looked_at_while_the_clock_is_in_doubt(port: AtPort, files: EvidenceFiles) -> None:
+    port.closes(ID, ref(b"never"))
+    clock = Clock()
+    worker = RetentionWorker(Retention(port.store, files, PORT_DAYS, clock), port.store, clock, 300)
+    clock.days = 800
+    port.says(EvidenceDeleted((ref(b"never").sha256,), 4, DeletionReason.NO_FINDING))
+    assert worker.turn() == 0
+    assert port.inbox.deleted(ref(b"never").sha256) is not None
+
+
 @pytest.mark.parametrize("digest", [b"", b"x", b"x" * 300])
 def test_a_scans_file_without_a_digest_does_not_end_retention(
     port: AtPort, files: EvidenceFiles, digest: bytes
