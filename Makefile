@@ -35,7 +35,7 @@ demo: $(VENV)/demo.stamp    ## trucks through one simulated lane, truth beside w
 
 test: check    ## the checks, then the whole test suite
 	$(BIN)/python -m pytest -m "not proof and not alone" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "alone and not proof"
+	$(BIN)/python -m pytest -m "alone and not proof" tests/e2e
 
 # --- what they are made of --------------------------------------------------------------------------------
 check: $(VENV)/dev.stamp proto-check    ## lint, types, the line between the stages, generated code

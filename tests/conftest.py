@@ -50,3 +50,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped and os.environ.get("EDGE_AGENT_NO_SKIPS"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line(f"{len(skipped)} tests were skipped, which is not accepted here", red=True)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`make test` looks for tests that need the machine for themselves in one folder alone."""
+    if item.get_closest_marker("alone") and "tests/e2e/" not in item.nodeid:
+        raise pytest.UsageError(f"{item.nodeid} is marked alone, and would never run: put it into tests/e2e")
