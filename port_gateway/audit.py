@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
+from edge_agent.domain.retention import EvidenceRules
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.gaps import leaves
 from edge_agent.wire.quarantine import Linked
@@ -18,15 +19,15 @@ from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
 from port_gateway.lane_quarters import believed, kept_row, lane_number, row_of
-from port_gateway.retention_index import deleted
+from port_gateway.retention_index import deleted, stays_at_booth
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was found whole. `evidence_missing` has not arrived; `evidence_deleted` went by retention. Neither is a
-    fault.
+    """What was found whole. `evidence_missing` should be here and has not arrived; `evidence_at_booth` is not asked
+    for without a finding; `evidence_deleted` went by retention. None of them is a fault.
     """
 
     events: int = 0
@@ -35,6 +36,7 @@ class Counts:
     sessions: int = 0
     evidence_whole: int = 0
     evidence_missing: int = 0
+    evidence_at_booth: int = 0
     evidence_deleted: int = 0
     alarms: int = 0
     quarantined: int = 0
@@ -51,12 +53,12 @@ def audit(settings: Settings) -> tuple[Counts, list[str]]:
     """
     try:
         with offline(settings.database) as db:
-            return _audit(db, EvidenceFiles(settings.evidence))
+            return _audit(db, EvidenceFiles(settings.evidence), settings.retention.days.rules())
     except StoreCorrupt as error:
         raise Fault("STORE_CORRUPT", "the database", error.wrong) from None
 
 
-def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]]:
+def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules) -> tuple[Counts, list[str]]:
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
     chains = _chains(db)
@@ -95,7 +97,10 @@ def _audit(db: apsw.Connection, files: EvidenceFiles) -> tuple[Counts, list[str]
         if deleted(db, sha256) is not None:
             counts.evidence_deleted += 1
         elif not files.complete(sha256):
-            counts.evidence_missing += 1
+            if stays_at_booth(db, sha256, rules):
+                counts.evidence_at_booth += 1
+            else:
+                counts.evidence_missing += 1
         elif not check_file(files.path(sha256), sha256):
             raise Fault("EVIDENCE_CORRUPT", where, f"the file {sha256.hex()} holds other bytes")
         else:

@@ -217,7 +217,9 @@ def _verify(options: argparse.Namespace) -> int:
     lines = [
         f"{counts.events} events in {counts.chains} chains of {counts.booths} booths, {counts.sessions} sessions: "
         "every signature and every link verified",
-        f"{counts.evidence_whole} pieces of evidence whole, {counts.evidence_missing} referenced and not arrived, "
+        f"{counts.evidence_whole} pieces of evidence here and whole; {counts.evidence_missing} should be here and have "
+        "not arrived",
+        f"{counts.evidence_at_booth} kept at the booth, by configuration (of vehicles without a finding); "
         f"{counts.evidence_deleted} deleted by retention",
         f"{counts.time_tokens} time tokens, each over a receipt of these chains",
         f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",

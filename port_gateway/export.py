@@ -18,8 +18,8 @@ from edge_agent.wire.time_token import TimeToken
 from port_gateway.chains import ends_within
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
-from port_gateway.retention import moment
-from port_gateway.retention_index import deleted
+from port_gateway.moments import moment
+from port_gateway.retention_index import deleted, stays_at_booth
 from port_gateway.revocation import chain_heads, read_ended
 from port_gateway.store import offline
 from port_gateway.time_tokens import first_stamped
@@ -31,12 +31,13 @@ class InboxChain(ChainNodes):
     """One chain of the inbox, in the transaction of `db`."""
 
     def __init__(
-        self, db: apsw.Connection, booth_id: str, epoch: bytes, files: EvidenceFiles, gateway: tuple[Receipts, bytes]
+        self, db: apsw.Connection, booth_id: str, epoch: bytes, settings: Settings, gateway: tuple[Receipts, bytes]
     ) -> None:
         """`gateway`: who signs the receipt, and its certificate (DER)."""
         super().__init__(db, booth_id, epoch)
         self.booth_id, self.epoch = booth_id, epoch
-        self._db, self._files, self._gateway = db, files, gateway
+        self._db, self._gateway = db, gateway
+        self._files, self._rules = EvidenceFiles(settings.evidence), settings.retention.days.rules()
         self._not_kept: dict[tuple[int, int], bytes] = {}
         self._time_token: TimeToken | None = None
 
@@ -100,7 +101,11 @@ class InboxChain(ChainNodes):
         if gone is not None:
             what = "the port's settings" if gone.place == "port" else "the booth's settings, as an event here says"
             return f"deleted by retention on {moment(gone.at_utc_us)} under {what}: {gone.rule}"
-        return self._files.path(sha256) if self._files.complete(sha256) else "it has not arrived at the port"
+        if self._files.complete(sha256):
+            return self._files.path(sha256)
+        if stays_at_booth(self._db, sha256, self._rules):
+            return "it stays at the booth: the port asks for it only with a finding, and there was none"
+        return "it has not arrived at the port"
 
 
 def export_inspection(settings: Settings, inspection_id: str, out: Path, clock: Clock, version: str) -> Written:
@@ -137,7 +142,7 @@ def _open(
     receipts = Receipts(identity_of(certificate), load_private_key(settings.identity.key), clock)
     gateway = receipts, certificate.public_bytes(serialization.Encoding.DER)
     ders = read_trust(db).certificates().get(booth_id, [])
-    source = InboxChain(db, booth_id, epoch, EvidenceFiles(settings.evidence), gateway)
+    source = InboxChain(db, booth_id, epoch, settings, gateway)
     return source, [x509.load_der_x509_certificate(der) for der in ders]
 
 

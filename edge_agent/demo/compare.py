@@ -1,5 +1,6 @@
 """Truth beside what the back-office received, for one vehicle. Pure; both sides are JSON that the commands print."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -79,6 +80,32 @@ def compare(truth: Json, record: Json) -> Vehicle:
         Line("gamma alarm", _yes(expected_alarm), _verdict(occupancies), character=False),
     ]
     return Vehicle(truth, record, lines)
+
+
+def findings(record: Json | None) -> list[Json]:
+    """What the rules found of this vehicle, as it stands in its record."""
+    found = ((inspection_of(record) or {}) if record else {}).get("findings", [])
+    return [one for one in found if isinstance(one, dict)]
+
+
+def with_finding(records: list[Json], inspection: Json) -> bool:
+    """Whether something graver than a notice is known of it: only then its whole frames leave the booth."""
+    graver = any(one.get("severity") != "FINDING_SEVERITY_NOTICE" for one in inspection.get("findings", []))
+    named = (r["event"].get("alarm_raised", {}).get("inspection_id") for r in records)
+    return graver or inspection["id"] in named
+
+
+def pieces(record: Json, found: bool) -> tuple[list[Json], list[Json]]:
+    """Its evidence: what the port is sent, and what stays at the booth."""
+    named = {piece["sha256"]: piece for piece in record["event"].get("evidence", [])}.values()
+    stays = [piece for piece in named if piece["kind"] == "frame" and not found]
+    return [piece for piece in named if piece not in stays], stays
+
+
+def counted(what: list[Json]) -> str:
+    """`2 frames, plate crop`: pieces of evidence by kind."""
+    kinds = Counter(str(piece["kind"]).replace("_", " ") for piece in what)
+    return ", ".join(kind if count == 1 else f"{count} {kind}s" for kind, count in kinds.items())
 
 
 def _shown(value: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from edge_agent.demo.compare import Vehicle, belongs, compare, inspection_of
+from edge_agent.demo.compare import Vehicle, belongs, compare, counted, findings, inspection_of, pieces, with_finding
 from edge_agent.demo.processes import DemoFailed, Program, finished, program
 from edge_agent.domain.clock import Clock
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
@@ -23,10 +23,24 @@ CONNECT_S = 60.0
 EVIDENCE_S = 30.0
 Say = Callable[[str], None]
 
+_OPENING = """A port in small: a simulator plays the trucks and the devices of one lane; the booth's agent, the
+port's gateway and a back-office are the real programs. Of each truck you see the truth, as the
+simulator knows it, beside what the back-office received and verified itself.
+"""
+_CARGO = {
+    "none": "ordinary cargo",
+    "norm": "cargo that is radioactive by nature",
+    "source": "A RADIOACTIVE SOURCE in the cargo",
+}
+# A camera of plates looks at the tractor's, one of the rear at the doors; one of the side at neither end.
+_SEES = {"plate": {"sees": "front"}, "rear": {"sees": "rear"}}
+_STAY = "stay at the booth: whole pictures of a vehicle leave it with a finding alone"
+
 
 async def demo(folder: Path, scenario: str, clock: Clock, say: Say) -> int:
     """Run the whole line once below `folder`; the exit status: 0 only if everything is as it must be."""
     run = _new_folder(folder, clock)
+    say(_OPENING)
     say(f"This run is kept in {run}\n")
     async with AsyncExitStack() as stack:
         stage = _Stage(run, scenario, clock, say)
@@ -113,7 +127,7 @@ class _Stage:
         stack.callback(watching.cancel)
         self._say(f"port gateway      {address}, mutual TLS")
         for name, device in ready["devices"].items():
-            self._say(f"{name:<17} {device['kind']} at {device['url']}")
+            self._say(f"{name:<17} {device['kind']}, simulated at {device['url']}")
         await self._until(lambda: self._online >= set(ready["devices"]), CONNECT_S, self._waiting_for(ready["devices"]))
         self._say("every device is connected; the trucks may come\n")
 
@@ -181,8 +195,8 @@ class _Stage:
 
     def _show(self, vehicle: Vehicle) -> None:
         truth, record = vehicle.truth, vehicle.record
-        when = "night" if truth["night"] else "day"
-        self._say(f"vehicle {truth['index']}, {when}, cargo {truth['radiation']['source']}")
+        source = truth["radiation"]["source"]
+        self._say(f"vehicle {truth['index']}, by {'night' if truth['night'] else 'day'}, {_CARGO.get(source, source)}")
         if record is None:
             self._say("  ✗ no inspection arrived at the back-office\n")
             return
@@ -190,10 +204,16 @@ class _Stage:
             sign = "✓" if line.right else "✗"
             note = "" if line.right else "   <- misread" if line.character else "   <- differs"
             self._say(f"  {sign} {line.what:<12} truth {line.truth:<14} received {line.received}{note}")
-        event = record["event"]
-        self._say(f"  ✓ signature and chain verified: sequence {record['seq']}, SHA-256 {record['sha256'][:16]}…")
-        kinds = [piece["kind"] for piece in event.get("evidence", [])]
-        self._say(f"    evidence: {', '.join(kinds)}\n")
+        self._say(f"  ✓ signature and chain verified: event {record['seq']}, SHA-256 {record['sha256'][:16]}…")
+        inspection = inspection_of(record) or {}
+        advice = inspection.get("recommendation", "").removeprefix("RECOMMENDATION_").lower()
+        said = " ".join(str(one.get("sentence")) for one in findings(record)) or "nothing was found"
+        self._say(f"    the rules recommend: {advice or 'nothing'} ({said})")
+        sent, stays = pieces(record, with_finding(self._records, inspection))
+        self._say(f"    evidence: {counted(sent)}")
+        if stays:
+            self._say(f"              {counted(stays)} {_STAY}")
+        self._say("")
 
     # --- the verdict --------------------------------------------------------------------------------------------
 
@@ -217,38 +237,56 @@ class _Stage:
         if verify_status:
             faults.append(f"port-gateway verify failed; see {self._log('verify')}")
         misread = sum(vehicle.misread for vehicle in vehicles)
-        self._say(verified.strip())
-        self._say(f"\n{right} of {len(vehicles)} vehicles wholly right; {misread} with misread characters")
+        self._say("The port looks through all that it holds (port-gateway verify):")
+        self._say("".join(f"  {line}\n" for line in verified.strip().splitlines()))
+        self._say(f"{right} of {len(vehicles)} vehicles wholly right; {misread} with misread characters\n")
         self._say(f"truth      {self._truth}")
         self._say(f"events     {self._run / 'gateway'}   (port-gateway verify {self._gateway_config})")
         self._say(f"evidence   {self._run / 'evidence'}   (what the back-office fetched, by vehicle)")
         for fault in faults:
             self._say(f"✗ {fault}")
+        self._say("" if faults else "\nEverything is as it must be.")
         return 1 if faults else 0
 
     async def _evidence(self) -> list[str]:
-        """Every referenced piece must have arrived with its digest; kept under names that a person can follow."""
+        """What a vehicle's standing lets leave the booth must have arrived with its digest, is kept under names that a
+        person can follow, and is shown; nothing else may be at the port.
+        """
         faults: list[str] = []
+        kept: list[str] = []
+        self._say("The back-office fetches the evidence, and checks each piece against the digest in its signed event:")
         for number, record in enumerate((r for r in self._records if inspection_of(r) is not None), start=1):
-            named = {piece["sha256"]: piece for piece in record["event"].get("evidence", [])}
-            # A whole frame leaves the booth with a finding alone, which a vehicle of the demo need not have.
-            pieces = {sha256: piece for sha256, piece in named.items() if piece["kind"] != "frame"}
+            found = with_finding(self._records, inspection_of(record) or {})
+            sent, stay = pieces(record, found)
             folder = self._run / "evidence" / f"vehicle-{number:02}"
-            fetched = await self._fetch(list(pieces), folder)
-            for digest, piece in pieces.items():
-                path = folder / f"{piece['kind']}-{digest[:8]}{_suffix(piece['media_type'])}"
-                if digest not in fetched:
-                    faults.append(f"evidence {piece['kind']} {digest[:16]}… of vehicle {number} did not arrive")
-                    continue
-                fetched[digest].rename(path)
-                if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                    faults.append(f"{path} has another digest than its event says")
+            fetched = await self._fetch([piece["sha256"] for piece in sent], folder, EVIDENCE_S)
+            whole = [piece for piece in sent if self._keep(piece, fetched, folder, number, faults)]
+            kept += [piece["sha256"] for piece in stay]
+            sign, what = "✓" if len(whole) == len(sent) else "✗", "with a finding" if found else "clear"
+            self._say(f"  {sign} vehicle {number}, {what}: {len(whole)} of {len(sent)} whole: {counted(whole)}")
+        left = await self._fetch(kept, self._run / "evidence", 0.0)
+        faults += [f"the picture {digest[:16]}… of a clear vehicle left the booth" for digest in left]
+        sign = "✗" if left else "✓"
+        self._say(f"  {sign} of {len(kept)} pictures that stay at the booth {len(left) or 'none'} can be fetched\n")
         return faults
 
-    async def _fetch(self, digests: list[str], folder: Path) -> dict[str, Path]:
+    def _keep(
+        self, piece: dict[str, Any], fetched: dict[str, Path], folder: Path, number: int, faults: list[str]
+    ) -> bool:
+        digest, path = piece["sha256"], folder / _file_name(piece)
+        if digest not in fetched:
+            faults.append(f"evidence {piece['kind']} {digest[:16]}… of vehicle {number} did not arrive")
+            return False
+        fetched[digest].rename(path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            faults.append(f"{path} has another digest than its event says")
+            return False
+        return True
+
+    async def _fetch(self, digests: list[str], folder: Path, within_s: float) -> dict[str, Path]:
         """As a back-office does; asks again while evidence, which never delays events, is still under way."""
-        deadline = self._clock.monotonic() + EVIDENCE_S
-        while True:
+        deadline = self._clock.monotonic() + within_s
+        while digests:
             status, printed = await finished(
                 "fetch",
                 self._log("fetch"),
@@ -259,6 +297,11 @@ class _Stage:
             if status == 0 or self._clock.monotonic() > deadline:
                 return {answer["sha256"]: Path(answer["path"]) for answer in answers if answer["path"]}
             await asyncio.sleep(0.5)
+        return {}
+
+
+def _file_name(piece: dict[str, Any]) -> str:
+    return f"{piece['kind']}-{piece['sha256'][:8]}{_suffix(piece['media_type'])}"
 
 
 def _suffix(media_type: str) -> str:
@@ -278,7 +321,8 @@ def _booth(devices: dict[str, Any], gateway: str) -> dict[str, Any]:
         if "view" in device:
             # A rear camera is looked at for the code on the doors: a trailer's plate is not the vehicle's.
             role = "container" if device["view"] == "rear" else device["view"]
-            lane["cameras"].append({"id": name, "source": device["url"], "role": role})
+            camera = {"id": name, "source": device["url"], "role": role}
+            lane["cameras"].append(camera | _SEES.get(device["view"], {}))
         else:
             lane["devices"].append({"id": name, "driver": device["kind"], "link": {"url": device["url"]}})
     return {

@@ -283,7 +283,7 @@ def _check(site: Site, folder: Path, events: int, figures: Figures) -> None:
     counts, alarms = audit(read_config(site.gateway_config))
     if (counts.events, counts.chains) != (head.seq, 1) or head.seq < events or alarms:
         raise Wrong(f"the port holds {counts.events} events of {counts.chains} chains, the ledger {head.seq}; {alarms}")
-    if counts.evidence_missing or counts.evidence_whole < figures.files:
+    if counts.evidence_missing or counts.evidence_at_booth or counts.evidence_whole < figures.files:
         raise Wrong(f"{counts.evidence_whole} files are at the port of {figures.files}")
     if figures.rss > MAX_RSS:
         raise Wrong(f"the agent had {figures.rss} bytes while the backlog drained")

@@ -165,7 +165,7 @@ async def test_readers_pass_over_it_and_get_it_when_it_can_be_read(
     assert rows(served, "SELECT sha256 FROM evidence_ref") == [(OF_PICTURE.sha256,)]
     assert await run("verify", config, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["events"], facts["quarantined"], facts["evidence_missing"]) == (6, 0, 1)
+    assert (facts["events"], facts["quarantined"], facts["evidence_at_booth"]) == (6, 0, 1)
 
 
 async def test_a_port_cannot_pass_off_another_event_as_let_out(served: Port) -> None:

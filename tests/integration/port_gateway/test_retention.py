@@ -309,14 +309,20 @@ async def test_gone_by_policy_and_not_arrived_are_different_answers(port: Port, 
 
 def test_a_pack_and_verify_say_that_it_was_deleted(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(desk.port.write_config())
-    desk.receive(closed(1), ref(b"crop"), ref(b"never"), ref(b"frame", EvidenceKind.FRAME))
+    frames = ref(b"frame", EvidenceKind.FRAME), ref(b"unasked", EvidenceKind.FRAME)
+    desk.receive(closed(1), ref(b"crop"), ref(b"never"), *frames)
+    desk.receive(closed(2), ref(b"of an alarm", EvidenceKind.FRAME))
+    desk.receive(alarmed(2))
     desk.arrive(b"crop")
     desk.receive(EvidenceDeleted((ref(b"frame").sha256,), 5, DeletionReason.NO_FINDING))
     desk.clock.forward(31)
     assert desk.run() == 1
     assert main(["verify", config, "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
-    assert (counts["evidence_whole"], counts["evidence_missing"], counts["evidence_deleted"]) == (0, 1, 2)
+    names = ("whole", "missing", "at_booth", "deleted")
+    assert [counts[f"evidence_{name}"] for name in names] == [0, 2, 1, 2]  # what an alarm names is missed, not unasked
+    assert main(["verify", config]) == 0
+    assert "1 kept at the booth, by configuration (of vehicles without a finding)" in capsys.readouterr().out
     out = desk.port.folder / "pack"
     assert main(["export", config, ID.format(1), str(out)]) == 0
     status, said = verify(out)
@@ -326,6 +332,7 @@ def test_a_pack_and_verify_say_that_it_was_deleted(desk: Desk, capsys: pytest.Ca
         "plate_crop with standing clear is kept for 30 days" in said
     )
     assert f"{ref(b'never').sha256.hex()}: it has not arrived at the port" in said
+    assert f"{ref(b'unasked').sha256.hex()}: it stays at the booth" in said
     assert "under the booth's settings, as an event here says: kept only with a finding" in said
     assert ")  evidence deleted\n" in said  # the booth's own signed word for it is in the pack
     assert "kept only with a finding, and there was none" in (out / "README.html").read_text()

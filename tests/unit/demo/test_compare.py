@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.demo.compare import belongs, compare
+from edge_agent.demo.compare import belongs, compare, counted, pieces, with_finding
 
 TRUTH: dict[str, Any] = {
     "index": 0,
@@ -70,3 +70,26 @@ def test_belonging_is_overlap_in_time() -> None:
     assert not belongs(record(opened={"utc_us": str(START_US + 14_000_000)}), TRUTH)
     assert not belongs(record(closed={"utc_us": str(START_US + 11_000_000)}), TRUTH)
     assert not belongs({"event": {"session_opened": {}}}, TRUTH)
+
+
+@pytest.mark.parametrize(
+    ("severities", "alarm", "found"),
+    [
+        ((), "", False),
+        (("NOTICE",), "", False),
+        (("NOTICE", "WARNING"), "", True),
+        ((), "this", True),
+        ((), "other", False),
+    ],
+)
+def test_whole_pictures_leave_the_booth_with_a_finding_alone(
+    severities: tuple[str, ...], alarm: str, found: bool
+) -> None:
+    inspection = {"id": "this", "findings": [{"severity": f"FINDING_SEVERITY_{one}"} for one in severities]}
+    raised = [{"event": {"alarm_raised": {"inspection_id": alarm}}}] if alarm else []
+    assert with_finding([{"event": {"session_opened": {}}}, *raised], inspection) is found
+    evidence = [
+        {"sha256": digest, "kind": kind} for digest, kind in (("a", "frame"), ("b", "plate_crop"), ("c", "frame"))
+    ]
+    sent, stays = pieces({"event": {"evidence": [*evidence, evidence[0]]}}, found)
+    assert (counted(sent), counted(stays)) == (("2 frames, plate crop", "") if found else ("plate crop", "2 frames"))

@@ -123,7 +123,7 @@ def filled(tmp_path: Path, booth: Party) -> Settings:
 def test_a_whole_folder_is_counted(filled: Settings) -> None:
     counts, alarms = audit(filled)
     assert (counts.events, counts.chains, counts.sessions, counts.booths) == (44, 1, 2, 1)
-    assert (counts.evidence_whole, counts.evidence_missing, alarms) == (1, 1, [])
+    assert (counts.evidence_whole, counts.evidence_missing, counts.evidence_at_booth, alarms) == (1, 0, 1, [])
 
 
 TAMPERINGS = {
