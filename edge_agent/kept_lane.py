@@ -24,13 +24,11 @@ from edge_agent.domain.inspection import Abandoned
 from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import Observation, ScanImage
 from edge_agent.inspection.assemble import given_up
-from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.lane import Lane, LaneKnown
 from edge_agent.ledger.lane_journal import LaneJournal
 from edge_agent.ledger.plain import from_plain, to_plain
 from edge_agent.ledger.store import Unfinished
 
-# How long what was heard before the lane was last empty is kept at least: a scanner may answer that late.
-KEEP_S = 60.0
 TICK_S = 1e-6  # a wake time goes through a float and back
 LOST = "the agent ended during this passage, and what it had observed is lost"
 
@@ -59,7 +57,7 @@ class KeptLane(Lane):
         self._journal = journal
         self._boot = boot
         self._lane_id = setup.rules.lane_id
-        self._keep_s = max(KEEP_S, setup.rules.scan_delay_s)
+        self._keep_s = setup.rules.memory_s
         self._begun: float | None = None
         self._turns = 0  # of an empty lane that hears nothing, until what it heard is gone
         self._ids: list[str] = []
@@ -107,7 +105,7 @@ class KeptLane(Lane):
     def _turn(self, at: float) -> None:
         self._begun = at
         self._journal.turn()
-        self._journal.note({"boot": self._boot, "down": self.devices_down})
+        self._journal.note({"boot": self._boot, "known": to_plain(self.known)})
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
         """The open inspections wait for the next start, if it can know of them; else they are given up."""
@@ -131,7 +129,13 @@ class KeptLane(Lane):
         `clock_moved_ns`: what the monotonic clock was ahead since then. Raises what a damaged line leads to.
         """
         drafts: list[Draft] = []
+        new = True
         for line in heard:
+            if "boot" in line:
+                if new and (known := _known(line, clock_moved_ns)):  # later it follows from what was heard since
+                    self.knew(known)
+                continue
+            new = False
             if "said" in line:
                 observation = _heard(line, read)
                 self._said_before, self._ids = list(line["ids"]), []
@@ -141,8 +145,6 @@ class KeptLane(Lane):
                 drafts = super().woke(_instant(line["woke"], clock_moved_ns))
             elif "stopped" in line:
                 drafts = self.pause(_instant(line["stopped"], clock_moved_ns))
-            elif "down" in line:
-                self.knows_down(line["down"])
             elif "away" in line:  # what the thing before it led to may not be recorded yet
                 away = from_plain(Away, line["away"])
                 self.resume(
@@ -281,7 +283,8 @@ def _again(heard: Iterable[Heard], away: Away, boot: str, moved_ns: int) -> Iter
     yield {"boot": boot}
     for line in heard:
         if "boot" in line:
-            yield {**line, "boot": boot}
+            known = _known(line, moved_ns)
+            yield {"boot": boot, "known": to_plain(known)} if known else {"boot": boot}
         elif "said" in line:
             observation = from_plain(Observation, line["said"])
             yield {**line, "said": to_plain(_moved(observation, moved_ns))}
@@ -319,6 +322,14 @@ def _moved_ns(last: Instant, now: Instant) -> int:
     """What the monotonic clock of this run of the machine is ahead of the last one's, by the wall clock."""
     since = now.utc - last.utc
     return now.monotonic_ns - round(since.total_seconds() * 1e9) - last.monotonic_ns
+
+
+def _known(line: Heard, moved_ns: int) -> LaneKnown | None:
+    """What the lane knew when it was empty; agents before this one noted only which devices were down."""
+    if "known" not in line:
+        return LaneKnown(down=tuple(line["down"].items())) if "down" in line else None
+    known = from_plain(LaneKnown, line["known"])
+    return replace(known, sensors=tuple(sensor.moved(moved_ns / 1e9) for sensor in known.sensors))
 
 
 def _moved(observation: Observation, moved_ns: int) -> Observation:

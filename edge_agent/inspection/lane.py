@@ -40,7 +40,7 @@ open. Where the settings state positions, the rules of row.py stand in their pla
 once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
@@ -80,6 +80,7 @@ from edge_agent.inspection.one_at_a_time import OneAtATime
 from edge_agent.inspection.records import LaneRules, Records
 from edge_agent.inspection.row import Row
 from edge_agent.inspection.strays import Strays
+from edge_agent.inspection.sensors import SensorKnown
 
 MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
@@ -97,6 +98,17 @@ class _Garbage:
 
 
 class Traffic(Protocol):
+@dataclass(frozen=True, slots=True)
+class LaneKnown:
+    """What decisions rest on that is older than `LaneRules.memory_s`, while the lane is empty.
+
+    `down`: devices that cannot look, and why.
+    """
+
+    down: tuple[tuple[str, str], ...] = ()
+    sensors: tuple[SensorKnown, ...] = ()
+
+
     """The vehicles in the lane: `OneAtATime` or, where positions are known, `Row`."""
 
     @property
@@ -105,6 +117,8 @@ class Traffic(Protocol):
     def empty(self) -> bool: ...
     def inspections(self) -> tuple[Assembly, ...]: ...
     def open_for(self, observation: Observation) -> Assembly | None: ...
+    def sensors(self) -> tuple[SensorKnown, ...]: ...
+    def knew(self, sensors: Iterable[SensorKnown]) -> None: ...
     def late_for(self, observation: Observation) -> str | None: ...
     def blocked_for(self, observation: Observation) -> bool: ...
     def keeps_out(self, observation: Observation) -> bool: ...
@@ -228,14 +242,16 @@ class Lane:
         return self._strays.stop(now)
 
     @property
-    def devices_down(self) -> dict[str, str]:
-        """Devices that cannot look now, and why."""
-        return dict(self._records.down)
+    def known(self) -> LaneKnown:
+        """What is known while no vehicle is in the lane."""
+        down = tuple(self._records.down.items())
+        return LaneKnown(down, self._traffic.sensors())
 
-    def knows_down(self, down: Mapping[str, str]) -> None:
-        """As `devices_down` said it in an earlier run."""
+    def knew(self, known: LaneKnown) -> None:
+        """As `known` said it in an earlier run."""
         self._records.down.clear()
-        self._records.down.update(down)
+        self._records.down.update(known.down)
+        self._traffic.knew(known.sensors)
 
     def resume(self, away: Away) -> None:
         """The agent is there again (rule 14)."""
@@ -269,7 +285,8 @@ class Lane:
         return self._traffic.begin(observation, cause)
 
     def _join_or_report(self, observation: Observation, said: str) -> list[Draft]:
-        if self._traffic.open_for(observation) is None:
+        inspection = self._traffic.open_for(observation)
+        if inspection is None:
             return self._strays.seen(observation, said)
         self._traffic.join(observation)
         return []

@@ -3,12 +3,15 @@
 Rules 1 to 7 of inspection/lane.py are decided here.
 """
 
+from collections.abc import Iterable
+
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft
 from edge_agent.domain.inspection import Abandoned, Outcome
 from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.records import Records
+from edge_agent.inspection.sensors import SensorKnown
 
 TICK_S = 1e-6  # a wake time goes through a float and back
 
@@ -39,6 +42,13 @@ class OneAtATime:
     def blocked_for(self, observation: Observation) -> bool:
         """A vehicle that was given up has not left."""
         return self._blocked
+
+    def sensors(self) -> tuple[SensorKnown, ...]:
+        """Nothing follows from what sensors did before the lane was empty."""
+        return ()
+
+    def knew(self, sensors: Iterable[SensorKnown]) -> None:
+        """As `sensors` said it in an earlier run."""
 
     def inspections(self) -> tuple[Assembly, ...]:
         """Those that are open."""

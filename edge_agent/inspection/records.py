@@ -18,6 +18,8 @@ from edge_agent.inspection.whereabouts import Driving, Place
 
 # What a portal said of its background in the last minutes belongs into the next vehicle's profile.
 CONTEXT_OBSERVATIONS = 64
+# A lane goes by what it heard in this time at least, though its scanners be faster.
+LEAST_MEMORY_S = 60.0
 # A record is compared as soon as it closes; a lane may close a row of them at once.
 MAX_UNCOMPARED = 64
 
@@ -42,6 +44,11 @@ class LaneRules:
     resume_s: float = 60.0
     findings: Rules = field(default_factory=Rules)
 
+    @property
+    def memory_s(self) -> float:
+        """Once the lane is empty, what was said longer ago than this decides nothing, but for what sensors have met."""
+        return max(LEAST_MEMORY_S, self.scan_delay_s)
+
 
 class Records:
     """What the inspections of one lane have in common."""
@@ -62,9 +69,10 @@ class Records:
         self.scans = Scans(rules.lane_id, rules.scan_delay_s)
         self._new_id = new_id
 
-    def before(self, of: Callable[[str], bool] = lambda _: True) -> tuple[Observation, ...]:
-        """Takes out what devices said before a vehicle came to them; `of` picks the devices."""
-        taken = tuple(o for o in self.context if of(o.device_id))
+    def before(self, at: float, of: Callable[[str], bool] = lambda _: True) -> tuple[Observation, ...]:
+        """Takes out what devices said in the last minutes before a vehicle came to them; `of` picks the devices."""
+        since = at - self.rules.memory_s
+        taken = tuple(o for o in self.context if of(o.device_id) and o.at.monotonic >= since)
         rest = [o for o in self.context if not of(o.device_id)]
         self.context.clear()
         self.context.extend(rest)
@@ -74,7 +82,7 @@ class Records:
         self, observation: Observation, cause: str, of: Callable[[str], bool] = lambda _: True
     ) -> tuple[Assembly, Draft]:
         """A vehicle came: `cause` is what it was seen by, `of` the devices that it has come to."""
-        opened = Assembly(self._new_id(), self.rules.lane_id, observation.at, self.before(of))
+        opened = Assembly(self._new_id(), self.rules.lane_id, observation.at, self.before(observation.at.monotonic, of))
         self.reported.clear()
         self.scans.opened(opened.id, observation.at)
         for device, why in self.down.items():

@@ -41,6 +41,8 @@ P12. A vehicle has one plate at each end. A camera that looks at one end and rea
     so: where no sensor parts them, what is read of the second can be joined to the first.
 """
 
+from collections.abc import Iterable
+
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import Draft
 from edge_agent.domain.inspection import Abandoned
@@ -51,7 +53,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.assemble import Assembly
 from edge_agent.inspection.records import Records
-from edge_agent.inspection.sensors import Sensors, Vehicle
+from edge_agent.inspection.sensors import SensorKnown, Sensors, Vehicle
 from edge_agent.inspection.vehicles import READ_OFF, TICK_S, Vehicles
 from edge_agent.inspection.whereabouts import End, Place, Whereabouts
 
@@ -84,6 +86,14 @@ class Row:
     def inspections(self) -> tuple[Assembly, ...]:
         """Those that are open, the foremost vehicle's first."""
         return tuple(v.inspection for v in self._row if v.inspection)
+
+    def sensors(self) -> tuple[SensorKnown, ...]:
+        """What is known of the sensors; the lane is empty."""
+        return self._sensors.known()
+
+    def knew(self, sensors: Iterable[SensorKnown]) -> None:
+        """As `sensors` said it in an earlier run."""
+        self._sensors.knew(sensors, self._rules.driving)
 
     # --- whose it is ------------------------------------------------------------------------------------------
 
@@ -125,7 +135,7 @@ class Row:
                 vehicle, drafts = self._open(observation, "presence")
             if device not in vehicle.reached:
                 vehicle.where.met(at, place)
-                before = self._records.before(lambda of: of == device)
+                before = self._records.before(at, lambda of: of == device)
                 if vehicle.inspection is not None:
                     vehicle.inspection.preceded_by(before)
                 vehicle.backed_off = False
@@ -314,6 +324,7 @@ class Row:
         self._vehicles.gone.append(vehicle)
         if not self._row:
             self._records.reported.clear()
+            self._vehicles.forget_looks()
 
     def stop(self, now: Instant, why: str) -> list[Draft]:
         """Give up what is open."""

@@ -1,12 +1,12 @@
 """The presence sensors of a lane whose devices have positions: which vehicles they met, and since when they watch."""
 
 from collections import deque
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field, replace
 
 from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly
-from edge_agent.inspection.whereabouts import Whereabouts
+from edge_agent.inspection.whereabouts import Driving, Whereabouts
 
 MAX_STAYS = 64
 
@@ -44,6 +44,28 @@ class Stay:
     def holds(self, at: float, delay_s: float) -> bool:
         """What the sensor measured at that moment is of this vehicle, or can be so long after it left."""
         return self.until is None or at <= self.until + (0.0 if self.lost else delay_s)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorKnown:
+    """What is known of a sensor when no vehicle is in the lane; seconds on the observations' monotonic clock.
+
+    `watches`: since when it has watched without a break, None if it does not. Of the last vehicle that it met: the
+    inspection's id ('' if it has met none), and its stay.
+    """
+
+    device_id: str
+    watches: float | None
+    met: str = ""
+    since: float = 0.0
+    until: float | None = None
+    lost: bool = False
+
+    def moved(self, by_s: float) -> "SensorKnown":
+        """The same on a clock that is ahead by so much."""
+        watches = None if self.watches is None else self.watches + by_s
+        until = None if self.until is None else self.until + by_s
+        return replace(self, watches=watches, since=self.since + by_s, until=until)
 
 
 class Sensors:
@@ -92,3 +114,23 @@ class Sensors:
     def last_of(self, device: str, vehicle: Vehicle) -> Stay | None:
         """The last stay of that vehicle on it."""
         return next((s for s in reversed(self._stays.get(device, ())) if s.vehicle is vehicle), None)
+
+    def known(self) -> tuple[SensorKnown, ...]:
+        """What is known of each; the row is empty."""
+        return tuple(self._known(device, stays[-1] if stays else None) for device, stays in self._stays.items())
+
+    def _known(self, device: str, last: Stay | None) -> SensorKnown:
+        watches = self._watches.get(device)
+        if last is None:
+            return SensorKnown(device, watches)
+        return SensorKnown(device, watches, last.vehicle.id, last.since, last.until, last.lost)
+
+    def knew(self, sensors: Iterable[SensorKnown], driving: Driving) -> None:
+        """As `known` said it in an earlier run."""
+        for one in sensors:
+            stays = self._stays[one.device_id] = deque(maxlen=MAX_STAYS)
+            if one.watches is not None:
+                self._watches[one.device_id] = one.watches
+            if one.met:
+                left = Vehicle(one.met, None, Whereabouts(driving), one.since, one.since)
+                stays.append(Stay(left, one.since, one.until, one.lost))

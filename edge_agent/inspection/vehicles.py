@@ -81,6 +81,11 @@ class Vehicles:
             first = self._unlike[device] = (observation.id, read.text)
         return read.looks > 1 or first[0] != observation.id
 
+    def forget_looks(self) -> None:
+        """No vehicle is there any more of which a camera can have read something that is nobody's."""
+        self._unclear.clear()
+        self._unlike.clear()
+
     def _delay(self, body: object) -> float:
         """How long after a vehicle has left a sensor this may still be of it, in seconds."""
         if isinstance(body, RadiationAlarm):

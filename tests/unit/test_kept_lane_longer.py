@@ -1,5 +1,6 @@
 """A lane that a restart takes up, after hours: what it still knows of its devices, and what it has forgotten."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
 from edge_agent.domain.expected import ExpectationList, ExpectationMatch, MatchOutcome
 from edge_agent.domain.inspection import Abandoned, Inspection
-from edge_agent.domain.observation import DeviceState
+from edge_agent.domain.observation import DeviceState, Observation
 from edge_agent.kept_lane import LOST, TakenUp, take_up
 from edge_agent.ledger.lane_journal import LaneJournal, forget_others
 from edge_agent.ledger.store import Unfinished
@@ -41,6 +42,22 @@ def test_devices_that_connected_long_ago_were_not_blind(tmp_path: Path, places: 
     [inspection] = booth.closed
     whys = {dict(f.parameters)["why"] for f in inspection.findings if f.rule == "could_not_look"}
     assert whys == {"the agent was not running for 8 s"}
+
+
+@pytest.mark.parametrize("boot", ["one", "two"], ids=["agent", "machine"])
+def test_a_portal_that_had_met_vehicles_hours_ago_has_not_met_the_one_before_it(tmp_path: Path, boot: str) -> None:
+    booth = Booth(tmp_path, PLACES).at(10, "portal", ARRIVES).at(13, "portal", DEPARTS)
+    for t in range(200, 900, 200):
+        booth.at(t, "rear", status(DeviceState.ONLINE))
+    booth.at(1000, "front", plate("AAA111"))
+    later = instant(1001) if boot == "one" else replace(instant(1001), monotonic_ns=5_000_000_000)
+    booth.start(later, boot)
+    moved = later.monotonic - 1001
+    said = Observation("o", "portal", "1", replace(instant(1002), monotonic_ns=later.monotonic_ns + 10**9), sample(7))
+    booth.events += booth.lane.observe(said)
+    booth.events += booth.lane.give_up_all(said.at, "end")
+    assert booth.closed[-1].observations == 1, "it watched, and none came to it: the sample is of the next vehicle"
+    assert [s.until for s in booth.lane.known.sensors] == [13 + moved]
 
 
 @pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
