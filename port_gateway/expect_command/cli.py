@@ -19,8 +19,8 @@ from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.wire.codec_expected import crossing_message
 from edge_agent.wire.identity import Role, identity_of, load_certificate
 from port_gateway.config import Settings, read_config
-from port_gateway.expect_command.files import FORMATS, entries
-from port_gateway.expect_command.given import Terms, crossing_of
+from port_gateway.entry_files import FORMATS, entries
+from port_gateway.expect_command.given import SHAPE, Terms, crossing_of
 from port_gateway.expected import (
     Changed,
     Expectations,
@@ -117,7 +117,7 @@ def _add(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     settings = read_config(options.config)
-    found = entries(options.file, options.format)
+    found = entries(options.file, options.format, SHAPE)
     named = [(f"{options.file}:{line}", values) for line, values in found]
     return _put(options, settings, named, f"import {options.file.name}, {len(named)} entries")
 

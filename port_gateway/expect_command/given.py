@@ -18,6 +18,7 @@ from edge_agent.domain.expected import (
     untimely,
 )
 from edge_agent.domain.identifiers import normalise_plate
+from port_gateway.entry_files import Shape
 
 FIELDS = (
     "id",
@@ -34,6 +35,8 @@ FIELDS = (
     "arrives_until",
     "note",
 )
+# 20,000 entries take some 6 MB; an import is one transaction, and a running gateway waits for it.
+SHAPE = Shape(FIELDS, ("id",), 20_000, 16_384, '{"id": "…", "plates": ["…"]}')
 # No text of an expectation is longer; what is longer is shown by its beginning.
 MAX_TEXT = 2000
 

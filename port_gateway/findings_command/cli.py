@@ -16,6 +16,7 @@ from edge_agent.domain.finding import Decision, Recommendation, Severity
 from edge_agent.wire.identity import identity_of, load_certificate
 from port_gateway.config import Settings, read_config
 from port_gateway.decisions import Decided, decide, read_decisions
+from port_gateway.entry_files import FORMATS
 from port_gateway.findings_command.files import entries, entry_of
 from port_gateway.store import Store, offline
 from port_gateway.trust_command.cli import OK, add_config, show
@@ -53,7 +54,8 @@ def add_watchlist(parser: argparse.ArgumentParser) -> None:
         description="Columns or fields: kind, text, tell, and if wanted id, severity, recommends, until.",
     )
     add_config(given)
-    given.add_argument("file", type=Path, metavar="FILE", help="UTF-8, .csv or .json, at most 100,000 entries")
+    given.add_argument("file", type=Path, metavar="FILE", help="UTF-8, at most 100,000 entries")
+    given.add_argument("--format", choices=FORMATS, default="", help="by default the file's name says it")
     given.add_argument("--json", action="store_true", help="print a JSON object")
     given.set_defaults(run=_import)
 
@@ -104,11 +106,11 @@ def add_decisions(parser: argparse.ArgumentParser) -> None:
 def _add(options: argparse.Namespace) -> int:
     values: dict[str, object] = {name: getattr(options, name) for name in ("kind", "text", "tell", "id", "until")}
     values |= {"severity": str(options.severity), "recommends": str(options.recommends)}
-    return _put(options, [entry_of("watchlist add", values)], "added")
+    return _put(options, [entry_of(values)], "added")
 
 
 def _import(options: argparse.Namespace) -> int:
-    found = [entry for _, entry in entries(options.file)]
+    found = entries(options.file, options.format, _now_us())
     return _put(options, found, f"imported {options.file.name}, {len(found)} entries:")
 
 

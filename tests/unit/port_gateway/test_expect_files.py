@@ -1,5 +1,6 @@
 """Files of expectations: every mistake by its name and line, and nothing guessed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pytest
 
 from edge_agent.domain.expected import ExpectationFault as Fault
 from edge_agent.domain.expected import ExpectedPlate, Loading
-from port_gateway.expect_command import files
-from port_gateway.expect_command.files import FileRefused, entries
-from port_gateway.expect_command.given import Terms, crossing_of
+from port_gateway import entry_files
+from port_gateway.entry_files import FileRefused
+from port_gateway.expect_command.given import SHAPE, Terms, crossing_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TERMS = Terms("uslrd", NOW, timedelta(hours=24), timedelta(days=7))
@@ -23,22 +24,26 @@ def written(tmp_path: Path, name: str, text: str | bytes) -> Path:
     return path
 
 
+def entries(path: Path) -> list[entry_files.Entry]:
+    return entry_files.entries(path, "", SHAPE)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 def test_csv_entries_come_with_the_line_on_which_they_begin(tmp_path: Path) -> None:
     text = f'\ufeff{HEADER},note\r\nA-1,TX1|TX2,,,,"two\r\nlines"\r\n\r\nA-2,,CSQU3054383,,,\r\n'
-    assert entries(written(tmp_path, "a.csv", text), "") == [
+    assert entries(written(tmp_path, "a.csv", text)) == [
         (2, {"id": "A-1", "plates": "TX1|TX2", "note": "two\r\nlines"}),
         (5, {"id": "A-2", "container_codes": "CSQU3054383"}),
     ]
 
 
 def test_a_semicolon_may_stand_between_cells(tmp_path: Path) -> None:
-    assert entries(written(tmp_path, "a.csv", "ID;plates\nA-1;TX1\n"), "") == [(2, {"id": "A-1", "plates": "TX1"})]
+    assert entries(written(tmp_path, "a.csv", "ID;plates\nA-1;TX1\n")) == [(2, {"id": "A-1", "plates": "TX1"})]
 
 
 def test_json_entries_come_with_the_line_on_which_they_begin(tmp_path: Path) -> None:
     text = '[\n  {"id": "A-1",\n   "plates": ["TX1"]},\n\n  {"id": "A-2"}]\n'
-    assert entries(written(tmp_path, "a.json", text), "") == [(2, {"id": "A-1", "plates": ["TX1"]}), (5, {"id": "A-2"})]
+    assert entries(written(tmp_path, "a.json", text)) == [(2, {"id": "A-1", "plates": ["TX1"]}), (5, {"id": "A-2"})]
 
 
 @pytest.mark.parametrize(
@@ -47,9 +52,9 @@ def test_json_entries_come_with_the_line_on_which_they_begin(tmp_path: Path) -> 
         ("a.csv", "", "there is no entry"),
         ("a.csv", HEADER, "there is no entry"),
         ("a.csv", f"{HEADER}\nA-1,TX1\n", "a.csv:2: NOT_READABLE: 2 cells, the header has 5"),
-        ("a.csv", "id,colour\nA-1,red\n", "a.csv:1: NOT_READABLE: the header 'id,colour'"),
-        ("a.csv", "id,plates,plates\nA-1,a,b\n", "the header"),
-        ("a.csv", "plates\nTX1\n", "the header 'plates'"),
+        ("a.csv", "id,colour\nA-1,red\n", "a.csv:1: NOT_READABLE: the header: no name is known of column 2"),
+        ("a.csv", "id,plates,plates\nA-1,a,b\n", "the header: a column stands there twice"),
+        ("a.csv", "plates\nTX1\n", "the header: there is no column id"),
         ("a.csv", 'id,note\nA-1,"x\nA-2,y\n', "no CSV"),
         ("a.csv", b"id,note\nA-1,\xff\n", "a.csv:2: NOT_READABLE: this is no UTF-8"),
         ("a.csv", "id,note\nA-1," + "x" * 20_000, "no CSV: field larger"),
@@ -59,7 +64,7 @@ def test_json_entries_come_with_the_line_on_which_they_begin(tmp_path: Path) -> 
         ("a.json", '{"id": "A-1"}', "a.json:1: NOT_READABLE: no JSON array"),
         ("a.json", '[\n{"id": "A-1"}\n{"id": "A-2"}]', "a.json:3: NOT_READABLE: neither , nor ]"),
         ("a.json", '[\n{"id": "A-1"},\n{"id": A}]', "a.json:3: NOT_READABLE: no JSON"),
-        ("a.json", '[\n"A-1"]', "a.json:2: NOT_READABLE: 'A-1' is no object"),
+        ("a.json", '[\n"A-1"]', "a.json:2: NOT_READABLE: this is no object"),
         ("a.json", '[{"id": "A-1", "id": "A-2"}]', "a name stands twice"),
         ("a.json", '[{"id": "A-1", "gross_weight_kg": NaN}]', "NaN is no number"),
         ("a.json", "[" * 100_000, "nested too deep"),
@@ -73,19 +78,19 @@ def test_a_file_that_cannot_be_read_is_refused_in_words(
 ) -> None:
     path = tmp_path / name if text is None else written(tmp_path, name, text)
     with pytest.raises(FileRefused) as refused:
-        entries(path, "")
+        entries(path)
     assert said in str(refused.value)
     assert refused.value.remedy
+    assert "A-1" not in f"{refused.value} {refused.value.remedy}", "what stands in a file may not be for a log"
 
 
 def test_a_file_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, "a.csv", "id\n" + "A\n" * 11)
-    monkeypatch.setattr(files, "MAX_ENTRIES", 10)
     with pytest.raises(FileRefused, match="more than 10 entries"):
-        entries(path, "")
-    monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
+        entry_files.entries(path, "", replace(SHAPE, max_entries=10))
+    monkeypatch.setattr(entry_files, "MAX_FILE_BYTES", 10)
     with pytest.raises(FileRefused, match="more than 10 bytes"):
-        entries(path, "")
+        entries(path)
 
 
 # --- entries ----------------------------------------------------------------------------------------------------------

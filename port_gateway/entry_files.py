@@ -1,37 +1,64 @@
-"""Files of expectations, CSV and JSON: each entry with the line on which it begins."""
+"""Files of entries that people or programs bring: CSV and JSON, each entry with the line on which it begins.
+
+What is wrong is said by line and column, never by what stands there: a list may be one that nobody else is to read, and
+messages go to logs.
+"""
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.domain.errors import Permanent
-from edge_agent.domain.expected import ExpectationFault
-from port_gateway.expect_command.given import FIELDS
 
-# 20,000 entries take some 6 MB; an import is one transaction, and a running gateway waits for it.
-MAX_FILE_BYTES = 32 * 1024 * 1024
-MAX_ENTRIES = 20_000
 FORMATS = ("csv", "json")
-_MAX_CELL = 16_384
+NOT_READABLE = "NOT_READABLE"
+MAX_FILE_BYTES = 32 * 1024 * 1024
 
 Entry = tuple[int, dict[str, object]]
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a file is of: the names that a CSV header may have and must have, and how much is taken."""
+
+    names: Sequence[str]
+    needed: Sequence[str]
+    max_entries: int
+    max_cell: int
+    example: str
+
+
 class FileRefused(Permanent):
-    """A file that cannot be read as one of expectations."""
+    """A file that cannot be read as one of entries."""
 
     def __init__(self, path: Path, line: int, wrong: str, remedy: str) -> None:
         place = f"{path}:{line}" if line else str(path)
-        super().__init__(f"{place}: {ExpectationFault.NOT_READABLE}: {wrong}", remedy)
+        super().__init__(f"{place}: {NOT_READABLE}: {wrong}", remedy)
 
 
-def entries(path: Path, form: str) -> list[Entry]:
-    """The file's entries by their lines. `form` is csv, json, or '' to tell by the name. Raises FileRefused."""
+def entries(path: Path, form: str, shape: Shape) -> list[Entry]:
+    """The file's entries by their lines. `form` is csv, json, or '' to tell by the name. Raises FileRefused.
+
+    The names in a JSON object are whatever stands there: who takes the entry looks at them.
+    """
     form = form or path.suffix.lower().lstrip(".")
     if form not in FORMATS:
-        raise FileRefused(path, 0, f"{path.suffix or 'no suffix'} is neither .csv nor .json", "say which: --format")
+        raise FileRefused(path, 0, f"{path.suffix or 'no suffix'} is neither .csv nor .json", "name it for what it is")
+    text = _text(path)
+    found = []
+    for entry in _csv(path, text, shape) if form == "csv" else _json(path, text, shape):
+        found.append(entry)
+        if len(found) > shape.max_entries:
+            raise FileRefused(path, entry[0], f"more than {shape.max_entries} entries", "cut it into several")
+    if not found:
+        raise FileRefused(path, 0, "there is no entry in it", "nothing was changed")
+    return found
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -40,25 +67,17 @@ def entries(path: Path, form: str) -> list[Entry]:
     if len(data) > MAX_FILE_BYTES:
         raise FileRefused(path, 0, f"more than {MAX_FILE_BYTES} bytes", "cut it into several")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise FileRefused(path, line, "this is no UTF-8", "save it as UTF-8") from None
-    found = []
-    for entry in _csv(path, text) if form == "csv" else _json(path, text):
-        found.append(entry)
-        if len(found) > MAX_ENTRIES:
-            raise FileRefused(path, entry[0], f"more than {MAX_ENTRIES} entries", "cut it into several")
-    if not found:
-        raise FileRefused(path, 0, "there is no entry in it", "nothing was changed")
-    return found
 
 
-def _csv(path: Path, text: str) -> Iterator[Entry]:
-    """A header with the fields' names, then a line an expectation; `,` or `;` between them, `|` within one."""
+def _csv(path: Path, text: str, shape: Shape) -> Iterator[Entry]:
+    """A header with the fields' names, then a line an entry; `,` or `;` between cells."""
     first = text.split("\n", 1)[0]
     delimiter = ";" if ";" in first and "," not in first else ","
-    csv.field_size_limit(_MAX_CELL)
+    csv.field_size_limit(shape.max_cell)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] | None = None
     line = 1
@@ -69,7 +88,7 @@ def _csv(path: Path, text: str) -> Iterator[Entry]:
             if not any(cells):
                 continue
             if names is None:
-                names = _header(path, begins, [cell.lower() for cell in cells])
+                names = _header(path, begins, [cell.lower() for cell in cells], shape)
             elif len(cells) != len(names):
                 wrong = f"{len(cells)} cells, the header has {len(names)}"
                 raise FileRefused(path, begins, wrong, "quote a cell that holds the delimiter")
@@ -79,20 +98,26 @@ def _csv(path: Path, text: str) -> Iterator[Entry]:
         raise FileRefused(path, line, f"no CSV: {error}", "see RFC 4180; a quote opens and closes a cell") from None
 
 
-def _header(path: Path, line: int, names: list[str]) -> list[str]:
-    unknown = sorted(set(names) - set(FIELDS))
-    if unknown or "id" not in names or len(set(names)) < len(names):
-        wrong = f"the header {','.join(names)[:200]!r}"
-        raise FileRefused(path, line, wrong, f"id and, each at most once, of {', '.join(FIELDS[1:])}")
+def _header(path: Path, line: int, names: list[str], shape: Shape) -> list[str]:
+    unknown = [str(column) for column, name in enumerate(names, 1) if name not in shape.names]
+    lacking = [name for name in shape.needed if name not in names]
+    wrong = [f"no name is known of column {', '.join(unknown[:20])}"] if unknown else []
+    wrong += [f"there is no column {', '.join(lacking)}"] if lacking else []
+    if not unknown and len(set(names)) < len(names):
+        wrong.append("a column stands there twice")
+    if wrong:
+        others = ", ".join(name for name in shape.names if name not in shape.needed)
+        remedy = f"{', '.join(shape.needed)} and, each at most once, of {others}"
+        raise FileRefused(path, line, f"the header: {'; '.join(wrong)}", remedy)
     return names
 
 
-def _json(path: Path, text: str) -> Iterator[Entry]:
+def _json(path: Path, text: str, shape: Shape) -> Iterator[Entry]:
     """An array of objects."""
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
     position, line, counted = _blank(text, 0), 1, 0
     if text[position : position + 1] != "[":
-        raise FileRefused(path, _line(text, position), "no JSON array", 'write [{"id": "…", "plates": ["…"]}]')
+        raise FileRefused(path, _line(text, position), "no JSON array", f"write [{shape.example}]")
     position = _blank(text, position + 1)
     try:
         while text[position : position + 1] != "]":
@@ -100,7 +125,7 @@ def _json(path: Path, text: str) -> Iterator[Entry]:
             begins = line
             value, position = decoder.raw_decode(text, position)
             if not isinstance(value, dict):
-                raise FileRefused(path, begins, f"{str(value)[:80]!r} is no object", "an object for each expectation")
+                raise FileRefused(path, begins, "this is no object", f"an object for each entry: {shape.example}")
             yield begins, value
             position = _blank(text, position)
             if text[position : position + 1] == ",":
