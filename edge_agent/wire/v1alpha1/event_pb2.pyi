@@ -6,6 +6,7 @@ What a booth commits to its ledger."""
 from collections import abc as _abc
 from edge_agent.wire.v1alpha1 import expected_pb2 as _expected_pb2
 from edge_agent.wire.v1alpha1 import findings_pb2 as _findings_pb2
+from edge_agent.wire.v1alpha1 import joining_pb2 as _joining_pb2
 from edge_agent.wire.v1alpha1 import retention_pb2 as _retention_pb2
 from edge_agent.wire.v1alpha1 import statistics_pb2 as _statistics_pb2
 from google.protobuf import descriptor as _descriptor
@@ -644,6 +645,7 @@ class Inspection(_message.Message):
     RESUMED_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     RECOMMENDATION_FIELD_NUMBER: _builtins.int
+    LOOKED_FOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv4."""
     lane_id: _builtins.str
@@ -726,6 +728,10 @@ class Inspection(_message.Message):
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_findings_pb2.Finding]:
         """What the rules found when it closed, the gravest first."""
 
+    @_builtins.property
+    def looked_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What devices of the lane could look for all the time, in the words of Missing.what."""
+
     def __init__(
         self,
         *,
@@ -754,10 +760,11 @@ class Inspection(_message.Message):
         resumed: _abc.Iterable[Global___Away] | None = ...,
         findings: _abc.Iterable[_findings_pb2.Finding] | None = ...,
         recommendation: _findings_pb2.Recommendation.ValueType | None = ...,
+        looked_for: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "direction", b"direction", "expectation", b"expectation", "incomplete", b"incomplete", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "recommendation", b"recommendation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "device_reads", b"device_reads", "direction", b"direction", "expectation", b"expectation", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "plates", b"plates", "radiation", b"radiation", "recommendation", b"recommendation", "resumed", b"resumed", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_direction", b"_direction", "_recommendation", b"_recommendation", "abandoned", b"abandoned", "closed", b"closed", "complete", b"complete", "container_codes", b"container_codes", "device_reads", b"device_reads", "direction", b"direction", "expectation", b"expectation", "findings", b"findings", "id", b"id", "incomplete", b"incomplete", "lane_id", b"lane_id", "looked_for", b"looked_for", "observations", b"observations", "opened", b"opened", "outcome", b"outcome", "plate", b"plate", "plates", b"plates", "radiation", b"radiation", "recommendation", b"recommendation", "resumed", b"resumed", "scans", b"scans", "seal_states", b"seal_states", "seals", b"seals", "shortened", b"shortened", "spectra", b"spectra", "tags", b"tags", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__direction: _TypeAlias = _typing.Literal["direction"]  # noqa: Y015
     _WhichOneofArgType__direction: _TypeAlias = _typing.Literal["_direction", b"_direction"]  # noqa: Y015
@@ -1167,6 +1174,7 @@ class SealSeen(_message.Message):
     SYMBOLOGY_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """As printed."""
     symbology: _builtins.str
@@ -1177,6 +1185,10 @@ class SealSeen(_message.Message):
     def at(self) -> Global___Instant:
         """When."""
 
+    @_builtins.property
+    def on(self) -> _joining_pb2.Belonging:
+        """What it is on; absent where that is not known."""
+
     def __init__(
         self,
         *,
@@ -1184,10 +1196,11 @@ class SealSeen(_message.Message):
         symbology: _builtins.str = ...,
         device_id: _builtins.str = ...,
         at: Global___Instant | None = ...,
+        on: _joining_pb2.Belonging | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "on", b"on"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "device_id", b"device_id", "number", b"number", "symbology", b"symbology"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "device_id", b"device_id", "number", b"number", "on", b"on", "symbology", b"symbology"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1295,6 +1308,7 @@ class SealState(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """As the seal carries it."""
     condition: _builtins.str
@@ -1307,6 +1321,10 @@ class SealState(_message.Message):
     def at(self) -> Global___Instant:
         """When."""
 
+    @_builtins.property
+    def on(self) -> _joining_pb2.Belonging:
+        """What it is on; absent where that is not known."""
+
     def __init__(
         self,
         *,
@@ -1315,10 +1333,11 @@ class SealState(_message.Message):
         detail: _builtins.str = ...,
         device_id: _builtins.str = ...,
         at: Global___Instant | None = ...,
+        on: _joining_pb2.Belonging | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "on", b"on"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "condition", b"condition", "detail", b"detail", "device_id", b"device_id", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "condition", b"condition", "detail", b"detail", "device_id", b"device_id", "number", b"number", "on", b"on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1340,6 +1359,7 @@ class TagSeen(_message.Message):
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
     epc: _builtins.str
     """The EPC, upper-case hex."""
     text: _builtins.str
@@ -1362,6 +1382,10 @@ class TagSeen(_message.Message):
     def at(self) -> Global___Instant:
         """When it first answered."""
 
+    @_builtins.property
+    def on(self) -> _joining_pb2.Belonging:
+        """What it is on; absent where that is not known."""
+
     def __init__(
         self,
         *,
@@ -1375,10 +1399,11 @@ class TagSeen(_message.Message):
         device_id: _builtins.str = ...,
         at: Global___Instant | None = ...,
         states: _builtins.str = ...,
+        on: _joining_pb2.Belonging | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "rssi_dbm", b"rssi_dbm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "on", b"on", "rssi_dbm", b"rssi_dbm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "device_id", b"device_id", "epc", b"epc", "memory", b"memory", "reads", b"reads", "rssi_dbm", b"rssi_dbm", "states", b"states", "text", b"text", "tid", b"tid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_antenna", b"_antenna", "_rssi_dbm", b"_rssi_dbm", "antenna", b"antenna", "at", b"at", "device_id", b"device_id", "epc", b"epc", "memory", b"memory", "on", b"on", "reads", b"reads", "rssi_dbm", b"rssi_dbm", "states", b"states", "text", b"text", "tid", b"tid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__antenna: _TypeAlias = _typing.Literal["antenna"]  # noqa: Y015
     _WhichOneofArgType__antenna: _TypeAlias = _typing.Literal["_antenna", b"_antenna"]  # noqa: Y015
