@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -278,4 +279,4 @@ def _ledger_export(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from edge_agent.demo.stage import demo
 
-    return asyncio.run(demo(options.out, options.scenario, SystemClock(), print))
+    return asyncio.run(demo(options.out, options.scenario, SystemClock(), partial(print, flush=True)))

@@ -10,6 +10,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from edge_agent.domain.errors import IdentityInvalid
+from edge_agent.domain.finding import Decision, Recommendation
+from edge_agent.domain.terms import term
+from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
+from edge_agent.wire.codec_inspection import reason_named
 from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
@@ -20,17 +24,6 @@ from edge_agent.wire.v1alpha1.statistics_pb2 import LaneStatistics
 _RADIATION = {
     wire.RADIATION_KIND_GAMMA: "gamma",
     wire.RADIATION_KIND_NEUTRON: "neutron",
-}
-_DECISIONS = {found.DECISION_RELEASE: "RELEASE", found.DECISION_REFER: "REFER", found.DECISION_HOLD: "HOLD"}
-_RECOMMENDATIONS = {
-    found.RECOMMENDATION_RELEASE: "RELEASE",
-    found.RECOMMENDATION_REFER: "REFER",
-    found.RECOMMENDATION_HOLD: "HOLD",
-}
-_SEVERITIES = {
-    found.FINDING_SEVERITY_NOTICE: "notice",
-    found.FINDING_SEVERITY_WARNING: "WARNING",
-    found.FINDING_SEVERITY_ALARM: "ALARM",
 }
 _STATES = {
     wire.DEVICE_STATE_ONLINE: "online",
@@ -52,12 +45,6 @@ _VERDICTS = {
     expected.IDENTIFIER_VERDICT_NOT_READ: "not read",
     expected.IDENTIFIER_VERDICT_UNDECLARED: "NOT DECLARED",
 }
-_REASONS = {
-    wire.MISSING_REASON_NOT_SEEN: "not seen",
-    wire.MISSING_REASON_COULD_NOT_LOOK: "could not look",
-}
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # An error bound above this is told beside the time, although the clock counts as synchronised.
 FAR_OFF_US = 1_000_000
@@ -152,7 +139,7 @@ def _body(event: wire.Event) -> str:
         return f"{added.lane_id}: of inspection {added.inspection_id} the {added.origin} found later{what}"
     if kind == "decision_recorded":
         made = event.decision_recorded
-        decision, why = _DECISIONS.get(made.decision, "?"), _line(f"{made.officer}: {made.reason}")
+        decision, why = _loud(decision_named(made.decision)), _line(f"{made.officer}: {made.reason}")
         return f"{made.lane_id}: inspection {made.inspection_id} DECIDED {decision} by {why}"
     if kind == "evidence_shed":
         shed = event.evidence_shed
@@ -206,12 +193,16 @@ def _inspection(inspection: wire.Inspection) -> str:
     return f"{inspection.lane_id}: {_outcome(inspection)}: " + " | ".join(parts) + findings
 
 
+def _loud(what: Recommendation | Decision | None) -> str:
+    return "?" if what is None else what.upper()
+
+
 def _findings(findings: Iterable[found.Finding], recommendation: found.Recommendation.ValueType) -> str:
     """On lines of their own, and what they recommend together."""
     if not recommendation:
         return ""
-    lines = "".join(f"\n    {_SEVERITIES.get(one.severity, '?')}: {_line(one.sentence)}" for one in findings)
-    return f" | recommended: {_RECOMMENDATIONS.get(recommendation, '?')}{lines}"
+    lines = "".join(f"\n    {term(severity_named(one.severity))}: {_line(one.sentence)}" for one in findings)
+    return f" | recommended: {_loud(recommendation_named(recommendation))}{lines}"
 
 
 def _line(text: str) -> str:
@@ -267,7 +258,7 @@ def _outcome(inspection: wire.Inspection) -> str:
     if outcome == "complete":
         return "complete"
     if outcome == "incomplete":
-        missing = (f"{m.what} {_REASONS.get(m.reason, '?')}" for m in inspection.incomplete.missing)
+        missing = (f"{m.what}: {term(reason_named(m.reason))}" for m in inspection.incomplete.missing)
         return f"INCOMPLETE ({', '.join(missing)})"
     if outcome == "abandoned":
         return f"ABANDONED ({inspection.abandoned.why})"

@@ -8,31 +8,14 @@ from edge_agent.console.tail import Vehicle
 from edge_agent.console.words import age
 from edge_agent.domain import sentences
 from edge_agent.domain.finding import Finding, Recommendation, Severity
+from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
+from edge_agent.wire.codec_inspection import reason_named
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
 from edge_agent.wire.v1alpha1 import findings_pb2 as findings
 
 Say = Callable[..., str]
 
-_SEVERITIES = {
-    findings.FINDING_SEVERITY_NOTICE: "notice",
-    findings.FINDING_SEVERITY_WARNING: "warning",
-    findings.FINDING_SEVERITY_ALARM: "alarm",
-}
-_RECOMMENDATIONS = {
-    findings.RECOMMENDATION_RELEASE: "release",
-    findings.RECOMMENDATION_REFER: "refer",
-    findings.RECOMMENDATION_HOLD: "hold",
-}
-_DECISIONS = {
-    findings.DECISION_RELEASE: "release",
-    findings.DECISION_REFER: "refer",
-    findings.DECISION_HOLD: "hold",
-}
-_REASONS = {
-    wire.MISSING_REASON_NOT_SEEN: "not_seen",
-    wire.MISSING_REASON_COULD_NOT_LOOK: "could_not_look",
-}
 _MATCHES = {
     expected.MATCH_OUTCOME_MATCHED: "matched",
     expected.MATCH_OUTCOME_AMBIGUOUS: "ambiguous",
@@ -84,13 +67,13 @@ def outcome(inspection: wire.Inspection) -> str:
 def recommendation(vehicle: Vehicle) -> str:
     """The strictest of all that the rules recommend; '' where no rules were applied."""
     said = [vehicle.inspection.recommendation, *(added.recommendation for added in vehicle.added)]
-    known = [_RECOMMENDATIONS[one] for one in said if one in _RECOMMENDATIONS]
+    known = [str(one) for one in map(recommendation_named, said) if one is not None]
     return max(known, key=_STRICTEST.index, default="")
 
 
 def decision(vehicle: Vehicle) -> str:
     """The officer's: release, refer or hold; '' where none is known."""
-    return "" if vehicle.decision is None else _DECISIONS.get(vehicle.decision.decision, "")
+    return "" if vehicle.decision is None else decision_named(vehicle.decision.decision) or ""
 
 
 def alarmed(vehicle: Vehicle) -> bool:
@@ -107,9 +90,9 @@ def found(vehicle: Vehicle, language: str) -> list[Found]:
     all_of_it += [(one, True) for added in vehicle.added for one in added.findings]
     said = [
         Found(
-            _SEVERITIES.get(one.severity, "notice"),
+            severity_named(one.severity) or Severity.NOTICE,
             sentences.say(_finding(one), language),
-            _RECOMMENDATIONS.get(one.recommends, ""),
+            recommendation_named(one.recommends) or "",
             late,
         )
         for one, late in all_of_it[:MAX_FINDINGS]
@@ -127,7 +110,7 @@ def _finding(one: findings.Finding) -> Finding:
 def missing(inspection: wire.Inspection, say: Say) -> Iterator[Row]:
     """What the lane expects and did not learn."""
     for one in inspection.incomplete.missing if outcome(inspection) == "incomplete" else ():
-        reason = _REASONS.get(one.reason, "unstated")
+        reason = reason_named(one.reason) or "unstated"
         name = say("missing", what=say(f"what.{one.what}"))
         yield Row(name, say(f"missing.{reason}"), (one.detail,) if one.detail else (), "bad")
 

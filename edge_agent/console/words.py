@@ -1,12 +1,30 @@
 """What the page says, in English and Spanish. What stands in braces is filled in; findings have sentences elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-LANGUAGES = ("en", "es")
+from edge_agent.domain import terms
+from edge_agent.domain.sentences import LANGUAGES
+
 NAMES = {"en": "English", "es": "Español"}
+
+
+def _of_verdicts() -> Iterator[tuple[str, tuple[str, str]]]:
+    """The words that every page says alike; here each begins a line."""
+    tables = (
+        ("severity", terms.SEVERITIES.items()),
+        ("recommendation", terms.RECOMMENDATIONS.items()),
+        ("decision", terms.DECISIONS.items()),
+        ("outcome", terms.OUTCOMES.items()),
+    )
+    for stem, table in tables:
+        for name, (english, spanish) in table:
+            yield f"{stem}.{name}", (english[0].upper() + english[1:], spanish[0].upper() + spanish[1:])
+    yield from ((f"missing.{name}", texts) for name, texts in terms.MISSING.items())
+
 
 # By key: English, Spanish.
 TEXTS: dict[str, tuple[str, str]] = {
+    **dict(_of_verdicts()),
     "title": ("Inspection booth", "Cabina de inspección"),
     "skip": ("Go to the lane", "Ir al carril"),
     "lane": ("Lane {id}", "Carril {id}"),
@@ -60,13 +78,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "vehicle.earlier.none": ("None yet.", "Ninguno todavía."),
     "vehicle.open": ("Look at it", "Verlo"),
     "vehicle.record": ("Record {id}, event {seq}", "Registro {id}, evento {seq}"),
-    "outcome.complete": ("Complete", "Completo"),
-    "outcome.incomplete": ("Incomplete", "Incompleto"),
-    "outcome.abandoned": ("Given up", "Abandonado"),
     "outcome.none": ("Outcome not stated", "Resultado no indicado"),
     "missing": ("Missing: {what}", "Falta: {what}"),
-    "missing.not_seen": ("nothing was seen", "no se vio nada"),
-    "missing.could_not_look": ("COULD NOT LOOK", "NO SE PUDO OBSERVAR"),
     "missing.unstated": ("no reason stated", "sin motivo indicado"),
     "what.plate": ("plate", "matrícula"),
     "what.container_code": ("container code", "código de contenedor"),
@@ -76,17 +89,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "what.weight": ("weight", "peso"),
     "what.scan": ("scan", "escaneo"),
     "recommendation": ("The rules recommend", "Las reglas recomiendan"),
-    "recommendation.release": ("Release", "Liberar"),
-    "recommendation.refer": ("Refer", "Derivar"),
-    "recommendation.hold": ("Hold", "Retener"),
     "recommendation.release.detail": ("Nothing speaks against it.", "Nada se opone."),
     "recommendation.refer.detail": ("An officer should look.", "Un oficial debe mirar."),
     "recommendation.hold.detail": ("It should not leave.", "No debe salir."),
     "recommendation.none": ("No rules were applied.", "No se aplicaron reglas."),
     "decision": ("Decided at the port", "Decidido en el puerto"),
-    "decision.release": ("Released", "Liberado"),
-    "decision.refer": ("Referred to secondary inspection", "Derivado a inspección secundaria"),
-    "decision.hold": ("Held", "Retenido"),
     "decision.by": ("by {officer}: {reason}", "por {officer}: {reason}"),
     "decision.none": (
         "An officer decides, at the port. This page shows and decides nothing.",
@@ -95,9 +102,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "findings": ("Findings", "Hallazgos"),
     "findings.none": ("The rules found nothing.", "Las reglas no hallaron nada."),
     "findings.after": ("found after it left", "hallado tras su salida"),
-    "severity.notice": ("Notice", "Aviso"),
-    "severity.warning": ("Warning", "Advertencia"),
-    "severity.alarm": ("ALARM", "ALARMA"),
     "record": ("What was read", "Lo que se leyó"),
     "row.plate": ("Plate", "Matrícula"),
     "row.container_code": ("Container", "Contenedor"),

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from edge_agent.domain.terms import OUTCOMES, term
+from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
+from edge_agent.wire.codec_inspection import reason_named
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
-from edge_agent.wire.v1alpha1 import findings_pb2 as findings
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _CLOCKS = {
@@ -20,33 +22,7 @@ _EVIDENCE = {
     "scan": "File of the scanner, as it came",
     "quick_look": "Picture made from the scanner's file",
 }
-_REASONS = {
-    wire.MISSING_REASON_NOT_SEEN: "nothing was seen",
-    wire.MISSING_REASON_COULD_NOT_LOOK: "no device could look",
-}
 _RADIATION = {wire.RADIATION_KIND_GAMMA: "gamma", wire.RADIATION_KIND_NEUTRON: "neutron"}
-_DECISIONS = {
-    findings.DECISION_RELEASE: "release",
-    findings.DECISION_REFER: "refer to a further inspection",
-    findings.DECISION_HOLD: "hold",
-}
-_RECOMMENDATIONS = {
-    findings.RECOMMENDATION_RELEASE: "release",
-    findings.RECOMMENDATION_REFER: "refer to an officer",
-    findings.RECOMMENDATION_HOLD: "hold",
-}
-_SEVERITIES = {
-    findings.FINDING_SEVERITY_NOTICE: "notice",
-    findings.FINDING_SEVERITY_WARNING: "warning",
-    findings.FINDING_SEVERITY_ALARM: "alarm",
-}
-_OUTCOMES = {
-    "complete": "complete",
-    "incomplete": "incomplete",
-    "abandoned": "given up",
-}
-
-
 _DELETED = {
     DELETION_REASON_NO_FINDING: "kept only with a finding, and there was none",
     DELETION_REASON_RETENTION_OVER: "the port had taken them, and their time at the booth was over",
@@ -89,7 +65,7 @@ def body_in_words(event: wire.Event) -> str:
         return f"A vehicle arrived in lane {opened.lane_id} (noticed by: {opened.cause.replace('_', ' ')})."
     if kind == "inspection_closed":
         closed = event.inspection_closed.inspection
-        outcome = _OUTCOMES.get(closed.WhichOneof("outcome") or "", "without an outcome")
+        outcome, _ = OUTCOMES.get(closed.WhichOneof("outcome") or "", ("without an outcome", ""))
         return f"The inspection in lane {closed.lane_id} was closed: {outcome}. The record above is this event's."
     if kind == "alarm_raised":
         alarm = event.alarm_raised
@@ -100,9 +76,8 @@ def body_in_words(event: wire.Event) -> str:
         return f"After the inspection had been closed the {added.origin} found: {said}"
     if kind == "decision_recorded":
         made = event.decision_recorded
-        return (
-            f"The officer {made.officer} decided: {_DECISIONS.get(made.decision, '?')}. The reason given: {made.reason}"
-        )
+        decided = term(decision_named(made.decision))
+        return f"By decision of the officer {made.officer} it was {decided}. The reason given: {made.reason}"
     if kind == "scan_received":
         scan = event.scan_received.scan
         return f"The scanner {scan.device_id} sent its scan {scan.scan_id}."
@@ -152,10 +127,10 @@ def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
     if inspection.shortened:
         rows.append(("Shortened", "the lists were too long for one event; the raw capture holds everything"))
     for found in inspection.findings:
-        grave = _SEVERITIES.get(found.severity, "?")
+        grave = term(severity_named(found.severity))
         rows.append(("Finding", f"{found.sentence} ({grave}; by the rule {found.rule}, as configured)"))
     if inspection.HasField("recommendation"):
-        what = _RECOMMENDATIONS.get(inspection.recommendation, "?")
+        what = term(recommendation_named(inspection.recommendation))
         rows.append(("Recommended by the rules", f"{what}; a recommendation, which decides nothing"))
     return rows
 
@@ -163,14 +138,15 @@ def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
 def _outcome(inspection: wire.Inspection) -> str:
     outcome = inspection.WhichOneof("outcome")
     if outcome == "incomplete":
-        missing = "; ".join(
-            f"{m.what.replace('_', ' ')}: {_REASONS.get(m.reason, 'no reason given')}"
-            for m in inspection.incomplete.missing
-        )
+        missing = "; ".join(f"{m.what.replace('_', ' ')}: {_reason(m.reason)}" for m in inspection.incomplete.missing)
         return f"incomplete ({missing})"
-    if outcome == "abandoned":
-        return f"given up ({inspection.abandoned.why})"
-    return "complete" if outcome == "complete" else "none stated"
+    said, _ = OUTCOMES.get(outcome or "", ("none stated", ""))
+    return f"{said} ({inspection.abandoned.why})" if outcome == "abandoned" else said
+
+
+def _reason(value: int) -> str:
+    reason = reason_named(value)
+    return "no reason given" if reason is None else term(reason)
 
 
 def _voted(vote: wire.Voted) -> str:

@@ -46,6 +46,21 @@ MAX_REASON = 1000
 MESSAGE_ID_BYTES = 16
 
 
+def severity_named(value: int) -> Severity | None:
+    """A FindingSeverity of the wire; None for one that is not known here."""
+    return next((name for name, known in _SEVERITIES.items() if known == value), None)
+
+
+def recommendation_named(value: int) -> Recommendation | None:
+    """A Recommendation of the wire; None for one that is not known here."""
+    return next((name for name, known in RECOMMENDATIONS.items() if known == value), None)
+
+
+def decision_named(value: int) -> Decision | None:
+    """A Decision of the wire; None for one that is not known here."""
+    return next((name for name, known in DECISIONS.items() if known == value), None)
+
+
 def findings(found: Iterable[Finding]) -> list[wire.Finding]:
     """The first `MAX_FINDINGS` of them."""
     return [finding(one) for one in list(found)[:MAX_FINDINGS]]
@@ -74,14 +89,13 @@ def finding(found: Finding) -> wire.Finding:
 
 def finding_of(message: wire.Finding) -> Finding:
     """As the message says it. Raises ValueError on a severity or recommendation that is not known."""
-    severities = {value: name for name, value in _SEVERITIES.items()}
-    recommendations = {value: name for name, value in RECOMMENDATIONS.items()}
-    if message.severity not in severities or message.recommends not in recommendations:
+    severity, recommends = severity_named(message.severity), recommendation_named(message.recommends)
+    if severity is None or recommends is None:
         raise ValueError(f"a finding of rule {message.rule!r} without a known severity and recommendation")
     return Finding(
         rule=message.rule,
-        severity=severities[message.severity],
-        recommends=recommendations[message.recommends],
+        severity=severity,
+        recommends=recommends,
         key=message.sentence_key,
         parameters=tuple((p.name, p.value) for p in message.parameters),
         devices=tuple(message.device_ids),

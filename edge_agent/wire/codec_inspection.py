@@ -21,12 +21,13 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
-from edge_agent.domain.joining import Away, DeviceReads
+from edge_agent.domain.joining import Away, Belonging, DeviceReads
 from edge_agent.domain.observation import CharacterRead, Direction, Nuclide, RadiationKind, RadiationOccupancy
 from edge_agent.wire.clipping import clip
 from edge_agent.wire.codec_expected import match_message
 from edge_agent.wire.codec_findings import RECOMMENDATIONS, findings
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.joining_pb2 import Belonging as Message
 
 _CLOCK_STATES = {
     ClockState.UNKNOWN: wire.CLOCK_STATE_UNSPECIFIED,
@@ -54,6 +55,11 @@ MAX_WORDS = 200
 MAX_MEMORY = 256
 MAX_NUCLIDES = 32
 MAX_FILES = 8
+
+
+def reason_named(value: int) -> MissingReason | None:
+    """A MissingReason of the wire; None for one that is not known here."""
+    return next((name for name, known in _REASONS.items() if known == value), None)
 
 
 def instant(at: Instant) -> wire.Instant:
@@ -95,6 +101,7 @@ def inspection(closed: Inspection) -> wire.Inspection:
         resumed=[_away(away) for away in closed.resumed],
         findings=findings(closed.findings),
         recommendation=None if closed.recommendation is None else RECOMMENDATIONS[closed.recommendation],
+        looked_for=[what.value for what in closed.looked_for],
     )
     if closed.plate is not None:
         message.plate.CopyFrom(_voted(closed.plate))
@@ -177,7 +184,19 @@ def _voted_code(code: VotedCode) -> wire.VotedCode:
 
 
 def _seal(seal: SealSeen) -> wire.SealSeen:
-    return wire.SealSeen(number=seal.number, symbology=seal.symbology, device_id=seal.device_id, at=instant(seal.at))
+    return wire.SealSeen(
+        number=seal.number,
+        symbology=seal.symbology,
+        device_id=seal.device_id,
+        at=instant(seal.at),
+        on=_belonging(seal.on),
+    )
+
+
+def _belonging(on: Belonging | None) -> Message | None:
+    if on is None:
+        return None
+    return Message(carrier=on.carrier.value, text=clip(on.text, MAX_NUMBER), place=on.place, known_by=on.known_by.value)
 
 
 def _occupancy(occupancy: RadiationOccupancy) -> wire.RadiationOccupancy:
@@ -209,6 +228,7 @@ def _seal_state(seen: SealStateSeen) -> wire.SealState:
         detail=clip(state.detail, MAX_WORDS),
         device_id=seen.device_id,
         at=instant(seen.at),
+        on=_belonging(seen.on),
     )
 
 
@@ -225,6 +245,7 @@ def _tag(seen: TagSeen) -> wire.TagSeen:
         device_id=seen.device_id,
         at=instant(seen.at),
         states=seen.states.value if seen.states else "",
+        on=_belonging(seen.on),
     )
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from edge_agent.console import words
 from edge_agent.domain.clock import ClockState
-from edge_agent.domain.inspection import Expected
+from edge_agent.domain.finding import Decision, Recommendation, Severity
+from edge_agent.domain.inspection import Expected, MissingReason
 from edge_agent.domain.observation import DeviceState, RadiationKind, SealCondition
+from edge_agent.domain.terms import term
 
 
 def places(text: str) -> list[str]:
@@ -50,3 +52,14 @@ def test_a_word_of_a_newer_agent_is_said_as_it_is() -> None:
 def test_an_age_is_said_in_a_unit_that_says_enough() -> None:
     said = [words.age(seconds) for seconds in (-5, 59, 119, 120, 7200, 172_800)]
     assert said == ["0\u00a0s", "59\u00a0s", "119\u00a0s", "2\u00a0min", "2\u00a0h", "2\u00a0d"]
+
+
+@pytest.mark.parametrize("kind", [Severity, Recommendation, Decision, MissingReason])
+def test_a_verdict_is_said_by_the_same_words_everywhere(
+    kind: type[Severity | Recommendation | Decision | MissingReason],
+) -> None:
+    stem = {MissingReason: "missing"}.get(kind, kind.__name__.lower())
+    for language in words.LANGUAGES:
+        for one in kind:
+            assert words.said(language, f"{stem}.{one}").casefold() == term(one, language).casefold()
+    assert len({term(one, "es") for one in kind}) == len(kind)

@@ -97,7 +97,7 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
     (domain.InspectionOpened("i", "lane-1", "presence"), ["lane-1: vehicle arrived (presence)"]),
     (FULL, ["complete", "ABC123 (0.97, 9 of 10 reads)", "MSKU1234565", "check digit WRONG", "ML-CN 12345"]),
     (FULL, ["GAMMA ALARM (cross-check 1.5 sigma, which DISAGREES)"]),
-    (closed(outcome=Incomplete(MISSING)), ["INCOMPLETE (plate not seen, container_code could not look)"]),
+    (closed(outcome=Incomplete(MISSING)), ["INCOMPLETE (plate: nothing was seen, container_code: COULD NOT LOOK)"]),
     (closed(outcome=Incomplete(MISSING)), ["plate none read", "container none read", "radiation not measured"]),
     (closed(outcome=Abandoned("no departure")), ["ABANDONED (no departure)"]),
     (

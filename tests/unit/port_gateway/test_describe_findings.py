@@ -27,7 +27,7 @@ def event(body: EventBody) -> wire.Event:
 
 def test_at_the_port() -> None:
     said = event_text(event(InspectionClosed(RECORD)))
-    assert said.endswith(" | recommended: REFER\n    WARNING: The plate AB1203 was read; CD5678 is declared.")
+    assert said.endswith(" | recommended: REFER\n    warning: The plate AB1203 was read; CD5678 is declared.")
     assert "recommended" not in event_text(event(InspectionClosed(closed("i-1"))))
     assert "1: of inspection i-1 the port found later | recommended: REFER\n" in event_text(event(ADDED))
     assert event_text(event(DECIDED)).endswith("1: inspection i-1 DECIDED HOLD by R. Vega: to the scanner")
@@ -36,7 +36,7 @@ def test_at_the_port() -> None:
 def test_nothing_that_was_said_elsewhere_takes_a_line_of_its_own() -> None:
     forged = replace(OTHER, key="of another version", sentence="nothing\n12:00:00  1: vehicle arrived")
     text = event_text(event(replace(ADDED, findings=(forged,))))
-    assert [line.strip() for line in text.splitlines()[1:]] == ["WARNING: nothing 12:00:00 1: vehicle arrived"]
+    assert [line.strip() for line in text.splitlines()[1:]] == ["warning: nothing 12:00:00 1: vehicle arrived"]
     assert len(event_text(event(replace(DECIDED, reason="so\nand so"))).splitlines()) == 1
 
 
@@ -44,12 +44,15 @@ def test_in_a_pack() -> None:
     rows = record_in_words(event(InspectionClosed(RECORD)).inspection_closed.inspection)
     said = "The plate AB1203 was read; CD5678 is declared. (warning; by the rule plate_other, as configured)"
     assert ("Finding", said) in rows
-    assert dict(rows)["Recommended by the rules"] == "refer to an officer; a recommendation, which decides nothing"
+    assert dict(rows)["Recommended by the rules"] == "refer; a recommendation, which decides nothing"
     assert "Finding" not in dict(record_in_words(event(InspectionClosed(closed())).inspection_closed.inspection))
     assert body_in_words(event(ADDED)) == (
         "After the inspection had been closed the port found: The plate AB1203 was read; CD5678 is declared."
     )
-    assert body_in_words(event(DECIDED)) == "The officer R. Vega decided: hold. The reason given: to the scanner"
+    assert (
+        body_in_words(event(DECIDED))
+        == "By decision of the officer R. Vega it was held. The reason given: to the scanner"
+    )
 
 
 def test_in_the_log_of_the_booth_without_identifiers() -> None:
