@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from edge_agent.domain import terms
-from edge_agent.domain.sentences import LANGUAGES
+from edge_agent.domain.sentences import LANGUAGES as LANGUAGES
 
 NAMES = {"en": "English", "es": "Español"}
 

@@ -58,7 +58,7 @@ def test_an_age_is_said_in_a_unit_that_says_enough() -> None:
 def test_a_verdict_is_said_by_the_same_words_everywhere(
     kind: type[Severity | Recommendation | Decision | MissingReason],
 ) -> None:
-    stem = {MissingReason: "missing"}.get(kind, kind.__name__.lower())
+    stem = "missing" if kind is MissingReason else kind.__name__.lower()
     for language in words.LANGUAGES:
         for one in kind:
             assert words.said(language, f"{stem}.{one}").casefold() == term(one, language).casefold()
