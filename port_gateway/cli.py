@@ -24,6 +24,7 @@ from port_gateway.retention_command.about import add_about
 from port_gateway.retention_command.cli import add_retention
 from port_gateway.stats_command.cli import add_stats
 from port_gateway.trust_command.cli import add_authority, add_config, add_enroll, add_keys, add_trust, count, show
+from port_gateway.witness_command.cli import add_witness, add_witnesses
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -132,6 +133,22 @@ def _parser() -> argparse.ArgumentParser:
             help="what lanes did, by hour and day: vehicles, times, completeness, devices",
             description="Tables and plots of what lanes did, from the booths' own signed counts. Works on a data "
             "folder; the gateway may run meanwhile. docs/statistics.md explains every column.",
+        )
+    )
+
+    add_witnesses(
+        commands.add_parser(
+            "witnesses",
+            help="who cosigns this gateway's receipts, and what stands between",
+            description="How far each witness has cosigned, and what is wrong. Status 1 if something is. Works on a "
+            "data folder; the gateway may run meanwhile.",
+        )
+    )
+    add_witness(
+        commands.add_parser(
+            "witness",
+            help="run a witness: it cosigns ports' receipts as long as no chain is taken back or told in two ways",
+            description="A witness (C2SP tlog-witness) for a second authority. It needs no gateway on its machine.",
         )
     )
 

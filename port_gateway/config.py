@@ -18,6 +18,8 @@ A whole settings file; paths are taken from the folder of the file:
       url: http://tsa.example/tsr
       authority: keys/tsa-root.pem
       every_min: 10
+    witnesses:                        # may be left out: who cosigns receipts (config_witnesses.py)
+      policy: keys/witnesses.policy
     retention: {}                     # may be left out: how long evidence is kept (config_retention.py)
     limits:                           # all of them may be left out
       database_bytes: 500_000_000_000
@@ -36,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from edge_agent.settings_file import read_settings
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
 from port_gateway.config_retention import Retention
+from port_gateway.config_witnesses import Witnesses
 
 MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 256 * 1024
@@ -138,6 +141,7 @@ class Settings(_Section):
     enroll: Enroll | None = None
     admin: Admin | None = None
     time: Time | None = None
+    witnesses: Witnesses | None = None
     limits: Limits = Limits()
     retention: Retention = Retention()
 
@@ -166,6 +170,8 @@ class Settings(_Section):
             placed["enroll"] = self.enroll.model_copy(update=pair)
         if self.time is not None:
             placed["time"] = self.time.model_copy(update={"authority": folder / self.time.authority})
+        if self.witnesses is not None:
+            placed["witnesses"] = self.witnesses.model_copy(update={"policy": folder / self.witnesses.policy})
         return self.model_copy(update=placed)
 
 

@@ -38,6 +38,7 @@ from edge_agent.wire.v1alpha1.watch_pb2_grpc import add_BoothServiceServicer_to_
 from port_gateway.admin import administered
 from port_gateway.authority import Authority
 from port_gateway.config import Limits, Settings
+from port_gateway.config_witnesses import asked
 from port_gateway.enrollment import Enrollment
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.expected import Expectations
@@ -54,6 +55,7 @@ from port_gateway.trust import TrustStore
 from port_gateway.upload import EvidenceUpload
 from port_gateway.watch import Watching
 
+from port_gateway.witnesses import Witnesses, Witnessing
 # A full batch with its framing, or one envelope of twice the allowed size, so that it is refused by its code.
 MAX_MESSAGE_BYTES = 512 * 1024
 # Anybody may call where booths enrol: a token and a request are small, and nobody stays.
@@ -140,6 +142,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         tokens = _time_tokens(settings, store, receipts, clock)
         kept = Retention(store, files, settings.retention.days.rules(), clock)
+        witnesses = _witnesses(settings, store, receipts, clock)
         retention = RetentionWorker(kept, store, clock, 60 * settings.retention.every_min)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
@@ -171,6 +174,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 tokens.start()
             retention.start()
             try:
+            if witnesses is not None:
+                witnesses.start()
                 yield Gateway(identity, address, failed, enroll_address, admin_address)
             finally:
                 for look in looking:
@@ -179,6 +184,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                     tokens.stop()
                 retention.stop()
                 await health.drain()
+                if witnesses is not None:
+                    witnesses.stop()
                 await asyncio.gather(subscriptions.stop(), ingest.stop(), watching.stop())
                 await enrolling.stop(None)
                 await server.stop(STOP_GRACE_S)
@@ -218,6 +225,16 @@ def _time_tokens(settings: Settings, store: Store, receipts: Receipts, clock: Cl
 
 def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:
     """The gateway's own authority, and all whose certificates it takes. Raises IdentityInvalid."""
+def _witnesses(settings: Settings, store: Store, receipts: Receipts, clock: Clock) -> Witnesses | None:
+    """Raises IdentityInvalid, SettingsInvalid, StoreFailed."""
+    if settings.witnesses is None:
+        return None
+    section, policy = settings.witnesses, asked(settings.witnesses.policy)
+    certificate = load_certificate(settings.identity.certificate).public_bytes(serialization.Encoding.DER)
+    witnessing = Witnessing(receipts, certificate, policy, 60 * section.every_min, section.timeout_s)
+    return Witnesses(store, witnessing, clock)
+
+
     own, found = None, []
     if settings.enroll is not None:
         enroll = settings.enroll

@@ -36,6 +36,7 @@ MIGRATIONS = (
     "0009.sql",
     "0010.sql",
     "0011.sql",
+    "0012.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000

@@ -56,9 +56,23 @@ class ChainNodes:
         kept = self._db.execute(
             "SELECT count(*) FROM tile WHERE booth_id = ? AND epoch = ? AND level = ?", (*self._place, TILE_LEVELS[0])
         ).get
-        if kept == size // TILE:
+        if isinstance(kept, int) and kept >= size // TILE:
             return tree_at(self, size), []
         return Tree().extended(self.leaves(0, size))
+
+
+class ProvingNodes(ChainNodes):
+    """The same, whole also for a chain older than schema 2: proofs up to `size` events can be made."""
+
+    def __init__(self, db: apsw.Connection, booth_id: str, epoch: bytes, size: int) -> None:
+        super().__init__(db, booth_id, epoch)
+        self._made: dict[tuple[int, int], bytes] = {}
+        self._made = {(node.level, node.position): node.sha256 for node in self.tree(size)[1]}
+
+    def nodes(self, level: int, first: int, count: int) -> Sequence[bytes]:
+        if level and self._made:
+            return [self._made[level, position] for position in range(first, first + count)]
+        return super().nodes(level, first, count)
 
 
 def keep_tiles(db: apsw.Connection, head: Head, tiles: Sequence[Node]) -> None:

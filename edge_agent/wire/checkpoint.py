@@ -66,17 +66,17 @@ def sign_checkpoint(checkpoint: Checkpoint, name: str, key: PublicKey, sign: Cal
 
 def open_checkpoint(note: bytes, name: str, key: PublicKey) -> Checkpoint:
     """The checkpoint in a note that `key` has signed as `name`; other signatures are ignored. Raises ProofInvalid."""
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     for signer, signature in signatures:
         if signer == name and signature[:4] == note_key_id(name, key):
-            _check(key, text, signature[4:])
+            check_signature(key, text, signature[4:])
             return _parse(text)
     raise ProofInvalid(ProofFault.NOTE_NOT_SIGNED, f"the checkpoint is not signed by {name}", _KEEP)
 
 
 def read_checkpoint(note: bytes) -> Checkpoint:
     """The checkpoint in a note of one's own store, without a look at its signatures. Raises ProofInvalid."""
-    return _parse(_split(note)[0])
+    return _parse(split_note(note)[0])
 
 
 def note_key_id(name: str, key: PublicKey) -> bytes:
@@ -92,8 +92,8 @@ def write_proof(index: int, proof: Sequence[bytes], note: bytes) -> bytes:
     return f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes_}\n".encode() + note
 
 
-def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """The signed text, and the signatures with the names before them."""
+def split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The signed text, and the signatures (key id first) with the names before them. Raises ProofInvalid."""
     if len(note) > MAX_NOTE_BYTES:
         raise ProofInvalid(
             ProofFault.NOTE_OVERSIZED, f"a checkpoint of {len(note)} bytes, at most {MAX_NOTE_BYTES}", _KEEP
@@ -101,8 +101,13 @@ def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     text, blank, rest = note.rpartition(b"\n\n")
     if not blank or not rest.endswith(b"\n"):
         raise _malformed("no signatures after a blank line")
+    return text + b"\n", signature_lines(rest)
+
+
+def signature_lines(data: bytes) -> list[tuple[str, bytes]]:
+    """Name and signature (key id first) of each line of a note's end. Raises ProofInvalid."""
     signatures = []
-    for line in rest[:-1].split(b"\n"):
+    for line in data[:-1].split(b"\n"):
         try:
             dash, name, encoded = line.decode().split(" ")
             signature = base64.b64decode(encoded, validate=True)
@@ -111,10 +116,16 @@ def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
         if dash != _DASH or not name or len(signature) < 5 or base64.b64encode(signature).decode() != encoded:
             raise _malformed("a line that is no signature")
         signatures.append((name, signature))
-    return text + b"\n", signatures
+    return signatures
 
 
 def _parse(text: bytes) -> Checkpoint:
+    origin, size, root, more = checkpoint_lines(text)
+    return Checkpoint(origin, size, root, _held(more))
+
+
+def checkpoint_lines(text: bytes) -> tuple[str, int, bytes, list[str]]:
+    """Origin, size, root and what lines there are beyond, of any log's checkpoint. Raises ProofInvalid."""
     try:
         origin, size, root, *more = text.decode().split("\n")[:-1]
         digest = base64.b64decode(root, validate=True)
@@ -122,7 +133,7 @@ def _parse(text: bytes) -> Checkpoint:
         raise _malformed("not origin, size and root") from None
     if not origin or not _SIZE.fullmatch(size) or len(digest) != 32 or base64.b64encode(digest).decode() != root:
         raise _malformed("not origin, size and root")
-    return Checkpoint(origin, int(size), digest, _held(more))
+    return origin, int(size), digest, more
 
 
 def _held(lines: list[str]) -> datetime | None:
@@ -138,7 +149,8 @@ def _held(lines: list[str]) -> datetime | None:
     return held
 
 
-def _check(key: PublicKey, text: bytes, signature: bytes) -> None:
+def check_signature(key: PublicKey, text: bytes, signature: bytes) -> None:
+    """Returns if `key` signed `text`. Raises ProofInvalid."""
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, text, ec.ECDSA(hashes.SHA256()))

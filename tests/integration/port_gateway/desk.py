@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.wire.chain import Head
+from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.identity import identity_of, key_id
 from edge_agent.wire.tree import Tree
 from edge_agent.wire.verify import Chain, verify_next
@@ -32,9 +33,12 @@ class Desk:
 
     def receive(self, grown: int = 3) -> None:
         """The chain grows by so many events."""
-        kept = len(self.ledger.envelopes) if self.head().seq else 0
         self.ledger.grow(grown)
-        key = self.port.booth.key.public_key()
+        self.receive_kept()
+
+    def receive_kept(self) -> None:
+        """What the ledger holds beyond the inbox arrives."""
+        kept, key = self.head().seq, self.port.booth.key.public_key()
         chain, verified = Chain(Head(self.ledger.booth_id, self.ledger.epoch), {key_id(key): key}), []
         for envelope in self.ledger.envelopes:
             verified.append(verify_next(chain, envelope))
@@ -42,6 +46,13 @@ class Desk:
         tiles = Tree().extended(v.sha256 for v in verified)[1]
         start = verified[kept - 1].chain.head if kept else Head(self.ledger.booth_id, self.ledger.epoch)
         Inbox(self.store, SystemClock()).append(start, verified[kept:], tiles).result()
+
+    def head_at(self, seq: int) -> Head:
+        """Where the ledger stood after so many events."""
+        head = Head(self.ledger.booth_id, self.ledger.epoch)
+        for envelope in self.ledger.envelopes[:seq]:
+            head = head.after(envelope_sha256(envelope))
+        return head
 
     def head(self) -> Head:
         with self.store.reading() as db:
