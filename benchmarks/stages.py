@@ -17,6 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from nacl.bindings import crypto_sign_open
 
 from benchmarks.pipeline import BOOTH, CLOCK, draft
 from edge_agent.domain.event import Draft, SessionOpened
@@ -84,6 +85,8 @@ def measure(events: int, folder: Path) -> dict[str, float]:
     signed = costs.of("raw: one Ed25519 signature", lambda: [key.sign(payload) for payload in payloads])
     public = key.public_key()
     costs.of("raw: one Ed25519 verification", lambda: [public.verify(*pair) for pair in zip(signed, payloads)])  # noqa: B905
+    raw, together = public.public_bytes_raw(), [s + p for s, p in zip(signed, payloads, strict=True)]
+    costs.of("raw: the same by libsodium", lambda: [crypto_sign_open(one, raw) for one in together])
     costs.of(
         "booth: sign, and make the envelope",
         lambda: [write_envelope(p, session.sign(pae(PAYLOAD_TYPE, p)), session.key_id) for p in payloads],

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import DecodeError
 
+from edge_agent.wire import ed25519
 from edge_agent.wire.identity import PublicKey
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope, Signature
@@ -69,11 +70,10 @@ def signed_by(key: PublicKey, message: bytes, signature: bytes) -> bool:
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-        else:
-            key.verify(signature, message)
+            return True
     except InvalidSignature:
         return False
-    return True
+    return ed25519.signed(key, message, signature)
 
 
 def envelope_sha256(data: bytes) -> bytes:
