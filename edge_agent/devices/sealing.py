@@ -1,14 +1,15 @@
 """What UHF tags, and seals that are tags, mean: the rules that every tag reader of this agent follows.
 
 A tag is told as `TagRead` when it is first seen, when another antenna first sees it, when it is much stronger or weaker
-than told, and every `repeat_s` while it stays: not at every answer, which come many times a second. One that has not
-answered for `forget_s` is new again.
+than told, and every `repeat_s` while it stays: not at every answer, which come many times a second. A field reaches
+farther than a sensor: what is heard of a truck before the lane knows of it has to be told again when it does. One that
+has not answered for `forget_s` is new again.
 
 A seal is a tag whose EPC begins as `seals` says. Gen2 (ISO/IEC 18000-63) knows no tamper bit, so where a seal says that
-it was opened is a setting: bank, word and bit. `SealState` is told when a seal is first seen and when what it says
-changes. Memory is counted in words of 16 bits from the bank's beginning; bank `epc` begins with the CRC (word 0) and
-the protocol control word (word 1), the EPC follows from word 2. Bit 0 is a word's lowest (Gen2's own bit addresses
-count from the highest: there it is bit 15 of the word).
+it was opened is a setting: bank, word and bit. `SealState` is told when a seal is first seen, when what it says changes
+and every `repeat_s` while it stays. Memory is counted in words of 16 bits from the bank's beginning; bank `epc` begins
+with the CRC (word 0) and the protocol control word (word 1), the EPC follows from word 2. Bit 0 is a word's lowest
+(Gen2's own bit addresses count from the highest: there it is bit 15 of the word).
 """
 
 import string
@@ -26,8 +27,12 @@ MAX_ANTENNAS = 64
 MAX_PREFIXES = 32
 # A seal's memory is read again this often while it answers, so that its opening before the reader is seen.
 SEAL_REREAD_S = 1.0
+# A tag's own memory hardly changes, and each reading of it is a command to the reader.
+MEMORY_REREAD_S = 60.0
 # A change of strength is told at most this often for each tag and antenna.
 CHANGE_EVERY_S = 1.0
+# Tags that stay are told again at this rate at most, all together: a yard may hold hundreds.
+REPEATS_A_SECOND = 16
 EPC_BEGINS_AT_WORD = 2
 
 BANKS = {"epc": 1, "tid": 2, "user": 3}
@@ -187,7 +192,7 @@ class TagRules(_Settings):
 
     seals: Seals | None = Field(default=None, description="which tags are seals; unset: none")
     memory: Memory | None = Field(default=None, description="memory that is read of some tags and told with them")
-    repeat_s: float = Field(default=60.0, ge=1, description="a tag that stays is told again after so many seconds")
+    repeat_s: float = Field(default=1.0, ge=1, description="a tag that stays is told again after so many seconds")
     forget_s: float = Field(default=30.0, ge=1, description="a tag silent for so many seconds is new again")
     rssi_change: float = Field(default=10.0, gt=0, description="a tag is told again when its strength differs by this")
 
@@ -203,6 +208,7 @@ class _Tag:
     unread: set[tuple[Place, str]] = field(default_factory=set)
     tid: bytes = b""
     state: SealState | None = None
+    state_told_at: float = 0.0
     shown: TagRead = field(default_factory=lambda: TagRead(""))
 
 
@@ -223,13 +229,12 @@ class TagWatch:
         tid: bytes = b"",
     ) -> list[Body]:
         """A tag answered. `strength` is in the reader's own unit, `rssi_dbm` the same in dBm where that is known."""
-        tag = self._tags.pop(epc, None)
-        if tag is None or now - tag.seen_at > self._rules.forget_s:
-            tag = _Tag(now)
+        self._forget(now)
+        tag = self._tags.pop(epc, None) or _Tag(now)
         if len(self._tags) >= MAX_TAGS:
             del self._tags[next(iter(self._tags))]
         self._tags[epc] = tag
-        tag.seen_at = now
+        tag.seen_at = now  # and the dict is in the order of this
         new_tid = bool(tid) and tid != tag.tid
         tag.tid = tid or tag.tid
         bodies: list[Body] = []
@@ -239,7 +244,7 @@ class TagWatch:
             tag.told[antenna] = (now, strength)
             tag.shown = TagRead(epc.hex().upper(), as_text(epc), antenna, rssi_dbm, tag.tid.hex().upper())
             bodies.append(self._with_memory(epc, tag))
-        return [*bodies, *self._seal(epc, tag)]
+        return [*bodies, *self._seal(epc, tag, was_read=False)]
 
     def due(self, epc: bytes, now: float) -> Iterator[Place]:
         """What is to be read of this tag's memory now."""
@@ -263,7 +268,7 @@ class TagWatch:
         tag.memory[place] = data
         tag.unread = {(where, why) for where, why in tag.unread if where != place}
         told: list[Body] = [self._with_memory(epc, tag)] if news and place == self._memory_of(epc) else []
-        return [*told, *self._seal(epc, tag)]
+        return [*told, *self._seal(epc, tag, was_read=True)]
 
     def unread(self, epc: bytes, place: Place, why: str) -> list[Body]:
         """A place of this tag's memory could not be read: told once for each reason while the tag stays."""
@@ -273,17 +278,26 @@ class TagWatch:
         tag.unread.add((place, why))
         return [Opaque("memory_unread", (epc.hex().upper(), str(place), why))]
 
+    def _forget(self, now: float) -> None:
+        """Those that have not answered for `forget_s`."""
+        while self._tags and now - self._tags[oldest := next(iter(self._tags))].seen_at > self._rules.forget_s:
+            del self._tags[oldest]
+
+    @property
+    def _repeat_s(self) -> float:
+        return max(self._rules.repeat_s, len(self._tags) / REPEATS_A_SECOND)
+
     def _is_news(self, told: tuple[float, float | None] | None, now: float, strength: float | None) -> bool:
         if told is None:
             return True
         at, known = told
         changed = known is not None and strength is not None and abs(strength - known) >= self._rules.rssi_change
-        return now - at >= (CHANGE_EVERY_S if changed else self._rules.repeat_s)
+        return now - at >= (CHANGE_EVERY_S if changed else self._repeat_s)
 
     def _wanted(self, epc: bytes) -> dict[Place, float]:
         """What is to be read of this tag, and how often."""
         place = self._memory_of(epc)
-        wanted = {place: self._rules.repeat_s} if place else {}
+        wanted = {place: max(self._rules.repeat_s, MEMORY_REREAD_S)} if place else {}
         seals = self._rules.seals
         if seals and seals.matches(epc.hex().upper()):
             wanted |= dict.fromkeys(seals.places(epc), SEAL_REREAD_S)
@@ -297,17 +311,20 @@ class TagWatch:
         place = self._memory_of(epc)
         return replace(tag.shown, memory=tag.memory.get(place, b"").hex().upper()) if place else tag.shown
 
-    def _seal(self, epc: bytes, tag: _Tag) -> list[Body]:
-        """The seal's state, if this is a seal, all of it is known, and it is news."""
+    def _seal(self, epc: bytes, tag: _Tag, was_read: bool) -> list[Body]:
+        """The seal's state, if this is a seal, all of it is known, and it is news, or due again and not from memory
+        that was read long ago."""
         seals = self._rules.seals
         if not seals or not seals.matches(epc.hex().upper()):
             return []
-        if any(place not in tag.memory for place in seals.places(epc)):
+        places = seals.places(epc)
+        if any(place not in tag.memory for place in places):
             return []
         state = seals.state(epc, tag.memory)
-        if state == tag.state:
+        due = (was_read or not places) and tag.seen_at - tag.state_told_at >= self._repeat_s
+        if state == tag.state and not due:
             return []
-        tag.state = state
+        tag.state, tag.state_told_at = state, tag.seen_at
         return [state]
 
 

@@ -110,7 +110,7 @@ class SealCondition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SealState:
-    """A seal's condition by its tag or reader, told when it is first seen and when it changes."""
+    """A seal's condition by its tag or reader, told when it is first seen, when it changes, and while it stays."""
 
     number: str
     condition: SealCondition

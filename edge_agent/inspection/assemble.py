@@ -190,6 +190,13 @@ class Assembly:
         self._doubted = self.unlike(observation)
         return self._doubted
 
+    def heard_before(self, observation: Observation) -> bool:
+        """A tag, or a seal's condition, that is known of this vehicle: its reader says it again and again."""
+        body = observation.body
+        if isinstance(body, TagRead):
+            return body.epc in self._tags
+        return isinstance(body, SealState) and any(seen.state == body for seen in self._seal_states)
+
     def unlike(self, observation: Observation) -> bool:
         """A plate or code that is unlike all that this device has read of the vehicle, and it has read one."""
         body, device = observation.body, observation.device_id
@@ -299,8 +306,11 @@ class Assembly:
             Expected.SCAN: bool(scans),
         }
         missing = tuple(self._missing(what, providers) for what in expects if not learnt[what])
+        looked = {what for p in providers.values() if p.device_id not in self._blind for what in p.gives}
         how = outcome or (Incomplete(missing) if missing else Complete())
-        inspection = replace(inspection, outcome=how, scans=scans)
+        inspection = replace(
+            inspection, outcome=how, scans=scans, looked_for=tuple(what for what in Expected if what in looked)
+        )
         named = [("plate", ballot) for _, ballot in plates] + [("container_code", ballot) for _, ballot in codes]
         evidence = self._evidence([ballot for _, ballot in named])
         files: dict[EvidenceKind, tuple[bytes, ...]] = {}
@@ -311,7 +321,7 @@ class Assembly:
             occupancies=tuple(self._occupancies),
             alarms=tuple(self._alarms),
             blind=self._blind,
-            looked=frozenset(w for p in providers.values() if p.device_id not in self._blind for w in p.gives),
+            looked=frozenset(looked),
             pictures={(what, ballot.text): tuple(e.sha256 for e in ballot.evidence) for what, ballot in named},
             files=files,
         )

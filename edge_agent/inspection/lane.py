@@ -25,6 +25,7 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
 11. A tag, or a seal's condition, while no inspection is open is reported like a seal. Of these and of seals 256 a
     minute are reported; past that they are counted, and the next report says how many. A spectrum is like an occupancy.
+    One that an inspection has heard of already joins it again and holds it open no longer: it may hang in the yard.
 12. A scale counts with what it settled on. It holds an inspection open while a vehicle stands on it, and its frames
     while nothing does say nothing of any vehicle.
 13. A scan is an event of its own, at once, whether its vehicle has come, has left or never will; which vehicle it
@@ -40,7 +41,7 @@ open. Where the settings state positions, the rules of row.py stand in their pla
 once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
@@ -52,7 +53,7 @@ from edge_agent.domain.event import (
     Unassigned,
 )
 from edge_agent.domain.expected import ExpectationMatch
-from edge_agent.domain.inspection import Inspection
+from edge_agent.domain.inspection import Inspection, ScanSeen
 from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import (
     ContainerCodeRead,
@@ -79,8 +80,9 @@ from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
 from edge_agent.inspection.one_at_a_time import OneAtATime
 from edge_agent.inspection.records import LaneRules, Records
 from edge_agent.inspection.row import Row
-from edge_agent.inspection.strays import Strays
+from edge_agent.inspection.rules import Facts
 from edge_agent.inspection.sensors import SensorKnown
+from edge_agent.inspection.strays import Strays
 
 MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
@@ -97,7 +99,6 @@ class _Garbage:
     unreported: int = 0
 
 
-class Traffic(Protocol):
 @dataclass(frozen=True, slots=True)
 class LaneKnown:
     """What decisions rest on that is older than `LaneRules.memory_s`, while the lane is empty.
@@ -109,6 +110,7 @@ class LaneKnown:
     sensors: tuple[SensorKnown, ...] = ()
 
 
+class Traffic(Protocol):
     """The vehicles in the lane: `OneAtATime` or, where positions are known, `Row`."""
 
     @property
@@ -116,9 +118,9 @@ class LaneKnown:
     @property
     def empty(self) -> bool: ...
     def inspections(self) -> tuple[Assembly, ...]: ...
-    def open_for(self, observation: Observation) -> Assembly | None: ...
     def sensors(self) -> tuple[SensorKnown, ...]: ...
     def knew(self, sensors: Iterable[SensorKnown]) -> None: ...
+    def open_for(self, observation: Observation) -> Assembly | None: ...
     def late_for(self, observation: Observation) -> str | None: ...
     def blocked_for(self, observation: Observation) -> bool: ...
     def keeps_out(self, observation: Observation) -> bool: ...
@@ -237,6 +239,10 @@ class Lane:
         """The agent stops: an open inspection is given up, and recorded as such; what was counted is said."""
         return self._strays.stop(now) + self._traffic.stop(now, why)
 
+    def give_up(self, inspection: Assembly, now: Instant, why: str) -> list[Draft]:
+        """It ends here, and so its vehicle is taken to have left."""
+        return self._traffic.give_up(inspection, now, why)
+
     def pause(self, now: Instant) -> list[Draft]:
         """The agent stops, and may soon go on here: what was counted is said, inspections stay open."""
         return self._strays.stop(now)
@@ -252,6 +258,15 @@ class Lane:
         self._records.down.clear()
         self._records.down.update(known.down)
         self._traffic.knew(known.sensors)
+
+    def remember(self, left: Sequence[Inspection], waiting: Iterable[ScanSeen]) -> None:
+        """Vehicles that left before this run, the oldest first, and scans that belong to none."""
+        self._records.scans.remember(left, waiting)
+        self._records.later.remember(left)
+
+    def remember_unmatched(self, unmatched: Iterable[Facts]) -> None:
+        """Of the vehicles that left before this run, those that matched nothing that the port expects."""
+        self._records.later.remember_unmatched(unmatched)
 
     def resume(self, away: Away) -> None:
         """The agent is there again (rule 14)."""
@@ -288,7 +303,10 @@ class Lane:
         inspection = self._traffic.open_for(observation)
         if inspection is None:
             return self._strays.seen(observation, said)
-        self._traffic.join(observation)
+        if inspection.heard_before(observation):  # as of a tag that hangs in the yard: it holds nothing open
+            inspection.join(observation)
+        else:
+            self._traffic.join(observation)
         return []
 
     def _measured(self, observation: Observation) -> list[Draft]:

@@ -61,7 +61,9 @@ def test_a_truck_with_its_tag_and_its_seal(model: int, opened: bool) -> None:
     assert isinstance(bodies[0], DeviceSetup)
     assert {tag.text for tag in bodies if isinstance(tag, TagRead)} == {"ANAM00001234", "HS1234567"}
     said = [body for body in bodies if isinstance(body, SealState)]
-    assert said == [SealState("HS1234567", SealCondition.BROKEN if opened else SealCondition.PRESENT)]
+    assert set(said) == {SealState("HS1234567", SealCondition.BROKEN if opened else SealCondition.PRESENT)}
+    again = [tag.text for tag in bodies if isinstance(tag, TagRead)]
+    assert min(len(said), again.count("ANAM00001234")) > 1, "the lane may not know of the truck when it is first heard"
     for tag in (body for body in bodies if isinstance(body, TagRead)):
         assert tag.antenna == (1 if model == 288 else None)
         assert (tag.rssi_dbm is None) is (model == 18)

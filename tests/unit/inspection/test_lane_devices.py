@@ -25,6 +25,7 @@ from edge_agent.domain.observation import (
 )
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.records import LaneRules
+from edge_agent.inspection.whereabouts import Place
 from edge_agent.wire import codec
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
@@ -146,6 +147,21 @@ def test_rule_11_a_seal_that_breaks_is_news_within_the_minute() -> None:
 
 
 DOCUMENT = Evidence(EvidenceKind.N42, "application/xml", b"<RadInstrumentData/>")
+
+
+@pytest.mark.parametrize("places", [None, {"front": Place(-6, 2), "portal": Place(0, 0.5), "scanner": Place(-2, 3)}])
+def test_rule_11_a_tag_that_stays_in_the_yard_holds_no_inspection_open(places: dict[str, Place] | None) -> None:
+    script = Script(expects=(), places=places).at(10, "portal", ARRIVES)
+    for second in range(11, 31):
+        script.at(second, "scanner", tag("E280")).at(second + 0.1, "scanner", seal_state("HS1"))
+        if second == 14:
+            script.at(second + 0.2, "portal", DEPARTS)
+    script.until(100)
+    said = script.said()
+    assert said[:3] == ["opened by presence", "closed - complete", "unassigned TagRead"]
+    [inspection] = script.closed
+    assert inspection.closed.monotonic <= 20
+    assert [seen.tag.epc for seen in inspection.tags] == ["E280"]
 
 
 def test_a_spectrum_counts_as_radiation_and_its_document_is_evidence() -> None:
