@@ -1,16 +1,16 @@
 """Which inspection brought which evidence, and what of it was deleted: noted with each event, in its transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import apsw
 from google.protobuf.message import DecodeError
 
-from edge_agent.domain.retention import Standing
+from edge_agent.domain.retention import EvidenceRules, Standing
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.standing import inspection_of, standing_of
-from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.event_pb2 import Event, EvidenceRef
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING
 from port_gateway.evidence import MAX_BLOB_BYTES
 
@@ -30,12 +30,9 @@ class Deleted(NamedTuple):
 
 
 def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
-    """What a verified event means for the evidence that it and its inspection name."""
-    standing = standing_of(event)
-    closed = event.inspection_closed.inspection
-    # A scan that came before its vehicle is named by the vehicle's record alone.
-    named = [*event.evidence, *(file for scan in closed.scans for file in scan.files)]
-    inspection = inspection_of(event) if named or standing is not Standing.CLEAR else ""
+    """What a verified event, which came at `now_us`, means for the evidence that it and its inspection name."""
+    standing, refs = standing_of(event), list(named(event))
+    inspection = inspection_of(event) if refs or standing is not Standing.CLEAR else ""
     if inspection:
         value = db.execute(
             "SELECT standing FROM inspection_standing WHERE booth_id = ? AND inspection_id = ?", (booth_id, inspection)
@@ -48,9 +45,7 @@ def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> 
                 (standing, inspection, booth_id),
             )
         standing = max(standing, known)
-    for ref in named:
-        if len(ref.sha256) != SHA256_BYTES:  # of a scan's file nothing else is verified
-            continue
+    for ref in refs:
         db.execute(
             "INSERT INTO evidence_use VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
             " standing = max(standing, excluded.standing), received_utc_us = excluded.received_utc_us",
@@ -62,6 +57,16 @@ def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> 
     gone = event.evidence_deleted
     if gone.reason == DELETION_REASON_NO_FINDING:
         _note_deleted_at_booth(db, booth_id, gone.sha256, now_us)
+
+
+def named(event: Event) -> Iterator[EvidenceRef]:
+    """The evidence that a verified event names. A scan that came before its vehicle is named by the vehicle's record
+    alone.
+    """
+    scans = event.inspection_closed.inspection.scans
+    for ref in (*event.evidence, *(file for scan in scans for file in scan.files)):
+        if len(ref.sha256) == SHA256_BYTES:  # of a scan's file nothing else is verified
+            yield ref
 
 
 def _note_deleted_at_booth(db: apsw.Connection, booth_id: str, digests: Iterable[bytes], now_us: int) -> None:
@@ -97,6 +102,15 @@ def note_all_uses(db: apsw.Connection) -> None:
         except (Refused, DecodeError, TypeError):
             continue
         note_uses(db, str(booth_id), event, since)
+
+
+def stays_at_booth(db: apsw.Connection, sha256: bytes, rules: EvidenceRules) -> bool:
+    """Whether this port, by its `rules`, waits for it at all: of a kind that is kept only with a finding, and of
+    inspections without one, the bytes stay where they were made.
+    """
+    uses = db.execute("SELECT kind, standing FROM evidence_use WHERE sha256 = ?", (sha256,)).fetchall()
+    unwanted = {kind.value for kind, days in rules.items() if days.clear == 0}
+    return bool(uses) and all(kind in unwanted and standing == Standing.CLEAR for kind, standing in uses)
 
 
 def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
