@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 from typing import Never
 
@@ -21,16 +20,17 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.retention import DAY_S
 from edge_agent.expecting import Expecting, expecting, once
 from edge_agent.inspection.assemble import given_up
-from edge_agent.kept_lane import LOST, KeptLane, boot_id, take_up
+from edge_agent.kept_lane import LOST, Kept, TakenUp, boot_id, take_up
 from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.identity import BoothIdentity
 from edge_agent.ledger.lane_journal import LaneJournal, forget_others
+from edge_agent.ledger.lately import Lately, lately
 from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.salvaged import open_salvaged
 from edge_agent.ledger.store import DATABASE
-from edge_agent.line import Compare, Line, cameras_through, compared
+from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
 from edge_agent.uplink.evidence import EvidenceUplink
@@ -79,10 +79,12 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 head = ledger.recorder.head
                 log.info("ledger open at sequence %d, epoch %s", head.seq, head.epoch.hex())
                 record = ledger.recorder.record
-                lanes = await _take_up(setup, ledger, clock, known.match)
+                lanes = await _take_up(setup, ledger, clock)
                 lines = [
-                    Line(lane, record, clock, watch_camera, lane=kept, onlooker=live, compare=known.match)
-                    for lane, kept in zip(setup.lanes, lanes, strict=True)
+                    Line(
+                        lane, record, clock, watch_camera, lane=was.lane, onlooker=live, compare=known.match, taken=was
+                    )
+                    for lane, was in zip(setup.lanes, lanes, strict=True)
                 ]
                 asked.cancel()
                 async with asyncio.TaskGroup() as group:
@@ -99,17 +101,18 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
         log.info("stopped")
 
 
-async def _take_up(setup: Setup, ledger: Ledger, clock: Clock, compare: Compare) -> list[KeptLane]:
-    """The lanes as the last run left them; what it can have missed to record is recorded."""
-    recorder, boot, lanes = ledger.recorder, boot_id(), []
+async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[TakenUp]:
+    """The lanes as the last run left them, with what it can have missed to record."""
+    recorder, outbox, boot, lanes = ledger.recorder, ledger.outbox, boot_id(), list[TakenUp]()
     unfinished = recorder.unfinished()
-    recorded = recorded_in(ledger.outbox)
+    recorded = recorded_in(outbox)
+    left = await asyncio.to_thread(lately, outbox)
     for lane in setup.lanes:
         own = [one for one in unfinished if one.lane_id == lane.rules.lane_id]
         journal = LaneJournal(setup.ledger, lane.rules.lane_id)
-        taken = take_up(lane, journal, own, clock.now(), boot, ledger.outbox.read_blob, recorded)
-        await taken.settle(recorder.record, partial(compared, compare))
-        lanes.append(taken.lane)
+        of_lane = left.get(lane.rules.lane_id, Lately())
+        kept = Kept(own, recorded, outbox.read_blob, outbox.holds_blob, of_lane)
+        lanes.append(await asyncio.to_thread(take_up, lane, journal, kept, clock.now(), boot))
     known = {lane.rules.lane_id for lane in setup.lanes}
     forget_others(setup.ledger, known)
     for one in unfinished:

@@ -7,33 +7,50 @@ Only what the last thing heard had led to can be missing in the ledger; it is re
 the agent was away no longer than the lane's `resume_s`; else it is closed as abandoned, with all that was learnt.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from edge_agent.config import LaneSetup
 from edge_agent.domain.clock import ClockState, Instant
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
-from edge_agent.domain.evidence import Evidence, EvidenceRef
-from edge_agent.domain.inspection import Abandoned
+from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.joining import Away
-from edge_agent.domain.observation import Observation, ScanImage
+from edge_agent.domain.observation import Observation
+from edge_agent.heard import (
+    Heard,
+    NamedEvidence,
+    ReadEvidence,
+    again,
+    away_in,
+    away_of,
+    boot_of,
+    heard_in,
+    instant_in,
+    known_in,
+    later,
+    moved,
+    moved_ns_since,
+    noted,
+)
 from edge_agent.inspection.assemble import given_up
-from edge_agent.inspection.lane import Lane, LaneKnown
+from edge_agent.inspection.lane import Lane
+from edge_agent.inspection.rules import Facts
 from edge_agent.ledger.lane_journal import LaneJournal
-from edge_agent.ledger.plain import from_plain, to_plain
+from edge_agent.ledger.lately import Lately
+from edge_agent.ledger.plain import to_plain
 from edge_agent.ledger.store import Unfinished
 
+# What a wall clock is set meanwhile, within one run of the machine.
+SAME_CLOCK_NS = 5_000_000_000
 TICK_S = 1e-6  # a wake time goes through a float and back
 LOST = "the agent ended during this passage, and what it had observed is lost"
 
-ReadEvidence = Callable[[bytes], bytes | None]
-Heard = Mapping[str, Any]
 Record = Callable[[Draft], Awaitable[object]]
 # A lane's draft with what the port expects of it.
 Compared = Callable[[Lane, Draft], Awaitable[Draft]]
@@ -74,7 +91,7 @@ class KeptLane(Lane):
         self._turns = 2
         self._ids = []
         drafts = super().observe(observation)
-        self._journal.note(_noted(observation, self._ids))
+        self._journal.note(noted(observation, self._ids))
         return drafts
 
     def woke(self, now: Instant) -> list[Draft]:
@@ -123,7 +140,19 @@ class KeptLane(Lane):
         """Closes what is open, kept or not."""
         return super().stop(now, why)
 
-    def hear_again(self, heard: Iterable[Heard], read: ReadEvidence, clock_moved_ns: int) -> list[Draft]:
+    def gives_up_unknown(self, ids: Collection[str], at: Instant) -> None:
+        """The ledger knows nothing of these inspections: they end without a record."""
+        for inspection in self.inspections:
+            if inspection.id in ids:
+                self.give_up(inspection, at, LOST)
+
+    def hear_again(
+        self,
+        heard: Iterable[Heard],
+        read: ReadEvidence,
+        clock_moved_ns: int,
+        holds: Callable[[bytes], bool] = lambda _: False,
+    ) -> list[Draft]:
         """What an earlier run heard, in order; returns what followed from the last of it.
 
         `clock_moved_ns`: what the monotonic clock was ahead since then. Raises what a damaged line leads to.
@@ -132,28 +161,23 @@ class KeptLane(Lane):
         new = True
         for line in heard:
             if "boot" in line:
-                if new and (known := _known(line, clock_moved_ns)):  # later it follows from what was heard since
+                if new and (known := known_in(line, clock_moved_ns)):  # later it follows from what was heard since
                     self.knew(known)
                 continue
             new = False
             if "said" in line:
-                observation = _heard(line, read)
+                observation = heard_in(line, read, holds)
                 self._said_before, self._ids = list(line["ids"]), []
-                drafts = [] if observation is None else super().observe(_moved(observation, clock_moved_ns))
+                drafts = [] if observation is None else super().observe(moved(observation, clock_moved_ns))
                 self._said_before = []
             elif "woke" in line:
-                drafts = super().woke(_instant(line["woke"], clock_moved_ns))
+                drafts = super().woke(instant_in(line["woke"], clock_moved_ns))
             elif "stopped" in line:
-                drafts = self.pause(_instant(line["stopped"], clock_moved_ns))
+                drafts = self.pause(instant_in(line["stopped"], clock_moved_ns))
+            elif "unknown" in line:
+                self.gives_up_unknown(line["unknown"], instant_in(line["at"], clock_moved_ns))
             elif "away" in line:  # what the thing before it led to may not be recorded yet
-                away = from_plain(Away, line["away"])
-                self.resume(
-                    replace(
-                        away,
-                        since=_later(away.since, clock_moved_ns),
-                        until=_later(away.until, clock_moved_ns),
-                    )
-                )
+                self.resume(away_in(line, clock_moved_ns))
         return drafts
 
 
@@ -181,22 +205,27 @@ class TakenUp:
                 if isinstance(body, InspectionClosed):
                     was = body.inspection
                     await record(given_up(was.id, was.lane_id, was.opened, was.closed, LOST))
-        self.begin()
+        await asyncio.to_thread(self.begin)
 
 
-def take_up(
-    setup: LaneSetup,
-    journal: LaneJournal,
-    unfinished: Sequence[Unfinished],
-    now: Instant,
-    boot: str,
-    read: ReadEvidence,
-    recorded: Callable[[Draft], bool],
-) -> TakenUp:
-    """The lane as the last run left it, or an empty one.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the ledger holds of a lane.
 
-    `unfinished` are the ledger's open inspections of this lane; `recorded` tells whether the ledger holds a draft.
+    `unfinished`: its open inspections; `recorded`: whether a draft is held; `read`: a piece of evidence by its digest,
+    None if it is not there; `holds`: whether it was, though its bytes may be gone; `lately`: vehicles that left.
     """
+
+    unfinished: Sequence[Unfinished]
+    recorded: Callable[[Draft], bool]
+    read: ReadEvidence
+    holds: Callable[[bytes], bool]
+    lately: Lately = field(default_factory=Lately)
+
+
+def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, boot: str) -> TakenUp:
+    """The lane as the last run left it, or an empty one."""
+    unfinished = kept.unfinished
     try:
         heard = journal.take()
     except OSError as error:
@@ -204,42 +233,75 @@ def take_up(
         heard = []
     lane = KeptLane(setup, journal, boot)
     try:
-        away = _away(heard, now, boot)
+        away = away_of(heard, now, boot)
         if away is None:
-            return _afresh(setup, journal, unfinished, now, boot)
-        moved_ns = 0 if _boot(heard) == boot != "" else _moved_ns(away[1], now)
-        last = [draft for draft in lane.hear_again(heard, read, moved_ns) if not recorded(draft)]
+            return _afresh(setup, journal, kept, now, boot)
+        moved_ns = 0 if boot_of(heard) == boot != "" else moved_ns_since(away[1], now)
+        remember(lane, kept.lately, heard, now)
+        last = lane.hear_again(heard, kept.read, moved_ns, kept.holds)
+        last = [_without_gone(draft) for draft in last if not kept.recorded(draft)]
     except Exception:
         log.exception("lane %s: what it heard before cannot be taken up", setup.rules.lane_id)
-        return _afresh(setup, journal, unfinished, now, boot)
+        return _afresh(setup, journal, kept, now, boot)
     known = {one.inspection_id for one in unfinished}
     known |= {d.body.inspection_id for d in last if isinstance(d.body, InspectionOpened)}
     last = [d for d in last if not isinstance(d.body, InspectionClosed) or d.body.inspection.id in known]
     known -= {d.body.inspection.id for d in last if isinstance(d.body, InspectionClosed)}
+    unknown = sorted({one.id for one in lane.inspections} - known)
+    if unknown:
+        log.error(
+            "lane %s: its ledger knows nothing of %d inspections that it heard of", setup.rules.lane_id, len(unknown)
+        )
+        lane.gives_up_unknown(unknown, away[0].since)
     there = {one.id for one in lane.inspections}
-    if there - known:
-        log.error("lane %s: its ledger knows nothing of an inspection that it heard of", setup.rules.lane_id)
-        return _afresh(setup, journal, unfinished, now, boot)
     lost = [one for one in unfinished if one.inspection_id in known - there]
     drafts = [*last, *(given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in lost)]
     lane.resume(away[0])
     if why := _too_late(setup, away, moved_ns, now):
         drafts += lane.give_up_all(now, why)
-        empty = _afresh(setup, journal, (), now, boot)
+        empty = _afresh(setup, journal, replace(kept, unfinished=()), now, boot)
         return replace(empty, drafts=tuple(drafts), heard_by=lane)
     if there:
         log.warning("lane %s: %d inspections go on after %.0f s", setup.rules.lane_id, len(there), away[0].seconds)
     journal.survived()
-    begin = partial(journal.begin, _again(heard, away[0], boot, moved_ns))
+    begin = partial(journal.begin, again(heard, away[0], boot, moved_ns, unknown))
     return TakenUp(lane, tuple(drafts), lane, begin)
 
 
-def _afresh(
-    setup: LaneSetup, journal: LaneJournal, unfinished: Sequence[Unfinished], now: Instant, boot: str
-) -> TakenUp:
+def remember(lane: Lane, lately: Lately, heard: Sequence[Heard], now: Instant) -> None:
+    """Vehicles that left before what is heard again; and whoever matched nothing: that is not heard again."""
+    opened = {id for line in heard for id in line.get("ids", ())}
+    scans = {(line["said"]["device_id"], line["said"]["at"]["utc"]) for line in heard if "files" in line}
+    left = [replace(one, inspection=_on_clock_of(now, one.inspection)) for one in lately.left]
+    lane.remember(
+        [one.inspection for one in left if one.inspection.id not in opened],
+        [scan for scan in lately.waiting if (scan.device_id, scan.at.utc.isoformat()) not in scans],
+    )
+    lane.remember_unmatched(
+        Facts(one.inspection, looked=frozenset(one.inspection.looked_for), files=one.files)
+        for one in left
+        if one.unmatched
+    )
+
+
+def _on_clock_of(now: Instant, inspection: Inspection) -> Inspection:
+    """Brought to this run of the machine by the wall clock, if it is of another one."""
+    closed = inspection.closed
+    moved_ns = moved_ns_since(closed, now)
+    if abs(moved_ns) < SAME_CLOCK_NS:
+        return inspection
+    return replace(inspection, opened=later(inspection.opened, moved_ns), closed=later(closed, moved_ns))
+
+
+def _without_gone(draft: Draft) -> Draft:
+    return replace(draft, evidence=tuple(e for e in draft.evidence if not isinstance(e, NamedEvidence)))
+
+
+def _afresh(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, boot: str) -> TakenUp:
     journal.survived()
     lane = KeptLane(setup, journal, boot)
-    lost = (given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in unfinished)
+    remember(lane, kept.lately, (), now)
+    lost = (given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in kept.unfinished)
     return TakenUp(lane, tuple(lost), lane, partial(journal.begin, [{"boot": boot}]))
 
 
@@ -253,92 +315,3 @@ def _too_late(setup: LaneSetup, away: tuple[Away, Instant], moved_ns: int, now: 
         how = "stopped" if absence.stopped else "not running"
         return f"the agent was {how} for {absence.seconds:.0f} s of this passage, over {setup.rules.resume_s:g} s"
     return ""
-
-
-# --- lines of the journal -------------------------------------------------------------------------------------------
-
-
-def _noted(observation: Observation, ids: list[str]) -> dict[str, Any]:
-    if not isinstance(observation.body, ScanImage):
-        return {"said": to_plain(observation), "ids": list(ids)}
-    files = tuple(evidence.ref for evidence in observation.evidence)  # in the ledger before the scanner is answered
-    return {"said": to_plain(replace(observation, evidence=())), "ids": list(ids), "files": to_plain(files)}
-
-
-def _heard(line: Heard, read: ReadEvidence) -> Observation | None:
-    """None: a scan of which the ledger has no file. The scanner was not answered, and sends it again."""
-    observation = from_plain(Observation, line["said"])
-    evidence = []
-    for said in line.get("files", ()):
-        ref = from_plain(EvidenceRef, said)
-        data = read(ref.sha256)
-        if data is None:
-            return None
-        evidence.append(Evidence(ref.kind, ref.media_type, data))
-    return replace(observation, evidence=(*observation.evidence, *evidence))
-
-
-def _again(heard: Iterable[Heard], away: Away, boot: str, moved_ns: int) -> Iterator[Heard]:
-    """The same on the clock of this run of the machine, and the absence."""
-    yield {"boot": boot}
-    for line in heard:
-        if "boot" in line:
-            known = _known(line, moved_ns)
-            yield {"boot": boot, "known": to_plain(known)} if known else {"boot": boot}
-        elif "said" in line:
-            observation = from_plain(Observation, line["said"])
-            yield {**line, "said": to_plain(_moved(observation, moved_ns))}
-        elif "away" not in line:
-            yield {key: to_plain(_instant(value, moved_ns)) for key, value in line.items()}
-        else:
-            before = from_plain(Away, line["away"])
-            before = replace(before, since=_later(before.since, moved_ns), until=_later(before.until, moved_ns))
-            yield {"away": to_plain(before)}
-    yield {"away": to_plain(away)}
-
-
-def _away(heard: Sequence[Heard], now: Instant, boot: str) -> tuple[Away, Instant] | None:
-    """From the last thing heard until now, on this run's clock; with that last moment as it was noted."""
-    for line in reversed(heard):
-        stopped = "stopped" in line
-        if "said" in line:
-            last = from_plain(Instant, line["said"]["at"])
-        elif "away" in line:
-            last = from_plain(Away, line["away"]).until
-        elif stopped or "woke" in line:
-            last = _instant(line["stopped" if stopped else "woke"], 0)
-        else:
-            continue
-        moved = 0 if _boot(heard) == boot != "" else _moved_ns(last, now)
-        return Away(_later(last, moved), now, stopped), last
-    return None
-
-
-def _boot(heard: Sequence[Heard]) -> str:
-    return next((str(line["boot"]) for line in reversed(heard) if "boot" in line), "")
-
-
-def _moved_ns(last: Instant, now: Instant) -> int:
-    """What the monotonic clock of this run of the machine is ahead of the last one's, by the wall clock."""
-    since = now.utc - last.utc
-    return now.monotonic_ns - round(since.total_seconds() * 1e9) - last.monotonic_ns
-
-
-def _known(line: Heard, moved_ns: int) -> LaneKnown | None:
-    """What the lane knew when it was empty; agents before this one noted only which devices were down."""
-    if "known" not in line:
-        return LaneKnown(down=tuple(line["down"].items())) if "down" in line else None
-    known = from_plain(LaneKnown, line["known"])
-    return replace(known, sensors=tuple(sensor.moved(moved_ns / 1e9) for sensor in known.sensors))
-
-
-def _moved(observation: Observation, moved_ns: int) -> Observation:
-    return replace(observation, at=_later(observation.at, moved_ns))
-
-
-def _instant(plain: Any, moved_ns: int) -> Instant:
-    return _later(from_plain(Instant, plain), moved_ns)
-
-
-def _later(instant: Instant, moved_ns: int) -> Instant:
-    return replace(instant, monotonic_ns=instant.monotonic_ns + moved_ns)

@@ -8,8 +8,9 @@ cameras ────► watch ──┘      └─ a source waits until what it
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from edge_agent.config import CameraConfig, Device, LaneSetup
@@ -51,6 +52,12 @@ class Record(Protocol):
     async def __call__(self, draft: Draft) -> object: ...
 
 
+class Taken(Protocol):
+    """What an earlier run left to be recorded before the lane hears anything new."""
+
+    async def settle(self, record: Record, compared: Callable[[Lane, Draft], Awaitable[Draft]]) -> None: ...
+
+
 class Onlooker(Protocol):
     """Is told what happens in the lane, and changes nothing of it: must not wait or raise."""
 
@@ -84,8 +91,10 @@ class Line:
         lane: Lane | None = None,
         onlooker: Onlooker | None = None,
         compare: Compare | None = None,
+        taken: Taken | None = None,
     ) -> None:
         self._setup = setup
+        self._taken = taken
         self._record_draft = record
         self._clock = clock
         self._watch_camera = watch_camera
@@ -155,6 +164,8 @@ class Line:
 
     async def _join(self) -> None:
         self._statistics.look(self._clock.now())
+        if self._taken is not None:
+            await self._taken.settle(self._record_earlier, partial(compared, self._compare))
         while True:
             said, drafts = None, list[Draft]()
             try:
@@ -195,11 +206,18 @@ class Line:
         ended = self._statistics.look(self._clock.now())
         self._statistics.take(drafts)
         for draft in (*ended, *[await compared(self._compare, self._lane, draft) for draft in drafts]):
-            await self._record_draft(draft)
-            if self._onlooker is not None:
-                self._onlooker.recorded(draft)
-            if words := in_words(draft):
-                log.info("lane %s: %s", self._setup.rules.lane_id, words)
+            await self._tell(draft)
+
+    async def _record_earlier(self, draft: Draft) -> None:
+        await self._tell(draft)
+        self._statistics.take([draft])
+
+    async def _tell(self, draft: Draft) -> None:
+        await self._record_draft(draft)
+        if self._onlooker is not None:
+            self._onlooker.recorded(draft)
+        if words := in_words(draft):
+            log.info("lane %s: %s", self._setup.rules.lane_id, words)
 
 
 async def compared(compare: Compare | None, lane: Lane, draft: Draft) -> Draft:

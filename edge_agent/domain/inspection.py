@@ -7,7 +7,7 @@ from edge_agent.domain.clock import Instant
 from edge_agent.domain.evidence import EvidenceRef
 from edge_agent.domain.expected import ExpectationMatch
 from edge_agent.domain.finding import Finding, Recommendation
-from edge_agent.domain.joining import Away, CodeRole, DeviceReads, PlateRole
+from edge_agent.domain.joining import Away, Belonging, CodeRole, DeviceReads, PlateRole
 from edge_agent.domain.observation import (
     CharacterRead,
     Direction,
@@ -113,28 +113,31 @@ class VotedCode:
 
 @dataclass(frozen=True, slots=True)
 class SealSeen:
-    """A seal's number, scanned from its label."""
+    """A seal's number, scanned from its label. `on`: None where it is not known what it is on."""
 
     number: str
     symbology: str
     device_id: str
     at: Instant
+    on: Belonging | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SealStateSeen:
-    """A seal's condition, each change of it once."""
+    """A seal's condition, each change of it once. `on` as of SealSeen."""
 
     state: SealState
     device_id: str
     at: Instant
+    on: Belonging | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TagSeen:
     """A UHF tag: its strongest read, when it first answered, and how often it did.
 
-    `states`: the kind of identifier of the same inspection that it carries; None if it carries none.
+    `states`: the kind of identifier of the same inspection that it carries; None if it carries none. `on` as of
+    SealSeen.
     """
 
     tag: TagRead
@@ -142,6 +145,7 @@ class TagSeen:
     at: Instant
     reads: int = 1
     states: Expected | None = None
+    on: Belonging | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ class Inspection:
     come when it closed: a later one is an event of its own that names this inspection. `plate` is the first of
     `plates`: the tractor's, where one was read as that. `findings` are what the rules
     found then, the gravest first; `recommendation` is None where no rules were applied. `expectation` is None where the
-    port tells of none.
+    port tells of none. `looked_for`: what at least one device that can give it could see all the time.
     """
 
     id: str
@@ -219,3 +223,4 @@ class Inspection:
     expectation: ExpectationMatch | None = None
     findings: tuple[Finding, ...] = ()
     recommendation: Recommendation | None = None
+    looked_for: tuple[Expected, ...] = ()

@@ -23,6 +23,40 @@ class CodeRole(StrEnum):
     CHASSIS = "chassis"  # Z: a trailer or chassis
 
 
+class Carrier(StrEnum):
+    """What a seal or a tag is on."""
+
+    TRACTOR = "tractor"
+    TRAILER = "trailer"
+    CONTAINER = "container"
+    CHASSIS = "chassis"
+    EQUIPMENT = "equipment"
+    SEAL = "seal"
+
+
+class KnownBy(StrEnum):
+    """Why a seal or a tag is taken to be on something; the rules are in inspection/belonging.py."""
+
+    TEXT = "text"
+    REAR = "rear"
+    ONLY = "only"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What a seal or a tag is on.
+
+    `text` is its plate, code or number, '' if only its place is known. `place`: of two containers 1 is the front one, 2
+    the rear one; 0 where that is not known.
+    """
+
+    carrier: Carrier
+    text: str
+    known_by: KnownBy
+    place: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class TextRead:
     """One text as a device read it. `fits`: its check digit, or a series of the region; None where neither is known."""

@@ -4,12 +4,12 @@
 2. A passage that was given up was not looked at to its end: what was not seen of it is then no finding.
 3. A scan that comes for a closed inspection, and states another number than was read, adds a finding to it.
 4. A crossing that is announced after its vehicle has left adds what does not fit, and that it came late. For this the
-   last vehicles that matched nothing are remembered, for `late_s` and until the agent stops.
+   last vehicles that matched nothing are remembered for `late_s`; after a restart, as their records have them.
 5. What the port finds comes from the port, and stands in the booth's chain as the port said it.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from edge_agent.domain.clock import Instant
@@ -76,6 +76,15 @@ class Later:
         self._read: deque[tuple[str, frozenset[str]]] = deque(maxlen=MAX_REMEMBERED)
         self._unmatched: deque[Facts] = deque(maxlen=MAX_REMEMBERED)
         self._left_to_look = 0
+
+    def remember(self, left: Iterable[Inspection]) -> None:
+        """Vehicles that left in an earlier run of the agent."""
+        self._read.extend((one.id, seen.numbers_read(one)) for one in left)
+
+    def remember_unmatched(self, unmatched: Iterable[Facts]) -> None:
+        """Of those, the ones that matched nothing; the port may have announced them since."""
+        self._unmatched.extend(unmatched)
+        self.changed()
 
     def closed(self, facts: Facts) -> None:
         """A vehicle left."""

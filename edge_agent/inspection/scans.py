@@ -44,6 +44,11 @@ class Scans:
         self._vehicles: deque[_Vehicle] = deque(maxlen=VEHICLES)
         self._waiting: deque[ScanSeen] = deque(maxlen=WAITING)
 
+    def remember(self, left: Iterable[Inspection], waiting: Iterable[ScanSeen]) -> None:
+        """Vehicles that left in an earlier run of the agent, and scans that waited for theirs then."""
+        self._vehicles.extend(_Vehicle(one.id, one.opened, one.closed, numbers_of(one)) for one in left)
+        self._waiting.extend(waiting)
+
     def opened(self, inspection_id: str, at: Instant) -> None:
         """A vehicle came."""
         self._vehicles.append(_Vehicle(inspection_id, at, None, frozenset()))

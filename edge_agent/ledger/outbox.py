@@ -14,6 +14,7 @@ from edge_agent.ledger.store import DATABASE, EVIDENCE, PORT, BlobState
 from edge_agent.ledger.trees import LedgerNodes, Receipt
 from edge_agent.wire.chain import GENESIS_SHA256
 from edge_agent.wire.tree import Tree
+from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined
 
 
@@ -73,6 +74,15 @@ class LedgerReader:
                 envelopes.append(envelope)
             rows.close()  # an open statement would keep the log from being emptied
         return envelopes
+
+    def of_vehicles_that_left(self, limit: int) -> list[Event]:
+        """Of the last `limit` events: closed inspections, what was found of them later, and scans; the oldest first."""
+        rows = self._rows(
+            "SELECT seq, envelope FROM event WHERE seq > ? AND kind IN"
+            " ('inspection_closed', 'findings_added', 'scan_received') ORDER BY seq",
+            self.extent().newest - limit,
+        )
+        return [event_of(self._path, seq, envelope) for seq, envelope in rows]
 
     def sha256_at(self, seq: int) -> bytes | None:
         """The SHA-256 of the envelope at `seq`, also of the last one trimmed; None if it is not known.
@@ -155,7 +165,11 @@ class LedgerReader:
         """The evidence, verified; None when the file is missing or changed. Raises StoreFailed."""
         return self._evidence.read(sha256)
 
-    def _rows(self, query: str, *values: int | str) -> list[tuple[Any, ...]]:
+    def holds_blob(self, sha256: bytes) -> bool:
+        """Whether an event that is held brought this evidence, though its bytes may be gone. Raises StoreFailed."""
+        return bool(self._rows("SELECT 1 FROM blob WHERE sha256 = ? LIMIT 1", sha256))
+
+    def _rows(self, query: str, *values: int | str | bytes) -> list[tuple[Any, ...]]:
         with self._one_at_a_time, sqlite_faults(self._path):
             return self._database.execute(query, values).fetchall()
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -17,14 +18,17 @@ from edge_agent.domain.clock import Clock, SystemClock
 from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed
 from edge_agent.domain.expected import ExpectationMatch, MatchOutcome
 from edge_agent.domain.finding import Recommendation
-from edge_agent.domain.inspection import Expected, Inspection
+from edge_agent.domain.inspection import Abandoned, Expected, Inspection
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Presence, Reading
+from edge_agent.domain.statistics import LaneStatistics
 from edge_agent.expecting import Expecting
 from edge_agent.inspection import findings
 from edge_agent.inspection.assemble import Provider
 from edge_agent.inspection.records import LaneRules
 from edge_agent.line import Line
 from tests.unit.inspection.facts import matched
+from tests.unit.test_kept_lane import mid_vehicle
+from tests.unit.test_kept_lane_longer import killed_at_its_last_word
 
 NONE = ExpectationMatch(MatchOutcome.NONE)
 
@@ -124,3 +128,19 @@ async def test_a_record_is_judged_by_what_is_expected_and_again_when_that_change
             assert isinstance(added, FindingsAdded)
             found = (added.inspection_id, [one.rule for one in added.findings])
             assert found == (inspection.id, ["late_expectation"])
+
+
+async def test_what_a_start_gives_up_is_recorded_told_and_counted(tmp_path: Path) -> None:
+    booth, kept = mid_vehicle(tmp_path), Kept()
+    taken = killed_at_its_last_word(booth, 500)
+    line = Line(booth.setup, kept.record, SystemClock(), None, lane=taken.lane, compare=Known().compare, taken=taken)
+    async with asyncio.TaskGroup() as group:
+        line.start(group)
+        closed = (await kept.next(InspectionClosed)).body
+        assert isinstance(closed, InspectionClosed)
+        assert isinstance(closed.inspection.outcome, Abandoned)
+        assert closed.inspection.expectation == NONE
+        await line.stop()
+    counted = (await kept.next(LaneStatistics)).body
+    assert isinstance(counted, LaneStatistics)
+    assert (counted.arrived, counted.abandoned) == (0, 1)

@@ -18,9 +18,13 @@ from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import Body, DeviceState, Observation
 from edge_agent.inspection.records import LaneRules
 from edge_agent.inspection.whereabouts import End, Place
-from edge_agent.kept_lane import LOST, KeptLane, TakenUp, take_up
+from edge_agent.kept_lane import LOST, Kept, KeptLane, TakenUp, remember, take_up
 from edge_agent.ledger.lane_journal import LaneJournal
+from edge_agent.ledger.lately import Lately, of_events
 from edge_agent.ledger.store import Unfinished
+from edge_agent.wire.chain import Head
+from edge_agent.wire.codec import event_payload
+from edge_agent.wire.v1alpha1.event_pb2 import Event
 from tests.unit.inspection.script import (
     ARRIVES,
     DEPARTS,
@@ -49,6 +53,7 @@ class Booth:
         self.setup = LaneSetup(rules, PROVIDERS, (), ())
         self.events: list[Draft] = []
         self.files: dict[bytes, bytes] = {}
+        self.shed = set[bytes]()
         self.lane: KeptLane
         self.start(instant(0))
         for provider in PROVIDERS:
@@ -60,7 +65,14 @@ class Booth:
         closed = {i.id for i in self.closed}
         opened = [d for d in self.events if isinstance(d.body, InspectionOpened)]
         unfinished = [Unfinished(d.body.inspection_id, "1", d.at) for d in opened if d.body.inspection_id not in closed]  # type: ignore[union-attr]
-        taken = take_up(self.setup, journal, unfinished, now, boot, self.files.get, lambda d: d in self.events)
+        kept = Kept(
+            unfinished,
+            lambda d: (d.at, d.body) in [(e.at, e.body) for e in self.events],
+            self.files.get,
+            self.shed.__contains__,
+            self.lately,
+        )
+        taken = take_up(self.setup, journal, kept, now, boot)
         self.lane = taken.lane
         self.events += taken.drafts
         taken.begin()
@@ -76,6 +88,12 @@ class Booth:
         while (wake := self.lane.next_wake()) is not None and wake <= seconds:
             self.events += self.lane.woke(instant(wake))
         return self
+
+    @property
+    def lately(self) -> Lately:
+        """What the ledger knows of vehicles that left."""
+        events = (Event.FromString(event_payload(d, Head("", b""))) for d in self.events)
+        return of_events(events).get("1", Lately())
 
     @property
     def closed(self) -> list[Inspection]:
@@ -212,6 +230,28 @@ def test_a_scan_whose_file_is_not_in_the_ledger_comes_again(tmp_path: Path) -> N
     assert booth.closed[0].scans == ()
 
 
+def test_a_scan_whose_file_was_shed_meanwhile_is_in_the_record_all_the_same(tmp_path: Path) -> None:
+    file = Evidence(EvidenceKind.SCAN, "application/dicom", b"DICM")
+    booth = mid_vehicle(tmp_path).at(16, "x-ray", scan("s1", "AAA111"), (file,))
+    booth.shed.add(file.sha256)
+    assert booth.start(instant(20)).drafts == ()
+    booth.until(200)
+    assert [s.files for s in booth.closed[0].scans] == [(file.ref,)]
+
+
+def test_of_two_inspections_the_one_that_the_ledger_does_not_know_is_lost_and_the_other_goes_on(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path, PLACES).at(15, "front", plate("BBB222"))
+    first, second = [d for d in booth.events if isinstance(d.body, InspectionOpened)]
+    booth.events.remove(first)
+    booth.at(15.5, "front", plate("BBB222"))
+    booth.start(instant(20))
+    assert [one.id for one in booth.lane.inspections] == [second.body.inspection_id]  # type: ignore[union-attr]
+    booth.start(instant(22))
+    assert [one.id for one in booth.lane.inspections] == [second.body.inspection_id]  # type: ignore[union-attr]
+    booth.until(300)
+    assert [i.id for i in booth.closed] == [second.body.inspection_id]  # type: ignore[union-attr]
+
+
 def test_an_empty_lane_forgets_what_it_heard(tmp_path: Path) -> None:
     booth = mid_vehicle(tmp_path).at(17, "portal", DEPARTS).until(100)
     for t in range(200, 900, 200):
@@ -305,6 +345,7 @@ def test_what_is_heard_again_leads_to_the_same(
         booth.at(now, device, body)
     heard = LaneJournal(folder, "1").take()
     again = KeptLane(booth.setup, LaneJournal(folder / "other", "1"), "one")
+    remember(again, booth.lately, heard, instant(now))
     again.hear_again(heard, lambda _: b"", 0)
     assert [one.id for one in again.inspections] == [one.id for one in booth.lane.inspections]
     known = {one.id for one in again.inspections}

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
+from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed, InspectionOpened, ScanReceived
 from edge_agent.domain.expected import ExpectationList, ExpectationMatch, MatchOutcome
 from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import DeviceState, Observation
-from edge_agent.kept_lane import LOST, TakenUp, take_up
+from edge_agent.kept_lane import LOST, Kept, TakenUp, take_up
 from edge_agent.ledger.lane_journal import LaneJournal, forget_others
 from edge_agent.ledger.store import Unfinished
 from edge_agent.line import compared
 from edge_agent.wire.refused import RefusalCode, Refused
-from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, status
+from tests.unit.inspection.facts import matched
+from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, scan, status
 from tests.unit.test_kept_lane import PLACES, Booth, mid_vehicle
 
 LIST = ExpectationList(b"l" * 16, 1, 1)
@@ -26,9 +27,8 @@ def killed_at_its_last_word(booth: Booth, seconds: float) -> TakenUp:
     open_ = booth.lane.inspections
     unfinished = [Unfinished(one.id, "1", one.opened) for one in open_]
     journal = LaneJournal(booth.folder, "1")
-    return take_up(
-        booth.setup, journal, unfinished, instant(seconds), "one", booth.files.get, lambda d: d in booth.events
-    )
+    kept = Kept(unfinished, lambda d: d in booth.events, booth.files.get, lambda _: False)
+    return take_up(booth.setup, journal, kept, instant(seconds), "one")
 
 
 @pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
@@ -146,6 +146,53 @@ async def test_what_cannot_be_an_event_does_not_end_every_start(tmp_path: Path) 
         Abandoned(LOST)
     ]
     assert b"AAA111" not in (tmp_path / "lanes" / "1.heard").read_bytes()
+
+
+async def left_and_unmatched(folder: Path) -> Booth:
+    """A truck left; the port had announced none."""
+    booth = mid_vehicle(folder).at(17, "portal", DEPARTS).until(30)
+    booth.events[-1] = await compared(_nothing_expected, booth.lane, booth.events[-1])
+    return booth
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["heard again", "journal lost"])
+@pytest.mark.parametrize("seconds", [40.0, 3000.0])
+async def test_a_crossing_that_is_announced_after_its_vehicle_and_a_restart_is_found(
+    tmp_path: Path, seconds: float, damaged: bool
+) -> None:
+    booth = await left_and_unmatched(tmp_path)
+    if damaged:
+        (tmp_path / "lanes" / "1.heard").write_bytes(b"?\n")
+    booth.start(replace(instant(seconds), monotonic_ns=10**9), boot="two")
+    assert booth.lane.looking
+    announced = matched(("seal", "ML-1", "", "not_read"), ("plate", "AAA112", "AAA111", "one_character_off"))
+    found = booth.lane.announced(lambda _: announced, replace(instant(seconds), monotonic_ns=10**9))
+    [body] = [d.body for d in found]
+    assert isinstance(body, FindingsAdded)
+    assert body.inspection_id == booth.closed[0].id
+    late = {f.rule: dict(f.parameters) for f in body.findings}
+    assert late["late_expectation"] == {"seconds": f"{seconds - booth.closed[0].closed.monotonic:.0f}"}
+    assert "seal_missing" in late, "a device looked for seals all the time, as its record says"
+    booth.events += found
+    booth.start(instant(seconds + 1))
+    assert not booth.lane.looking, "it is found once"
+
+
+async def test_a_vehicle_that_left_too_long_ago_is_not_looked_up(tmp_path: Path) -> None:
+    booth = await left_and_unmatched(tmp_path)
+    booth.start(instant(4000))
+    assert booth.lane.announced(lambda _: matched(), instant(4000)) == []
+    assert not booth.lane.looking
+
+
+def test_a_scan_that_states_the_number_of_a_vehicle_of_an_earlier_run_is_of_it(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path).at(17, "portal", DEPARTS).until(30)
+    booth.at(900, "x-ray", scan("waits", "BBB222")).start(instant(1000))
+    [received] = booth.lane.observe(Observation("o", "x-ray", "1", instant(1001), scan("s", "AAA111")))
+    assert isinstance(received.body, ScanReceived)
+    assert received.body.inspection_id == booth.closed[0].id
+    booth.at(1002, "front", plate("BBB222")).until(1200)
+    assert [s.scan.scan_id for s in booth.closed[-1].scans] == ["waits"]
 
 
 class Recorded:

@@ -32,6 +32,7 @@ from edge_agent.domain.inspection import (
     Missing,
     MissingReason,
     Outcome,
+    PlateSeen,
     ScanJoin,
     ScanSeen,
     SealSeen,
@@ -42,6 +43,7 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
+from edge_agent.domain.joining import PlateRole
 from edge_agent.domain.observation import (
     Body,
     CharacterRead,
@@ -64,6 +66,7 @@ from edge_agent.ledger.instants import instant_of
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import MAX_COUNTS, MAX_RAW_BYTES, event_payload
 from edge_agent.wire.codec_inspection import MAX_WORDS
+from edge_agent.wire.codec_recall import recalled
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from tests.unit.inspection.script import (
     ARRIVES,
@@ -126,6 +129,32 @@ def test_an_inspection() -> None:
     assert (message.radiation[0].number, message.radiation[0].gamma_alarm) == (7, True)
     assert message.radiation[0].cross_check_sigma == 1.2
     assert message.observations == 12
+
+
+def test_what_may_be_compared_with_it_later_is_read_back_as_it_was() -> None:
+    at = instant(3)
+    ref = EvidenceRef(EvidenceKind.SCAN, "application/dicom", b"s" * 32, 9)
+    vote = Voted("ABC120", 0.8, (), 3, 1, ("ABC12O",), "front")
+    seen = ScanSeen(scan("s1", "AAA111"), "x-ray", at, ScanJoin.TIME, (ref,), "2026-01-01T00:00:00Z")
+    missing = (Missing(Expected.SEAL, MissingReason.NOT_SEEN), Missing(Expected.TAG, MissingReason.COULD_NOT_LOOK))
+    record = Inspection(
+        *("i", "1", instant(1), instant(9)),
+        Incomplete(missing),
+        plate=vote,
+        plates=(PlateSeen(vote, PlateRole.TRACTOR),),
+        container_codes=(VotedCode(vote, True),),
+        seals=(SealSeen("ML-1", "Code 128", "scanner", at),),
+        seal_states=(SealStateSeen(SealState("ES-1", SealCondition.BROKEN), "reader", at),),
+        weights=(
+            Weighed(Weight(9, True, "9", "kg", False, 1.0), "scale", at),
+            Weighed(Weight(1, True, "1", "t"), "s", at),
+        ),
+        scans=(seen,),
+        looked_for=(Expected.PLATE, Expected.SCAN),
+    )
+    for outcome in (record.outcome, Complete(), Abandoned("why")):
+        one = replace(record, outcome=outcome)
+        assert recalled(encoded(InspectionClosed(one)).inspection_closed.inspection) == one
 
 
 def test_an_inspection_with_every_device() -> None:
