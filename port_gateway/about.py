@@ -16,7 +16,7 @@ from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedCrossing
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
-from port_gateway.retention import moment
+from port_gateway.moments import moment
 from port_gateway.retention_index import deleted
 from port_gateway.store import offline
 

@@ -7,6 +7,7 @@ import apsw
 
 from edge_agent.domain.errors import IdentityInvalid, StoreCorrupt
 from edge_agent.domain.retention import EvidenceRules
+from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.gaps import leaves
 from edge_agent.wire.quarantine import Linked
@@ -19,7 +20,8 @@ from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
 from port_gateway.lane_quarters import believed, kept_row, lane_number, row_of
-from port_gateway.retention_index import deleted, stays_at_booth
+from port_gateway.retention_index import deleted, deleted_event, stays_at_booth
+from port_gateway.sealed_roots import sealed_roots
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
 
@@ -27,10 +29,12 @@ from port_gateway.trust import read_trust
 @dataclass(slots=True)
 class Counts:
     """What was found whole. `evidence_missing` should be here and has not arrived; `evidence_at_booth` is not asked
-    for without a finding; `evidence_deleted` went by retention. None of them is a fault.
+    for without a finding; `evidence_deleted` and `events_deleted` went by retention (the places and digests of these
+    events are in their chains). None of them is a fault.
     """
 
     events: int = 0
+    events_deleted: int = 0
     booths: int = 0
     chains: int = 0
     sessions: int = 0
@@ -64,6 +68,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules) -> t
     chains = _chains(db)
     unread: dict[object, object] = dict(db.execute("SELECT cursor, released_cursor FROM quarantine"))
     trees: dict[tuple[str, bytes], Tree] = {}
+    sealed = {(booth_id, epoch): (size, root) for booth_id, epoch, size, root in sealed_roots(db)}
     stamped, roots = stamped_places(db), dict[Place, bytes]()
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
@@ -71,16 +76,28 @@ def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules) -> t
         where = f"cursor {cursor} ({booth_id}, sequence {seq})"
         if not isinstance(envelope, bytes):
             raise Fault("STORE_CORRUPT", where, "there is no envelope")
-        verified = _verify(chains, where, str(booth_id), envelope, int(str(cursor)), unread.get(cursor, -1))
-        if (verified.chain.head.epoch, verified.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
-            raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
-        place = (str(booth_id), verified.chain.head.epoch)
+        gone = deleted_event(db, int(str(cursor))) is not None
+        if gone:
+            head = _pass_deleted(
+                chains, where, Head(str(booth_id), _bytes(epoch), int(str(seq)), _bytes(sha256)), envelope
+            )
+        else:
+            verified = _verify(chains, where, str(booth_id), envelope, int(str(cursor)), unread.get(cursor, -1))
+            head = verified.chain.head
+            if (head.epoch, head.seq, envelope_sha256(verified.envelope)) != (epoch, seq, sha256):
+                raise Fault("STORE_CORRUPT", where, "epoch, sequence or digest beside the envelope is not its own")
+        place = (str(booth_id), head.epoch)
         tree = trees.get(place, Tree())
-        trees[place], tiles = tree.extended(leaves(tree.size, [(verified.seq, verified.sha256)]))
-        if (*place, verified.seq) in stamped:
-            roots[*place, verified.seq] = trees[place].root()
+        trees[place], tiles = tree.extended(leaves(tree.size, [(head.seq, head.sha256)]))
+        if sealed.get(place, (0, b""))[0] == head.seq and sealed.pop(place)[1] != trees[place].root():
+            raise Fault("STORE_CORRUPT", where, "the chain's root is not what it was when events were deleted")
+        if (*place, head.seq) in stamped:
+            roots[*place, head.seq] = trees[place].root()
         for tile in tiles:
             _check_tile(db, place, tile, where)
+        if gone:
+            counts.events_deleted += 1
+            continue
         counts.events += 1
         if isinstance(verified, Linked):
             counts.quarantined += 1
@@ -133,6 +150,19 @@ def _verify(
         return linked if released is None else chains.let_out(booth_id, envelope, cursor)
     except Refused as refused:
         raise Fault(refused.code.name, where, refused.detail) from None
+
+
+def _pass_deleted(chains: Chains, where: str, place: Head, envelope: bytes) -> Head:
+    if envelope:
+        raise Fault("STORE_CORRUPT", where, "it was deleted under retention, and is there")
+    try:
+        return chains.pass_deleted(place)
+    except Refused as refused:
+        raise Fault(refused.code.name, where, refused.detail) from None
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
 
 
 def _check_tile(db: apsw.Connection, place: tuple[str, bytes], tile: Node, where: str) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.chain import EPOCH_BYTES, Head
+from edge_agent.wire.deleted import pass_deleted
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256, read_envelope
 from edge_agent.wire.gaps import Gaps, declared
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, certificate_key, identity_of, key_id
@@ -96,6 +97,12 @@ class Chains:
         self.standing[booth_id, chain.head.epoch] = linked.chain
         return linked
 
+    def pass_deleted(self, place: Head) -> Head:
+        """Go on over the event at `place`, which the port deleted under retention. Raises Refused."""
+        chain = pass_deleted(self._of(place.booth_id, place.epoch), place.seq, place.sha256)
+        self.standing[place.booth_id, place.epoch] = chain
+        return chain.head
+
     def let_out(self, booth_id: str, envelope: bytes, released_from: int) -> Verified:
         """Verify an event that was passed over at the cursor `released_from`, in its place; once. Raises Refused."""
         name = (booth_id, envelope_sha256(envelope))
@@ -109,7 +116,11 @@ class Chains:
     def _chain(self, booth_id: str, envelope: bytes, limit: int = MAX_ENVELOPE_BYTES) -> Chain:
         if booth_id not in self.keys:
             raise Refused(RefusalCode.NOT_TRUSTED, f"{booth_id} is no registered booth")
-        epoch = _claimed_epoch(envelope, limit)
+        return self._of(booth_id, _claimed_epoch(envelope, limit))
+
+    def _of(self, booth_id: str, epoch: bytes) -> Chain:
+        if booth_id not in self.keys:
+            raise Refused(RefusalCode.NOT_TRUSTED, f"{booth_id} is no registered booth")
         if len(epoch) != EPOCH_BYTES:
             raise Refused(RefusalCode.WRONG_EPOCH, f"an epoch has {EPOCH_BYTES} bytes, not {len(epoch)}")
         ends = ends_within(self.ended.get(booth_id, {}), epoch)

@@ -238,6 +238,7 @@ def _verify(options: argparse.Namespace) -> int:
         "not arrived",
         f"{counts.evidence_at_booth} kept at the booth, by configuration (of vehicles without a finding); "
         f"{counts.evidence_deleted} deleted by retention",
+        f"{counts.events_deleted} events deleted by retention: their places and digests are in the chains",
         f"{counts.time_tokens} time tokens, each over a receipt of these chains",
         f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),

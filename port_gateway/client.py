@@ -17,6 +17,7 @@ import grpc
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.errors import EdgeAgentError, PortRefused, PortUnreachable
+from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
 from edge_agent.wire.quarantine import OF_CONTENT, Linked
 from edge_agent.wire.refused import RefusalCode, Refused
@@ -61,6 +62,17 @@ class InQuarantine:
     booth_id: str
     linked: Linked
     code: RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """An event in its place of the chain, whose bytes the port deleted under retention; when and why, as it says."""
+
+    cursor: int
+    booth_id: str
+    head: Head
+    deleted_utc_us: int
+    rule: str
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +157,7 @@ class Subscription:
             if not self._reading.cancelled():
                 self._reading.exception()  # the call is over: nobody asks any more why
 
-    async def next(self, wait_s: float | None = None) -> Received | InQuarantine | None:
+    async def next(self, wait_s: float | None = None) -> Received | InQuarantine | Deleted | None:
         """The next event in the port's order; None when nothing came for `wait_s`, or the port has ended the stream.
 
         Raises Refused when it does not verify.
@@ -176,7 +188,7 @@ class Subscription:
         while isinstance(response, wire.SubscribeResponse):
             response = await self._call.read()
 
-    async def _verify(self, response: wire.SubscribeResponse) -> Received | InQuarantine:
+    async def _verify(self, response: wire.SubscribeResponse) -> Received | InQuarantine | Deleted:
         booth_id = response.booth_id
         if booth_id not in self._begun:
             if booth_id not in self._chains.keys:
@@ -192,8 +204,13 @@ class Subscription:
         await self._learn_keys()  # the booth may have been given a new certificate in between
         return self._in_chain(response)
 
-    def _in_chain(self, response: wire.SubscribeResponse) -> Received | InQuarantine:
+    def _in_chain(self, response: wire.SubscribeResponse) -> Received | InQuarantine | Deleted:
         booth_id, envelope = response.booth_id, response.envelope
+        if response.HasField("deleted"):
+            gone = response.deleted
+            head = self._chains.pass_deleted(Head(booth_id, gone.epoch, gone.seq, gone.sha256))
+            rule = "".join(c if c.isprintable() else "?" for c in gone.rule[:MAX_WHY])
+            return Deleted(response.cursor, booth_id, head, gone.deleted_utc_us, rule)
         if response.quarantined:
             code = next((code for code in OF_CONTENT if code.value == response.quarantined), None)
             if code is None:
@@ -213,7 +230,9 @@ class Subscription:
             {b.booth_id: ended_keys(b.ended_keys) for b in listed.booths},
         )
 
-    async def _from_the_beginning(self, booth_id: str, target: wire.SubscribeResponse) -> Received | InQuarantine:
+    async def _from_the_beginning(
+        self, booth_id: str, target: wire.SubscribeResponse
+    ) -> Received | InQuarantine | Deleted:
         """Verify the booth's events up to and including `target`."""
         replay = self._stub.Subscribe()
         try:
@@ -225,7 +244,7 @@ class Subscription:
                     break
                 received = self._in_chain(response)
                 if response.cursor == target.cursor:
-                    if response.envelope != target.envelope:
+                    if (response.envelope, response.deleted) != (target.envelope, target.deleted):
                         break
                     return received
                 if count % 256 == 0:

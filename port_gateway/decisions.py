@@ -19,6 +19,7 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.findings_pb2 import OfficerDecision
 from port_gateway.booth_messages import new_message_id, post
+from port_gateway.retention_index import deleted_inspection
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,15 @@ def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) 
     )
 
 
+def forget_officers(db: apsw.Connection, booth_id: str, inspection_id: str) -> None:
+    """The events of this inspection are over: so is who decided over it, and why. What is pending stays."""
+    db.execute(
+        "UPDATE decision SET officer = '', reason = '', by_whom = ''"
+        " WHERE booth_id = ? AND inspection_id = ? AND chained_seq IS NOT NULL",
+        (booth_id, inspection_id),
+    )
+
+
 def decide(
     db: apsw.Connection,
     gateway: SpiffeId,
@@ -140,6 +150,9 @@ def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth:
             f"no event here opens or closes an inspection {inspection_id!r}", "`port-gateway tail` shows ids"
         )
     own = {one for one in booths if SpiffeId.parse(one).port == gateway.port}
+    gone = deleted_inspection(db, inspection_id)
+    if gone:
+        raise InspectionUnknown(f"inspection {inspection_id}: {gone}", "there is nothing left to decide over")
     if not own:
         raise InspectionUnknown(
             f"the inspection {inspection_id!r} is of {', '.join(sorted(booths))}, not of this port {gateway.port}",

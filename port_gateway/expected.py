@@ -89,7 +89,7 @@ class Expectations:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._doubt = ClockDoubt(store, clock, "`port-gateway expect remove` takes them out")
+        self._doubt = ClockDoubt(store, clock)
         self._told = ""
 
     # --- changes --------------------------------------------------------------------------------------------

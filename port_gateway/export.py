@@ -9,22 +9,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain.clock import Clock
-from edge_agent.pack.collect import Contents, KnownEnds, NotFound, collect_event, collect_inspection
+from edge_agent.pack.collect import Contents, Cosigned, KnownEnds, NotFound, collect_event, collect_inspection
 from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
 from edge_agent.wire.time_token import TimeToken
+from edge_agent.wire.witness_policy import NO_POLICY
 from port_gateway.chains import ends_within
 from port_gateway.config import Settings
+from port_gateway.config_witnesses import load_policy
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import moment
-from port_gateway.retention_index import deleted, stays_at_booth
+from port_gateway.retention_index import deleted, deleted_event, deleted_inspection, stays_at_booth
 from port_gateway.revocation import chain_heads, read_ended
 from port_gateway.store import offline
 from port_gateway.time_tokens import first_stamped
 from port_gateway.trees import ChainNodes, Receipts
 from port_gateway.trust import read_trust
+from port_gateway.witnessed import best_witnessed
 
 
 class InboxChain(ChainNodes):
@@ -40,6 +43,7 @@ class InboxChain(ChainNodes):
         self._files, self._rules = EvidenceFiles(settings.evidence), settings.retention.days.rules()
         self._not_kept: dict[tuple[int, int], bytes] = {}
         self._time_token: TimeToken | None = None
+        self._policy = NO_POLICY if settings.witnesses is None else load_policy(settings.witnesses.policy)
 
     def nodes(self, level: int, first: int, count: int) -> Sequence[bytes]:
         if level and self._not_kept:
@@ -58,7 +62,7 @@ class InboxChain(ChainNodes):
         value = self._db.execute(
             "SELECT envelope FROM event WHERE booth_id = ? AND epoch = ? AND seq = ?", (self.booth_id, self.epoch, seq)
         ).get
-        return value if isinstance(value, bytes) else None
+        return value if isinstance(value, bytes) and value else None  # empty: deleted under retention
 
     def session(self, seq: int) -> bytes | None:
         value = self._db.execute(
@@ -86,6 +90,14 @@ class InboxChain(ChainNodes):
             self._time_token = stamped.token
             return stamped.note, stamped.certificate
         return receipts.sign(Head(self.booth_id, self.epoch, row[0], row[1]), tree), certificate
+
+    def witnessed(self, seq: int) -> Cosigned | None:
+        """The first that the quorum cosigned; without one, the first that most did."""
+        receipt = best_witnessed(self._db, (self.booth_id, self.epoch), seq, self._policy)
+        if receipt is None:
+            return None
+        note, by = receipt.cosigned(self._policy)
+        return Cosigned(note, receipt.certificate, by, self._policy)
 
     def time_token(self) -> TimeToken | None:
         return self._time_token
@@ -117,6 +129,9 @@ def export_inspection(settings: Settings, inspection_id: str, out: Path, clock: 
         place = db.execute(
             "SELECT booth_id, epoch FROM event WHERE instr(envelope, ?) > 0 LIMIT 1", (inspection_id.encode() or b"-",)
         ).fetchone()
+        gone = deleted_inspection(db, inspection_id)
+        if gone and (place is None or not _has_record(db, inspection_id)):
+            raise NotFound(f"inspection {inspection_id}: {gone}", "`port-gateway verify` shows that the chain is whole")
         if place is None:
             raise NotFound(
                 f"no event here names an inspection {inspection_id[:100]!r}", "`port-gateway tail` shows ids"
@@ -125,12 +140,25 @@ def export_inspection(settings: Settings, inspection_id: str, out: Path, clock: 
         return _write(settings, collect_inspection(source, inspection_id, certificates), out, clock, version)
 
 
+def _has_record(db: apsw.Connection, inspection_id: str) -> bool:
+    return db.execute("SELECT 1 FROM event_kept WHERE inspection_id = ? LIMIT 1", (inspection_id,)).get is not None
+
+
 def export_event(settings: Settings, booth_id: str, seq: int, out: Path, clock: Clock, version: str) -> Written:
     """Write the pack of a single event of a booth's newest epoch; see `export_inspection`."""
     with offline(settings.database) as db:
         epochs = list(chain_heads(db, booth_id))
         if not epochs:
             raise NotFound(f"no event of {booth_id} is here", "`port-gateway trust list CONFIG` shows the booths")
+        cursor = db.execute(
+            "SELECT cursor FROM event WHERE booth_id = ? AND epoch = ? AND seq = ?", (booth_id, epochs[-1], seq)
+        ).get
+        gone = deleted_event(db, cursor) if isinstance(cursor, int) else None
+        if gone is not None:
+            raise NotFound(
+                f"event {seq} was deleted under retention on {moment(gone.at_utc_us)}: {gone.rule}",
+                "its digest is what is left: `port-gateway verify` shows that the chain is whole",
+            )
         source, certificates = _open(settings, db, booth_id, epochs[-1], clock)
         return _write(settings, collect_event(source, seq, certificates), out, clock, version)
 

@@ -19,6 +19,7 @@ from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
 from edge_agent.wire.verify import Chain, Session, Verified
 from port_gateway.chains import ends_within
+from port_gateway.clock_doubt import ClockDoubt
 from port_gateway.evidence_index import named_by, note_evidence
 from port_gateway.following import follow
 from port_gateway.lane_quarters import note_statistics
@@ -53,6 +54,11 @@ class Stored:
     received_utc_us: int
     quarantined: str | None = None  # the code for which it is in quarantine, or was at this cursor
     released_from: int = 0  # the cursor at which it was in quarantine
+    epoch: bytes = b""
+    seq: int = 0
+    sha256: bytes = b""
+    deleted_utc_us: int | None = None  # its bytes went then, by `rule`: `envelope` is empty
+    rule: str = ""
 
 
 class Inbox:
@@ -62,6 +68,7 @@ class Inbox:
         """Raises StoreCorrupt when a chain does not end in the event it names."""
         self._store = store
         self._clock = clock
+        self._doubt = ClockDoubt(store, clock)
         with store.reading() as db:
             lost = db.execute(
                 "SELECT c.booth_id, c.seq FROM chain c LEFT JOIN event e USING (booth_id, epoch, seq)"
@@ -139,9 +146,10 @@ class Inbox:
                 "INSERT INTO event (booth_id, epoch, seq, sha256, envelope, received_utc_us) VALUES (?,?,?,?,?,?)", rows
             )
             note_quarantined(db, before, unread)
+            arrived = self._doubt.arrival_us(db)
             for one in read:
                 note_evidence(db, before.booth_id, one.event)
-                note_uses(db, before.booth_id, one.event, now)
+                note_uses(db, before.booth_id, one.event, arrived)
                 follow(db, before.booth_id, one.event, now)
             note_statistics(db, before, (v.event for v in read))
             if before.seq == 0:  # an epoch begins with a session, which is read or refused
@@ -221,11 +229,14 @@ class Inbox:
                 " coalesce((SELECT max(released_cursor) FROM quarantine), 0))"
             ).get
             rows = db.execute(
-                "SELECT e.cursor, e.booth_id, e.envelope, e.received_utc_us, q.code, 0"  # noqa: S608 - only marks
+                "SELECT e.cursor, e.booth_id, e.envelope, e.received_utc_us, q.code, 0,"  # noqa: S608 - only marks
+                " e.epoch, e.seq, e.sha256, g.at_utc_us, g.rule"
                 " FROM event e LEFT JOIN quarantine q ON q.cursor = e.cursor"
+                " LEFT JOIN deleted_event d ON d.cursor = e.cursor LEFT JOIN event_deletion g ON g.id = d.deletion"
                 f" WHERE e.cursor > ? AND e.cursor <= ?{wanted}"
-                " UNION ALL SELECT q.released_cursor, e.booth_id, e.envelope, e.received_utc_us, NULL, q.cursor"
-                " FROM quarantine q CROSS JOIN event e ON e.cursor = q.cursor"
+                " UNION ALL SELECT q.released_cursor, e.booth_id, e.envelope, e.received_utc_us, NULL, q.cursor,"
+                " e.epoch, e.seq, e.sha256, NULL, NULL"
+                " FROM quarantine q CROSS JOIN event e ON e.cursor = q.cursor AND length(e.envelope) > 0"
                 f" WHERE q.released_cursor > ? AND q.released_cursor <= ?{wanted} ORDER BY 1 LIMIT ?",
                 (*chosen, *chosen, limit),
             )

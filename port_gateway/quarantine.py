@@ -24,7 +24,8 @@ from edge_agent.wire.verify import Chain, Session, verify_event
 from port_gateway.evidence_index import note_evidence
 from port_gateway.following import follow
 from port_gateway.lane_quarters import note_at
-from port_gateway.retention_index import note_uses
+from port_gateway.moments import moment
+from port_gateway.retention_index import deleted_event, note_uses
 from port_gateway.store import Store
 
 # What a booth is told of at once; the rest is to be seen at the port.
@@ -102,7 +103,8 @@ def told_of(db: apsw.Connection, head: Head) -> list[wire.Quarantined]:
     """What is in quarantine of `head`'s chain, oldest first, as its booth is told."""
     rows = db.execute(
         "SELECT q.seq, e.sha256, q.code, q.detail FROM quarantine q JOIN event e USING (cursor)"
-        " WHERE q.booth_id = ? AND q.epoch = ? AND q.released_cursor IS NULL ORDER BY q.seq LIMIT ?",
+        " WHERE q.booth_id = ? AND q.epoch = ? AND q.released_cursor IS NULL AND length(e.envelope) > 0"
+        " ORDER BY q.seq LIMIT ?",
         (head.booth_id, head.epoch, MAX_TOLD),
     )
     return [
@@ -114,13 +116,19 @@ def told_of(db: apsw.Connection, head: Head) -> list[wire.Quarantined]:
 def read_quarantine(db: apsw.Connection, all_of_it: bool = False, after: int = 0) -> Iterator[Kept]:
     """What is in quarantine beyond the cursor `after`, in cursor order; with `all_of_it` also what was let out."""
     rows = db.execute(
-        f"{_KEPT} WHERE q.cursor > ? AND (q.released_cursor IS NULL OR ?) ORDER BY q.cursor", (after, all_of_it)
+        f"{_KEPT} WHERE q.cursor > ? AND (q.released_cursor IS NULL OR ?) AND length(e.envelope) > 0 ORDER BY q.cursor",
+        (after, all_of_it),
     )
     return (Kept(*row) for row in rows)
 
 
 def read_kept(db: apsw.Connection, cursor: int) -> Kept:
     """The event that is in quarantine at that cursor, or was. Raises Permanent."""
+    gone = deleted_event(db, cursor)
+    if gone is not None:
+        raise Permanent(
+            f"cursor {cursor} was deleted under retention on {moment(gone.at_utc_us)}", "its digest is what is left"
+        )
     row = db.execute(f"{_KEPT} WHERE q.cursor = ?", (cursor,)).fetchone()
     if row is None:
         raise Permanent(f"cursor {cursor} is not in quarantine", "`port-gateway quarantine list` shows what is")

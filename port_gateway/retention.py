@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import apsw
@@ -18,24 +17,19 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.retention import EvidenceRules, Standing
 from port_gateway.evidence import EvidenceFiles
+from port_gateway.moments import DAY_US, UNDATED_US
 from port_gateway.store import Store
 
 log = logging.getLogger(__name__)
 
 # One step's pieces: acknowledgements wait for a step.
 STEP = 32
-DAY_US = 86_400_000_000
+DATED = 2_000
 # What a booth says that it deleted, and nobody has looked at; and what is to be removed.
 _SAID = (
     "SELECT sha256 FROM doomed_evidence d WHERE EXISTS (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) LIMIT ?"
 )
 _DOOMED = _SAID.replace("EXISTS", "NOT EXISTS")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(utc_us: int) -> str:
-    """A time for people, as in `2026-11-22T09:00:00Z`."""
-    return f"{_EPOCH + timedelta(microseconds=utc_us):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +58,7 @@ class Retention:
         self.settle()
         while self._bury():
             pass
+        self._date()
         for kind, days in self._rules.items():
             for standing in Standing:
                 if (keep := days.of(standing)) is not None:
@@ -96,6 +91,32 @@ class Retention:
                 booth_id,
                 count,
             )
+
+    def undate(self, since_us: int) -> None:
+        """The clock was set: what is dated from `since_us` on counts from when a clock is believed again."""
+        self._redate(f"received_utc_us >= {since_us} AND received_utc_us < {UNDATED_US}", UNDATED_US)
+
+    def _date(self) -> None:
+        """The clock is believed: what came while it was not counts from now on."""
+        self._redate(f"received_utc_us = {UNDATED_US}", self._now_us())
+
+    def _redate(self, which: str, to_us: int) -> None:
+        for kind in self._rules:
+            for standing in Standing:
+                some = f"FROM evidence_use WHERE kind = ? AND standing = ? AND {which} LIMIT ?"
+                query = f"SELECT sha256, booth_id, inspection_id {some}"
+                work = (
+                    f"UPDATE evidence_use SET received_utc_us = {to_us}"  # noqa: S608 - own numbers
+                    f" WHERE (sha256, booth_id, inspection_id) IN ({query})"
+                )
+                chosen = kind.value, int(standing), DATED
+
+                def write(db: apsw.Connection, work: str = work, chosen: tuple[str, int, int] = chosen) -> int:
+                    db.execute(work, chosen)
+                    return db.changes()
+
+                while self._any(query, *chosen) and self._store.submit(write).result():
+                    pass
 
     def over(self) -> Iterator[Over]:
         """What `run` would delete now; nothing is changed."""
@@ -177,9 +198,9 @@ class Retention:
 
         return self._any(_DOOMED) and bool(self._store.submit(write).result())
 
-    def _any(self, query: str) -> bool:
+    def _any(self, query: str, *values: str | int) -> bool:
         with self._store.reading() as db:
-            return db.execute(query, (1,)).get is not None
+            return db.execute(query, values or (1,)).get is not None
 
     def _resurrected(self) -> None:
         """Files that a restored folder of evidence brought back go again."""

@@ -13,6 +13,7 @@ from edge_agent.wire.standing import inspection_of, standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EvidenceRef
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING
 from port_gateway.evidence import MAX_BLOB_BYTES
+from port_gateway.moments import moment
 
 # What an inbox held before it knew of retention counts as having come so long after the upgrade: time to look at the
 # settings, and at `retention status`.
@@ -26,6 +27,13 @@ class Deleted(NamedTuple):
 
     at_utc_us: int
     place: str
+    rule: str
+
+
+class DeletedEvent(NamedTuple):
+    """That an event's bytes are gone: when, by the port's clock, and by which rule."""
+
+    at_utc_us: int
     rule: str
 
 
@@ -121,3 +129,22 @@ def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
         (sha256,),
     ).fetchone()
     return None if row is None else Deleted(int(row[0]), str(row[1]), str(row[2]))
+
+
+def deleted_inspection(db: apsw.Connection, inspection_id: str) -> str:
+    """In words, that events of this inspection are gone; '' if none are."""
+    row = db.execute(
+        "SELECT max(at_utc_us), sum(events), rule FROM event_deletion WHERE inspection_id = ?", (inspection_id,)
+    ).fetchone()
+    if row is None or not isinstance(row[0], int) or not inspection_id:
+        return ""
+    return f"{row[1]} events of it were deleted under retention on {moment(row[0])}: {row[2]}"
+
+
+def deleted_event(db: apsw.Connection, cursor: int) -> DeletedEvent | None:
+    """When and why the event's bytes went; None if they did not."""
+    row = db.execute(
+        "SELECT g.at_utc_us, g.rule FROM deleted_event d JOIN event_deletion g ON g.id = d.deletion WHERE d.cursor = ?",
+        (cursor,),
+    ).fetchone()
+    return None if row is None else DeletedEvent(int(str(row[0])), str(row[1]))

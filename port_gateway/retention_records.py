@@ -7,7 +7,8 @@ import apsw
 
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.retention import Standing
-from port_gateway.retention import moment
+from port_gateway.moments import moment
+from port_gateway.retention_index import deleted_inspection
 
 MAX_WORDS = 500
 
@@ -17,13 +18,17 @@ class Status:
     """What is known of evidence.
 
     `kept`: pieces and bytes by kind and standing, arrived or not; `deleted` likewise by place; `doomed` files are still
-    to be removed. `holds`: inspection, reason, by whom and since when.
+    to be removed. `holds`: inspection, reason, by whom and since when. `events_kept` are about vehicles, and will go.
     """
 
     kept: list[tuple[str, str, int, int]] = field(default_factory=list)
     deleted: list[tuple[str, int, int]] = field(default_factory=list)
     doomed: int = 0
     holds: list[tuple[str, str, str, str]] = field(default_factory=list)
+    events_kept: int = 0
+    events_deleted: int = 0
+    events_deleted_bytes: int = 0
+    events_deleted_last: str = ""
 
 
 def read_status(db: apsw.Connection) -> Status:
@@ -38,12 +43,19 @@ def read_status(db: apsw.Connection) -> Status:
     holds: list[tuple[Any, ...]] = db.execute(
         "SELECT inspection_id, reason, by_whom, at_utc_us FROM legal_hold ORDER BY at_utc_us"
     ).fetchall()
+    events = db.execute("SELECT coalesce(sum(events), 0), coalesce(sum(bytes), 0), max(at_utc_us) FROM event_deletion")
+    went, size, last = events.fetchone() or (0, 0, None)
+    kept_events = db.execute("SELECT count(*) FROM event_kept").get
     doomed = db.execute("SELECT count(*) FROM doomed_evidence").get
     return Status(
         [(kind, Standing(standing).name.lower(), pieces, size) for kind, standing, pieces, size in kept],
         [(place, pieces, size) for place, pieces, size in deleted],
         doomed if isinstance(doomed, int) else 0,
         [(inspection, reason, by, moment(at)) for inspection, reason, by, at in holds],
+        kept_events if isinstance(kept_events, int) else 0,
+        int(str(went)),
+        int(str(size)),
+        moment(last) if isinstance(last, int) else "",
     )
 
 
@@ -55,6 +67,9 @@ def hold(db: apsw.Connection, inspection_id: str, reason: str, by_whom: str, now
             f"no event here names an inspection {inspection_id[:100]!r}",
             "give its UUID, as `port-gateway tail` shows it",
         )
+    gone = deleted_inspection(db, inspection_id)
+    if gone:
+        raise Permanent(f"{inspection_id}: {gone}", "there is nothing left to hold")
     held = db.execute("SELECT reason FROM legal_hold WHERE inspection_id = ?", (inspection_id,)).get
     if held is not None:
         raise Permanent(f"{inspection_id} is held already: {held}", "release it first to give another reason")

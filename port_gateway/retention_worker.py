@@ -5,20 +5,24 @@ import threading
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
-from port_gateway.clock_doubt import ClockDoubt
+from port_gateway.clock_doubt import ClockDoubt, believe
 from port_gateway.retention import Retention
+from port_gateway.retention_events import EventRetention
 from port_gateway.store import Store
 
 log = logging.getLogger(__name__)
 
 
 class RetentionWorker:
-    """Deletes what is over every `every_s` seconds while it runs."""
+    """Deletes what is over every `every_s` seconds while it runs: evidence, then events."""
 
-    def __init__(self, retention: Retention, store: Store, clock: Clock, every_s: float) -> None:
-        self._retention, self._store, self._every_s = retention, store, every_s
-        self._told = ""
-        self._doubt = ClockDoubt(store, clock, "`port-gateway retention run` deletes")
+    def __init__(
+        self, retention: Retention, events: EventRetention, store: Store, clock: Clock, every_s: float
+    ) -> None:
+        self._retention, self._events, self._store, self._clock = retention, events, store, clock
+        self._every_s, self._told = every_s, ""
+        self._undated = False
+        self._doubt = ClockDoubt(store, clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -30,28 +34,38 @@ class RetentionWorker:
         self._stopped.set()
 
     def turn(self) -> int:
-        """Delete all that is over, unless the clock is in doubt; how many pieces went."""
-        count = 0
+        """Delete all that is over, unless the clock is in doubt; how many pieces of evidence and events went."""
+        count, events = 0, 0
         try:
             with self._store.reading() as db:
                 doubt = self._doubt.reason(db)
             self._retention.settle()  # needs no clock
+            if self._doubt.jumped and not self._undated:  # nobody knows which of the two times was right
+                self._retention.undate(self._doubt.began_us)
+                self._events.undate(self._doubt.began_us)
+                self._undated = True
             if doubt:
-                self._say(f"no evidence is deleted: {doubt}")
+                self._say(f"nothing is deleted: {doubt}")
                 return 0
+            now_us = round(self._clock.now().utc.timestamp() * 1e6)
+            self._store.submit(lambda db: believe(db, now_us)).result()
             for step in self._retention.run():
                 count += step
+                if self._stopped.is_set():
+                    break
+            for step in () if self._stopped.is_set() else self._events.run():
+                events += step
                 if self._stopped.is_set():
                     break
         except EdgeAgentError as error:
             if isinstance(error, Fatal):
                 self.stop()
-            self._say(f"evidence whose time is over could not be deleted: {error.wrong}")
-            return count
+            self._say(f"what is over could not be deleted: {error.wrong}")
+            return count + events
         self._told = ""
-        if count:
-            log.info("%d pieces of evidence were deleted: their time is over", count)
-        return count
+        if count or events:
+            log.info("%d pieces of evidence and %d events were deleted: their time is over", count, events)
+        return count + events
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):

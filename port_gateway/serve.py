@@ -45,6 +45,7 @@ from port_gateway.expected import Expectations
 from port_gateway.inbox import Inbox
 from port_gateway.ingest import Ingest
 from port_gateway.retention import Retention
+from port_gateway.retention_events import EventRetention
 from port_gateway.retention_worker import RetentionWorker
 from port_gateway.store import Store
 from port_gateway.subscribe import Bell, Subscriptions
@@ -54,8 +55,8 @@ from port_gateway.trees import Receipts
 from port_gateway.trust import TrustStore
 from port_gateway.upload import EvidenceUpload
 from port_gateway.watch import Watching
-
 from port_gateway.witnesses import Witnesses, Witnessing
+
 # A full batch with its framing, or one envelope of twice the allowed size, so that it is refused by its code.
 MAX_MESSAGE_BYTES = 512 * 1024
 # Anybody may call where booths enrol: a token and a request are small, and nobody stays.
@@ -141,9 +142,10 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         trust = TrustStore(store, clock, authorities)
         receipts = Receipts(identity, load_private_key(settings.identity.key), clock)
         tokens = _time_tokens(settings, store, receipts, clock)
-        kept = Retention(store, files, settings.retention.days.rules(), clock)
         witnesses = _witnesses(settings, store, receipts, clock)
-        retention = RetentionWorker(kept, store, clock, 60 * settings.retention.every_min)
+        kept = Retention(store, files, settings.retention.days.rules(), clock)
+        events = EventRetention(store, files, settings.retention.events.rule(), clock)
+        retention = RetentionWorker(kept, events, store, clock, 60 * settings.retention.every_min)
         ingest = Ingest(inbox, trust, settings.limits, receipts)
         doubt = Bell()
         subscriptions = Subscriptions(inbox, files, trust, settings.limits, bell, doubt)
@@ -172,20 +174,20 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             ]
             if tokens is not None:
                 tokens.start()
-            retention.start()
-            try:
             if witnesses is not None:
                 witnesses.start()
+            retention.start()
+            try:
                 yield Gateway(identity, address, failed, enroll_address, admin_address)
             finally:
                 for look in looking:
                     look.cancel()
                 if tokens is not None:
                     tokens.stop()
-                retention.stop()
-                await health.drain()
                 if witnesses is not None:
                     witnesses.stop()
+                retention.stop()
+                await health.drain()
                 await asyncio.gather(subscriptions.stop(), ingest.stop(), watching.stop())
                 await enrolling.stop(None)
                 await server.stop(STOP_GRACE_S)
@@ -223,8 +225,6 @@ def _time_tokens(settings: Settings, store: Store, receipts: Receipts, clock: Cl
     return TimeTokens(store, Stamping(receipts, gateway, authority, root, 60 * settings.time.every_min), clock)
 
 
-def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:
-    """The gateway's own authority, and all whose certificates it takes. Raises IdentityInvalid."""
 def _witnesses(settings: Settings, store: Store, receipts: Receipts, clock: Clock) -> Witnesses | None:
     """Raises IdentityInvalid, SettingsInvalid, StoreFailed."""
     if settings.witnesses is None:
@@ -235,6 +235,8 @@ def _witnesses(settings: Settings, store: Store, receipts: Receipts, clock: Cloc
     return Witnesses(store, witnessing, clock)
 
 
+def authorities_of(settings: Settings) -> tuple[Authority | None, list[x509.Certificate]]:
+    """The gateway's own authority, and all whose certificates it takes. Raises IdentityInvalid."""
     own, found = None, []
     if settings.enroll is not None:
         enroll = settings.enroll

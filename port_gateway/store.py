@@ -37,6 +37,7 @@ MIGRATIONS = (
     "0010.sql",
     "0011.sql",
     "0012.sql",
+    "0013.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -135,6 +136,7 @@ class Store:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten in the file
         while self._migrate():
             pass
         _check_kind(db, self.path)

@@ -17,14 +17,15 @@ from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.wire.identity import Role, SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.retention_pb2 import EventDeletedAtPort
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
 from port_gateway.chains import Ended
 from port_gateway.config import Limits
 from port_gateway.evidence import EvidenceFiles
-from port_gateway.inbox import Inbox
+from port_gateway.inbox import Inbox, Stored
 from port_gateway.messages import decoded
+from port_gateway.moments import moment
 from port_gateway.peers import Context, Stopping, end, peer_of
-from port_gateway.retention import moment
 from port_gateway.trust import TrustStore
 from port_gateway.upload import SHA256_BYTES
 
@@ -160,8 +161,9 @@ class Subscriptions(SubscribeServiceServicer):
                         envelope=stored.envelope,
                         booth_id=stored.booth_id,
                         received_utc_us=stored.received_utc_us,
-                        quarantined=_code(stored.quarantined),
+                        quarantined=_code(None if stored.deleted_utc_us else stored.quarantined),
                         released_from=stored.released_from,
+                        deleted=_deleted(stored),
                     )
                 )
             if through == after:
@@ -262,6 +264,18 @@ class Subscriptions(SubscribeServiceServicer):
 
 def _code(name: str | None) -> wire.RefusalCode.ValueType:
     return wire.REFUSAL_CODE_UNSPECIFIED if name is None else RefusalCode[name].value
+
+
+def _deleted(stored: Stored) -> EventDeletedAtPort | None:
+    if stored.deleted_utc_us is None:
+        return None
+    return EventDeletedAtPort(
+        epoch=stored.epoch,
+        seq=stored.seq,
+        sha256=stored.sha256,
+        deleted_utc_us=stored.deleted_utc_us,
+        rule=stored.rule,
+    )
 
 
 def _ended(ended: Mapping[str, Ended]) -> list[wire.KeyEnd]:

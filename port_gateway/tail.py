@@ -10,8 +10,9 @@ from pathlib import Path
 
 from edge_agent.domain.errors import PortUnreachable
 from edge_agent.wire.refused import Refused
-from port_gateway.client import InQuarantine, PortStops, Received, Subscription, connected
+from port_gateway.client import Deleted, InQuarantine, PortStops, Received, Subscription, connected
 from port_gateway.describe import event_json, event_text
+from port_gateway.moments import moment
 
 OK, NOT_VERIFIED = 0, 1
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -38,7 +39,10 @@ class Printer:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
 
-    def show(self, received: Received | InQuarantine) -> None:
+    def show(self, received: Received | InQuarantine | Deleted) -> None:
+        if isinstance(received, Deleted):
+            self._show_deleted(received)
+            return
         if isinstance(received, InQuarantine):
             self._show_unread(received)
             return
@@ -83,6 +87,26 @@ class Printer:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
+    def _show_deleted(self, gone: Deleted) -> None:
+        day = moment(gone.deleted_utc_us)
+        if self._as_json:
+            facts = {
+                "cursor": gone.cursor,
+                "booth_id": gone.booth_id,
+                "seq": gone.head.seq,
+                "epoch": gone.head.epoch.hex(),
+                "sha256": gone.head.sha256.hex(),
+                "verified": False,  # its place is; of its bytes nobody can say any more
+                "deleted": day,
+                "rule": gone.rule,
+            }
+            line = json.dumps(facts)
+        else:
+            booth = gone.booth_id.rpartition("/")[2]
+            line = f"{gone.cursor:>8}  {booth} #{gone.head.seq}  deleted under retention on {day}: {gone.rule}"
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
     def refused(self, refused: Refused) -> None:
         if self._as_json:
             facts = {"verified": False, "code": refused.code.name, "seq": refused.seq, "detail": refused.detail}
@@ -119,7 +143,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
             failures += 1
 
 
-async def _read(wanted: Tail) -> AsyncIterator[Received | InQuarantine]:
+async def _read(wanted: Tail) -> AsyncIterator[Received | InQuarantine | Deleted]:
     async with (
         connected(wanted.gateway, wanted.gateway_certificate, wanted.key, wanted.certificate) as stub,
         Subscription(stub, wanted.name, wanted.after) as subscription,

@@ -67,6 +67,9 @@ PORT_DAYS: EvidenceRules = {
     EvidenceKind.QUICK_LOOK: KeptDays(30, 90, 730),
 }
 
+# At a port: of the events of an inspection, counted from the arrival of the last of them.
+PORT_EVENT_DAYS = KeptDays(365, 1_825, 3_650)
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceDeleted:

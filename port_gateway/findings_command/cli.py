@@ -212,10 +212,11 @@ def _show(decided: Decided, as_json: bool) -> None:
         "chained_seq": decided.chained_seq,
     }
     place = "" if decided.chained_seq is None else f" at {decided.booth_id.rpartition('/')[2]} #{decided.chained_seq}"
-    line = (
-        f"{when:%Y-%m-%d %H:%M:%S} UTC  {decided.inspection_id}  {decided.decision.upper()} by {decided.officer}"
-        f" ({decided.by_whom}): {decided.reason}  {decided.state}{place}"
-    )
+    said = f"by {decided.officer} ({decided.by_whom}): {decided.reason}"
+    if not decided.officer:
+        said = "(by whom and why was deleted under retention)"
+    what = f"{decided.inspection_id}  {decided.decision.upper()} {said}"
+    line = f"{when:%Y-%m-%d %H:%M:%S} UTC  {what}  {decided.state}{place}"
     show(facts, as_json, line)
 
 

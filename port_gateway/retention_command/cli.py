@@ -8,9 +8,11 @@ from typing import Any
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.evidence import EvidenceKind
+from port_gateway.clock_doubt import believe
 from port_gateway.config import Settings, read_config
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.retention import Retention
+from port_gateway.retention_events import EventRetention
 from port_gateway.retention_records import Status, hold, log_action, read_status, release
 from port_gateway.store import Store, offline
 from port_gateway.trust_command.cli import OK, add_config, show
@@ -23,7 +25,11 @@ def add_retention(parser: argparse.ArgumentParser) -> None:
     add_config(status)
     status.add_argument("--json", action="store_true", help="print a JSON object")
     status.set_defaults(run=_status)
-    run = commands.add_parser("run", help="delete what is over now; the gateway may run meanwhile")
+    run = commands.add_parser(
+        "run",
+        help="delete what is over now; the gateway may run meanwhile",
+        description="Delete what is over by this machine's clock: whoever runs this says that the clock is right.",
+    )
     add_config(run)
     run.add_argument("--dry-run", action="store_true", help="name what would be deleted, and delete nothing")
     run.add_argument("--json", action="store_true", help="print one JSON object a piece, or one with the count")
@@ -56,7 +62,8 @@ def _status(options: argparse.Namespace) -> int:
     with offline(settings.database) as db:
         status = read_status(db)
     rules = {kind.value: asdict(days) for kind, days in settings.retention.days.rules().items()}
-    facts: dict[str, Any] = {"days": rules, **asdict(status)}
+    events = asdict(settings.retention.events.rule())
+    facts: dict[str, Any] = {"days": rules, "event_days": events, **asdict(status)}
     show(facts, options.json, _lines(settings, status))
     return OK
 
@@ -67,6 +74,11 @@ def _lines(settings: Settings, status: Status) -> str:
     for kind in EvidenceKind:
         days = asdict(rules[kind]).values()
         lines.append(f"{kind.value:<22} " + " ".join(f"{'ever' if d is None else f'{d:g}':>8}" for d in days))
+    days = asdict(settings.retention.events.rule()).values()
+    lines.append(f"{'events':<22} " + " ".join(f"{'ever' if d is None else f'{d:g}':>8}" for d in days))
+    lines.append(f"events about vehicles: {status.events_kept} here, {status.events_deleted} deleted")
+    if status.events_deleted:
+        lines[-1] += f" ({status.events_deleted_bytes:,} bytes), the last on {status.events_deleted_last}"
     lines.append("named by events, and not deleted:")
     lines += [f"  {kind:<20} {standing:<9} {n:>8} pieces {size:>14,} bytes" for kind, standing, n, size in status.kept]
     lines.append("deleted:")
@@ -80,7 +92,9 @@ def _lines(settings: Settings, status: Status) -> str:
 def _run(options: argparse.Namespace) -> int:
     settings = read_config(options.config)
     with contextlib.closing(Store(settings.database)) as store:
-        retention = Retention(store, EvidenceFiles(settings.evidence), settings.retention.days.rules(), SystemClock())
+        files, clock = EvidenceFiles(settings.evidence), SystemClock()
+        retention = Retention(store, files, settings.retention.days.rules(), clock)
+        of_events = EventRetention(store, files, settings.retention.events.rule(), clock)
         if options.dry_run:
             count = 0
             for piece in retention.over():
@@ -94,12 +108,22 @@ def _run(options: argparse.Namespace) -> int:
                 }
                 of = ", ".join(piece.inspections) or "no inspection"
                 show(facts, options.json, f"{piece.sha256.hex()}  {piece.kind} of {of} ({piece.standing.name.lower()})")
+            events = 0
+            for over in of_events.over():
+                events += len(over.cursors)
+                standing = over.standing.name.lower()
+                of = over.inspection_id or "no inspection"
+                shown = {"inspection": over.inspection_id, "booth_id": over.booth_id, "events": len(over.cursors)}
+                line = f"{len(over.cursors)} events of {of} at {over.booth_id} ({standing})"
+                show({**shown, "standing": standing}, options.json, line)
             if not options.json:
-                show({}, False, f"{count} pieces would be deleted")
+                show({}, False, f"{count} pieces and {events} events would be deleted")
             return OK
-        count = sum(retention.run())
-        store.submit(lambda db: log_action(db, getpass.getuser(), "run", f"{count} pieces deleted", now_us())).result()
-    show({"deleted": count}, options.json, f"{count} pieces were deleted")
+        store.submit(lambda db: believe(db, now_us())).result()
+        count, events = sum(retention.run()), sum(of_events.run())
+        what = f"{count} pieces and {events} events deleted"
+        store.submit(lambda db: log_action(db, getpass.getuser(), "run", what, now_us())).result()
+    show({"deleted": count, "events_deleted": events}, options.json, f"{count} pieces and {events} events were deleted")
     return OK
 
 

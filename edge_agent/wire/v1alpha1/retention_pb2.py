@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(edge_agent/wire/v1alpha1/retention.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"i\n\x0f\x45videnceDeleted\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x38\n\x06reason\x18\x03 \x01(\x0e\x32(.edge_agent.wire.v1alpha1.DeletionReason*u\n\x0e\x44\x65letionReason\x12\x1f\n\x1b\x44\x45LETION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44\x45LETION_REASON_NO_FINDING\x10\x01\x12\"\n\x1e\x44\x45LETION_REASON_RETENTION_OVER\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(edge_agent/wire/v1alpha1/retention.proto\x12\x18\x65\x64ge_agent.wire.v1alpha1\"i\n\x0f\x45videnceDeleted\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x38\n\x06reason\x18\x03 \x01(\x0e\x32(.edge_agent.wire.v1alpha1.DeletionReason\"f\n\x12\x45ventDeletedAtPort\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x16\n\x0e\x64\x65leted_utc_us\x18\x04 \x01(\x03\x12\x0c\n\x04rule\x18\x05 \x01(\t*u\n\x0e\x44\x65letionReason\x12\x1f\n\x1b\x44\x45LETION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44\x45LETION_REASON_NO_FINDING\x10\x01\x12\"\n\x1e\x44\x45LETION_REASON_RETENTION_OVER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edge_agent.wire.v1alpha1.retention_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DELETIONREASON']._serialized_start=177
-  _globals['_DELETIONREASON']._serialized_end=294
+  _globals['_DELETIONREASON']._serialized_start=281
+  _globals['_DELETIONREASON']._serialized_end=398
   _globals['_EVIDENCEDELETED']._serialized_start=70
   _globals['_EVIDENCEDELETED']._serialized_end=175
+  _globals['_EVENTDELETEDATPORT']._serialized_start=177
+  _globals['_EVENTDELETEDATPORT']._serialized_end=279
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 What the port gateway serves. mTLS everywhere; the peer's identity is the URI SAN of its certificate."""
 
 from collections import abc as _abc
+from edge_agent.wire.v1alpha1 import retention_pb2 as _retention_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -786,6 +787,7 @@ class SubscribeResponse(_message.Message):
     RECEIVED_UTC_US_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
     RELEASED_FROM_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.int
     """The port's commit order; strictly rising, may have holes."""
     envelope: _builtins.bytes
@@ -798,6 +800,10 @@ class SubscribeResponse(_message.Message):
     """The event is in quarantine for this: verify its signature and its link, and do not act on it."""
     released_from: _builtins.int
     """The event was in quarantine at this cursor, and is let out now: its content is for use. 0 for every other event."""
+    @_builtins.property
+    def deleted(self) -> _retention_pb2.EventDeletedAtPort:
+        """The event is gone: `envelope` is empty, and this stands in its place."""
+
     def __init__(
         self,
         *,
@@ -807,10 +813,11 @@ class SubscribeResponse(_message.Message):
         received_utc_us: _builtins.int = ...,
         quarantined: Global___RefusalCode.ValueType = ...,
         released_from: _builtins.int = ...,
+        deleted: _retention_pb2.EventDeletedAtPort | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "envelope", b"envelope", "quarantined", b"quarantined", "received_utc_us", b"received_utc_us", "released_from", b"released_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "deleted", b"deleted", "envelope", b"envelope", "quarantined", b"quarantined", "received_utc_us", b"received_utc_us", "released_from", b"released_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

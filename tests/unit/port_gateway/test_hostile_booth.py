@@ -13,17 +13,19 @@ from edge_agent.domain.clock import Instant, SystemClock
 from edge_agent.domain.evidence import EvidenceKind, EvidenceRef
 from edge_agent.domain.finding import Decision
 from edge_agent.domain.observation import RadiationKind
-from edge_agent.domain.retention import PORT_DAYS, DeletionReason, EvidenceDeleted
+from edge_agent.domain.retention import PORT_DAYS, PORT_EVENT_DAYS, DeletionReason, EvidenceDeleted
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.codec_findings import decision_of
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.identity import SpiffeId
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.findings_pb2 import DECISION_RELEASE
+from port_gateway.clock_doubt import believe
 from port_gateway.decisions import decide, read_decisions
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.retention import Retention
+from port_gateway.retention_events import EventRetention
 from port_gateway.retention_records import hold, read_status
 from port_gateway.retention_worker import RetentionWorker
 from port_gateway.store import Store
@@ -62,6 +64,11 @@ def arrived(files: EvidenceFiles, data: bytes) -> Path:
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
     return path
+
+
+def keeper(port: AtPort, files: EvidenceFiles, clock: SystemClock) -> RetentionWorker:
+    evidence = Retention(port.store, files, PORT_DAYS, clock)
+    return RetentionWorker(evidence, EventRetention(port.store, files, PORT_EVENT_DAYS, clock), port.store, clock, 300)
 
 
 def forged(
@@ -116,7 +123,7 @@ def test_a_booths_word_takes_away_nothing_that_the_port_has(
 def test_a_booths_word_is_looked_at_while_the_clock_is_in_doubt(port: AtPort, files: EvidenceFiles) -> None:
     port.closes(ID, ref(b"never"))
     clock = Clock()
-    worker = RetentionWorker(Retention(port.store, files, PORT_DAYS, clock), port.store, clock, 300)
+    worker = keeper(port, files, clock)
     clock.days = 800
     port.says(EvidenceDeleted((ref(b"never").sha256,), 4, DeletionReason.NO_FINDING))
     assert worker.turn() == 0
@@ -134,7 +141,7 @@ def test_a_scans_file_without_a_digest_does_not_end_retention(
     port.says(EvidenceDeleted((digest,), 1, DeletionReason.NO_FINDING))
     port.closes("i-2", replace(ref(b"frame"), kind=EvidenceKind.FRAME))
     frame = arrived(files, b"frame")
-    worker = RetentionWorker(Retention(port.store, files, PORT_DAYS, SystemClock()), port.store, SystemClock(), 300)
+    worker = keeper(port, files, SystemClock())
     assert worker.turn() == 1
     assert not frame.exists()
 
@@ -164,13 +171,48 @@ def test_a_clock_that_was_wrong_from_the_start_deletes_nothing(
 ) -> None:
     port.closes(ID, ref(b"crop"))
     crop, clock = arrived(files, b"crop"), Clock()
+    assert keeper(port, files, clock).turn() == 0
     clock.days = 800
-    worker = RetentionWorker(Retention(port.store, files, PORT_DAYS, clock), port.store, clock, 300)
-    port.inbox = Inbox(port.store, clock)
-    port.closes("i-2")  # by the same clock: no witness
+    for _ in range(2):  # the second start no more than the first
+        port.inbox = Inbox(port.store, clock)
+        port.closes("i-2", ref(b"crop of i-2"))  # by the same clock: no witness
+        worker = keeper(port, files, clock)
+        assert worker.turn() == 0
+        assert crop.exists()
+    assert "and was last believed at" in caplog.text
+    second = arrived(files, b"crop of i-2")
+    clock.days = 29  # right again, and the port was started anew
+    worker = keeper(port, files, clock)
     assert worker.turn() == 0
+    clock.days = 31
+    assert worker.turn() == 0  # not restarted: the clock was set
+    assert keeper(port, files, clock).turn() == 1
+    assert not crop.exists()
+    clock.days = 60
+    assert keeper(port, files, clock).turn() == 0, "what came with the wrong clock counts from when it was right"
+    clock.days = 62
+    assert keeper(port, files, clock).turn() == 1
+    assert not second.exists()
+
+
+def test_what_comes_before_the_clock_is_set_counts_from_when_it_is(port: AtPort, files: EvidenceFiles) -> None:
+    clock = Clock()
+    clock.days = -15_000  # no battery
+    port.inbox = Inbox(port.store, clock)
+    port.closes(ID, ref(b"crop"))
+    crop, worker = arrived(files, b"crop"), keeper(port, files, clock)
+    assert worker.turn() == 0
+    clock.days = 0
+    assert worker.turn() == 0
+    assert keeper(port, files, clock).turn() == 0  # restarted as the log says: a person must say that it is right
+    port.run(lambda db: believe(db, round(clock.now().utc.timestamp() * 1e6)))
+    assert sum(Retention(port.store, files, PORT_DAYS, clock).run()) == 0
     assert crop.exists()
-    assert "the last event before this start came at" in caplog.text
+    clock.days = 29
+    assert keeper(port, files, clock).turn() == 0
+    clock.days = 31
+    assert keeper(port, files, clock).turn() == 1
+    assert not crop.exists()
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
