@@ -10,6 +10,8 @@ CUTS ?= 100000
 .DEFAULT_GOAL := help
 KILLS ?= 10000
 OUTAGE ?=
+# What has been compiled once, tests with their rewritten asserts too, is kept: hundreds of programs are started here.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check format screenshots proto proto-check bench chaos soak fuzz proofs train-check requirements system-packages clean
 
 help:            ## what there is to run
@@ -67,7 +69,8 @@ train-check: $(TRAIN)/train.stamp    ## the short form of every model's training
 	$(TRAIN)/bin/python -m models.train_check
 
 proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
-	$(BIN)/python -m pytest -m proof
+	$(BIN)/python -m pytest -m "proof and not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "proof and alone" tests/e2e
 
 chaos: $(VENV)/dev.stamp    ## the longest proofs: power cuts by SEED=1 CUTS=100000, mutated envelopes and streams, a storm of booths
 	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED)

@@ -53,6 +53,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`make test` looks for tests that need the machine for themselves in one folder alone."""
+    """Tests that need the machine for themselves are looked for in one folder alone (Makefile)."""
     if item.get_closest_marker("alone") and "tests/e2e/" not in item.nodeid:
         raise pytest.UsageError(f"{item.nodeid} is marked alone, and would never run: put it into tests/e2e")

@@ -88,6 +88,7 @@ async def departed(simulator: Program, trucks: int) -> None:
         assert await simulator.line(120) is not None
 
 
+@pytest.mark.alone
 @pytest.mark.proof
 @pytest.mark.timeout(400)
 async def test_every_device_of_a_lane_is_heard(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ async def test_a_few_trucks(tmp_path: Path) -> None:
     assert pictures, "a back-office can open the pictures"
 
 
+@pytest.mark.alone
 @pytest.mark.proof
 @pytest.mark.timeout(300)
 async def test_the_whole_demo(tmp_path: Path) -> None:

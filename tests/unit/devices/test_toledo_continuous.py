@@ -252,6 +252,13 @@ def test_a_last_frame_without_checksum_is_whole_after_a_pause() -> None:
     assert [type(r.body) for r in with_checksum.woke(math.inf)] == [Malformed]
 
 
+@pytest.mark.parametrize("cut", range(1, 18))
+def test_a_frame_in_two_pieces_is_one_frame(cut: int) -> None:
+    frame, scale = toledo(12340), opened()
+    readings = [*scale.received(frame[:cut], 10.0), *scale.received(frame[cut:], 10.5)]
+    assert [(type(r.body), r.raw) for r in readings] == [(Weight, frame)]
+
+
 def test_a_lost_stx_costs_one_frame() -> None:
     frames = [toledo(n) for n in (1, 2, 3)]
     assert raws(frames[0] + frames[1][1:] + frames[2]) == [
