@@ -55,6 +55,14 @@ def test_each_view_shows_one_plate_where_its_label_says(photos: Dashcam, tmp_pat
         assert (view[..., 2] - view[..., 1] > 60).mean() < 0.0005, "a real plate is left"
 
 
+def test_hard_views_show_smaller_plates(photos: Dashcam, tmp_path: Path) -> None:
+    plate_views.views(np.random.default_rng(1), photos, green, tmp_path, 6, hard=True)
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        widths = [float(r["w"]) for r in csv.DictReader(file)]
+    assert max(widths) < 140
+    assert min(widths) < 60
+
+
 def test_one_seed_gives_one_set(photos: Dashcam, tmp_path: Path) -> None:
     for name in ("a", "b"):
         plate_views.views(np.random.default_rng(3), photos, plate_views.drawn("br"), tmp_path / name, 2)
