@@ -18,12 +18,14 @@ from edge_agent.wire.identity import SpiffeId
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.v1alpha1.findings_pb2 import OfficerDecision
+from port_gateway.alarms import note_alarm
 from port_gateway.booth_messages import new_message_id, post
 from port_gateway.retention_index import deleted_inspection
 
 log = logging.getLogger(__name__)
 
 MAX_INSPECTION_ID = 64
+_LATER = 2**62
 _NAMES = {value: name.value for name, value in DECISIONS.items()}
 
 
@@ -54,8 +56,10 @@ class Decided:
         return "pending" if self.chained_seq is None else "chained"
 
 
-def note_inspection(db: apsw.Connection, booth_id: str, event: Event) -> None:
-    """In the transaction that keeps the event: whose the inspection is."""
+def note_inspection(db: apsw.Connection, booth_id: str, event: Event, now_us: int, cursor: int | None = None) -> None:
+    """In the transaction that keeps the event: which booth names the inspection, and from which cursor on (without one:
+    as the last that came). It is the booth's that named it first; another is told to a person.
+    """
     match event.WhichOneof("body"):
         case "inspection_opened":
             row = (event.inspection_opened.inspection_id, booth_id, event.inspection_opened.lane_id)
@@ -64,8 +68,22 @@ def note_inspection(db: apsw.Connection, booth_id: str, event: Event) -> None:
             row = (closed.id, booth_id, closed.lane_id)
         case _:
             return
-    if 0 < len(row[0]) <= MAX_INSPECTION_ID:
-        db.execute("INSERT OR IGNORE INTO inspection VALUES (?,?,?)", row)
+    if not 0 < len(row[0]) <= MAX_INSPECTION_ID:
+        return
+    now = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+    place = cursor if cursor is not None else db.execute(now).get
+    new = db.execute("SELECT 1 FROM inspection WHERE inspection_id = ? AND booth_id = ?", row[:2]).get is None
+    db.execute(
+        "INSERT INTO inspection VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET cursor = excluded.cursor"
+        " WHERE cursor IS NULL OR cursor > excluded.cursor",
+        (*row, place),
+    )
+    others = "SELECT booth_id FROM inspection WHERE inspection_id = ? AND booth_id <> ?"
+    if new and (other := db.execute(others, row[:2]).get) is not None:
+        later, first = (other, booth_id) if cursor is not None else (booth_id, other)
+        detail = f"{later} names inspection {row[0]!r}, which is of {first}: ask whether its key is its own"
+        log.error("INSPECTION_CLAIMED: %s", detail)
+        note_alarm(db, (str(later), event.epoch, event.seq), "INSPECTION_CLAIMED", detail, b"", now_us)
 
 
 def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> None:
@@ -82,7 +100,9 @@ def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) 
         return
     said = _NAMES.get(recorded.decision, "another decision")
     if row != (recorded.inspection_id, said, recorded.officer, recorded.reason):
-        log.error("%s, sequence %d: the chain says %s, and the officer decided %s", booth_id, event.seq, said, row[1])
+        detail = f"the chain says {said}, and the officer decided {row[1]}"
+        log.error("%s, sequence %d: %s", booth_id, event.seq, detail)
+        note_alarm(db, (booth_id, event.epoch, event.seq), "DECISION_CONTRADICTED", detail, b"", now_us)
         return
     db.execute(
         "UPDATE decision SET chained_seq = ?, chained_utc_us = ? WHERE booth_id = ? AND message_id = ?",
@@ -112,8 +132,8 @@ def decide(
 ) -> Decided:
     """Keep the decision, and let the booth be told. In a transaction.
 
-    `booth` is wanted only where booths name the same inspection. Raises InspectionUnknown, DecisionRefused, or
-    TooManyMessages of the booth.
+    An inspection is the booth's whose verified chain named it first; `booth` names another one of this port.
+    Raises InspectionUnknown, DecisionRefused, or TooManyMessages of the booth.
     """
     for what, text, limit in (("officer", officer, MAX_OFFICER), ("reason", reason, MAX_REASON)):
         size = len(text.encode(errors="replace"))
@@ -143,13 +163,15 @@ def decide(
 def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth: str) -> str:
     if not 0 < len(inspection_id) <= MAX_INSPECTION_ID:
         raise InspectionUnknown(f"an inspection id of {len(inspection_id)} characters", "give it as `tail` shows it")
-    rows = db.execute("SELECT booth_id FROM inspection WHERE inspection_id = ?", (inspection_id,)).fetchall()
-    booths = {str(row[0]) for row in rows} or _named_before(db, inspection_id)
+    rows = db.execute("SELECT booth_id, cursor FROM inspection WHERE inspection_id = ?", (inspection_id,)).fetchall()
+    booths = {str(booth_id): at if isinstance(at, int) else _LATER for booth_id, at in rows}
+    for booth_id, at in _named_before(db, inspection_id):
+        booths[booth_id] = min(at, booths.get(booth_id, _LATER))
     if not booths:
         raise InspectionUnknown(
             f"no event here opens or closes an inspection {inspection_id!r}", "`port-gateway tail` shows ids"
         )
-    own = {one for one in booths if SpiffeId.parse(one).port == gateway.port}
+    own = {one: at for one, at in booths.items() if SpiffeId.parse(one).port == gateway.port}
     gone = deleted_inspection(db, inspection_id)
     if gone:
         raise InspectionUnknown(f"inspection {inspection_id}: {gone}", "there is nothing left to decide over")
@@ -158,27 +180,28 @@ def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth:
             f"the inspection {inspection_id!r} is of {', '.join(sorted(booths))}, not of this port {gateway.port}",
             "let its own port decide",
         )
-    chosen = {one for one in own if not booth or one == booth or one.rpartition("/")[2] == booth}
-    if len(chosen) != 1:
+    chosen = [one for one in own if not booth or one == booth or one.rpartition("/")[2] == booth]
+    if not chosen:
         raise InspectionUnknown(
-            f"{len(chosen)} booths have an inspection {inspection_id!r} ({', '.join(sorted(own))})",
-            "say which: --booth NAME",
+            f"{booth!r} has no inspection {inspection_id!r} ({', '.join(sorted(own))})", "say which: --booth NAME"
         )
-    return chosen.pop()
+    return min(chosen, key=lambda one: own[one])  # whoever names it later has it from others
 
 
-def _named_before(db: apsw.Connection, inspection_id: str) -> set[str]:
-    """Of inspections that are older than the table."""
-    found = set()
-    rows = db.execute("SELECT booth_id, envelope FROM event WHERE instr(envelope, ?) > 0", (inspection_id.encode(),))
-    for booth_id, envelope in rows:
+def _named_before(db: apsw.Connection, inspection_id: str) -> Iterator[tuple[str, int]]:
+    """The booth and the cursor of events that are older than the table, until `events_looked` has come through them."""
+    value = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('events_looked', 'events_before')"))
+    rows = db.execute(
+        "SELECT booth_id, cursor, envelope FROM event WHERE cursor > ? AND cursor <= ? AND instr(envelope, ?) > 0",
+        (value.get("events_looked", 0), value.get("events_before", 0), inspection_id.encode()),
+    ).fetchall()
+    for booth_id, cursor, envelope in rows:
         try:
-            event = Event.FromString(read_envelope(bytes(envelope))[0])
+            event = Event.FromString(read_envelope(envelope if isinstance(envelope, bytes) else b"")[0])
         except (Refused, DecodeError):
             continue
         if inspection_id in (event.inspection_opened.inspection_id, event.inspection_closed.inspection.id):
-            found.add(str(booth_id))
-    return found
+            yield str(booth_id), int(str(cursor))
 
 
 def read_decisions(db: apsw.Connection, inspection_id: str = "", pending: bool = False) -> Iterator[Decided]:

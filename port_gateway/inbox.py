@@ -13,11 +13,11 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.gaps import Gaps
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
-from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
 from edge_agent.wire.verify import Chain, Session, Verified
+from port_gateway.alarms import note_alarm
 from port_gateway.chains import ends_within
 from port_gateway.clock_doubt import ClockDoubt
 from port_gateway.evidence_index import named_by, note_evidence
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 # A page of a subscriber: bounds its memory, whatever the size of the envelopes.
 PAGE_BYTES = 1024 * 1024
 SCAN_CURSORS = 10_000
-# A booth that is refused over and over must not fill the disk with alarms.
-MAX_ALARMS_A_BOOTH = 1000
 MAX_READERS_AN_IDENTITY = 100
 
 
@@ -190,27 +188,10 @@ class Inbox:
         return Session.of(_key(value, self._store)) if isinstance(value, bytes) else None
 
     def alarm(self, head: Head, refused: Refused, envelope: bytes) -> "Future[None]":
-        """Record a refusal that must be looked into. The same one is recorded once; at most 1,000 a booth."""
-        row = (
-            head.booth_id,
-            head.epoch,
-            min(refused.seq, 2**63 - 1),
-            refused.code.name,
-            refused.detail[:500],
-            envelope if len(envelope) <= MAX_QUARANTINED_BYTES else b"",
-            self._now_us(),
-        )
-
-        def write(db: apsw.Connection) -> None:
-            count = db.execute("SELECT count(*) FROM alarm WHERE booth_id = ?", (head.booth_id,)).get
-            if isinstance(count, int) and count < MAX_ALARMS_A_BOOTH:
-                db.execute(
-                    "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
-                    " VALUES (?,?,?,?,?,?,?)",
-                    row,
-                )
-
-        return self._store.submit(write)
+        """Record a refusal that must be looked into. The same one is recorded once; at most 100 of a code a booth."""
+        place, now = (head.booth_id, head.epoch, refused.seq), self._now_us()
+        code = refused.code.name
+        return self._store.submit(lambda db: note_alarm(db, place, code, refused.detail, envelope, now))
 
     # --- readers --------------------------------------------------------------------------------------------
     def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
@@ -305,11 +286,7 @@ def _alarm_of_new_epoch(db: apsw.Connection, head: Head, first: Verified, now: i
     if earlier and earlier.isdisjoint(known) and head.epoch not in replaced_epochs(db, head.booth_id):
         detail = f"the booth begins epoch {head.epoch.hex()}, and says of no ledger known here that it was salvaged"
         log.error("%s: UNANNOUNCED_EPOCH: %s", head.booth_id, detail)
-        db.execute(
-            "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
-            " VALUES (?,?,1,'UNANNOUNCED_EPOCH',?,?,?)",
-            (head.booth_id, head.epoch, detail, first.envelope, now),
-        )
+        note_alarm(db, (head.booth_id, head.epoch, 1), "UNANNOUNCED_EPOCH", detail, first.envelope, now)
 
 
 def _chain_row(db: apsw.Connection, head: Head) -> tuple[int, bytes, bytes] | None:

@@ -131,7 +131,7 @@ class EventRetention:
             )
             for cursor, booth_id, event in found:
                 if cursor <= before and event is not None:
-                    note_inspection(db, booth_id, event)
+                    note_inspection(db, booth_id, event, now, cursor)
             db.execute("UPDATE meta SET value = ? WHERE key = 'events_looked'", (last,))
 
         if rows:

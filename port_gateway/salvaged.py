@@ -13,6 +13,7 @@ from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.gaps import Gaps, declared
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from port_gateway.alarms import note_alarm
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,4 @@ def note_missing(db: apsw.Connection, head: Head, seq: int, envelope: bytes, at_
     """The chain goes on from `head` with `seq`, over what was lost: a person must know of it."""
     detail = f"events through {seq - 1} were lost with the booth's damaged ledger, as the one in its place says"
     log.error("%s: EVENTS_MISSING: %d to %d of epoch %s", head.booth_id, head.seq + 1, seq - 1, head.epoch.hex())
-    db.execute(
-        "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
-        " VALUES (?,?,?,'EVENTS_MISSING',?,?,?)",
-        (head.booth_id, head.epoch, head.seq + 1, detail, envelope, at_utc_us),
-    )
+    note_alarm(db, (head.booth_id, head.epoch, head.seq + 1), "EVENTS_MISSING", detail, envelope, at_utc_us)

@@ -10,7 +10,7 @@ booth is told are the words of the entry for the officer and what it had read it
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -105,7 +105,7 @@ def put(db: apsw.Connection, entries: Sequence[Entry], by_whom: str, what: str, 
     count = db.execute("SELECT count(*) FROM watch_list").get
     if isinstance(count, int) and count > MAX_ENTRIES:
         raise EntryRefused(f"{count} entries", f"at most {MAX_ENTRIES}: take out what is no longer watched for")
-    _note(db, by_whom, what, now_us)
+    note_watch_change(db, by_whom, what, now_us)
 
 
 def remove(db: apsw.Connection, ids: Sequence[str], by_whom: str, now_us: int) -> list[str]:
@@ -113,7 +113,7 @@ def remove(db: apsw.Connection, ids: Sequence[str], by_whom: str, now_us: int) -
     unknown = [one for one in ids if not _take_out(db, one)]
     gone = [one for one in ids if one not in unknown]
     if gone:
-        _note(db, by_whom, f"removed {', '.join(gone)}"[:1000], now_us)
+        note_watch_change(db, by_whom, f"removed {', '.join(gone)}"[:1000], now_us)
     return unknown
 
 
@@ -139,7 +139,8 @@ def _take_out(db: apsw.Connection, id: str) -> bool:
     return there
 
 
-def _note(db: apsw.Connection, by_whom: str, what: str, now_us: int) -> None:
+def note_watch_change(db: apsw.Connection, by_whom: str, what: str, now_us: int) -> None:
+    """Who did what, for `watchlist changes`; no text of an entry. In a transaction."""
     db.execute(
         "INSERT INTO watch_list_change (at_utc_us, by_whom, what) VALUES (?,?,?)", (now_us, by_whom, what[:1000])
     )
@@ -152,17 +153,20 @@ def _patterns(kind: str, folded: str) -> list[str]:
 # --- an inspection closes ---------------------------------------------------------------------------------------------
 
 
-def compare(db: apsw.Connection, booth_id: str, event: wire.Event, now_us: int) -> None:
-    """In the transaction that keeps the event: hits of a closed inspection are noted, and its booth will be told.
+def compare(
+    db: apsw.Connection, booth_id: str, event: wire.Event, now_us: int, ids: Collection[str] | None = None
+) -> int:
+    """In the transaction that keeps the event: hits of a closed inspection are noted, and its booth will be told; how
+    many. With `ids`: of these entries alone.
 
     Never stands in the way of the event: a booth that has too much waiting is not told, and the hit is kept here.
     """
     if event.WhichOneof("body") != "inspection_closed" or db.execute("SELECT 1 FROM watch_list LIMIT 1").get is None:
-        return
+        return 0
     inspection = event.inspection_closed.inspection
-    hits = _new(db, booth_id, inspection.id, _hits(db, inspection, now_us))
+    hits = _new(db, booth_id, inspection.id, _hits(db, inspection, now_us, ids))
     if not hits:
-        return
+        return 0
     pictures = tuple(ref.sha256 for ref in event.evidence if ref.kind in _PICTURES)
     message = PortFindings(
         message_id=new_message_id(),
@@ -179,6 +183,12 @@ def compare(db: apsw.Connection, booth_id: str, event: wire.Event, now_us: int) 
         post(db, booth_id, message, now_us)
     except TooManyMessages as full:
         log.error("%s: inspection %s: its booth is not told: %s", booth_id, inspection.id[:64], full)
+    return len(hits)
+
+
+def fits(db: apsw.Connection, event: wire.Event, now_us: int, ids: Collection[str]) -> bool:
+    """Whether a closed inspection fits one of these entries; nothing is noted."""
+    return bool(_hits(db, event.inspection_closed.inspection, now_us, ids))
 
 
 def _new(db: apsw.Connection, booth_id: str, inspection_id: str, hits: Iterable[Hit]) -> list[Hit]:
@@ -186,8 +196,10 @@ def _new(db: apsw.Connection, booth_id: str, inspection_id: str, hits: Iterable[
     return [hit for hit in hits if db.execute(known, (booth_id, inspection_id, hit.entry.id)).get is None][:MAX_HITS]
 
 
-def _hits(db: apsw.Connection, inspection: wire.Inspection, now_us: int) -> list[Hit]:
-    """Each entry once, as near as it came; the exact ones first."""
+def _hits(
+    db: apsw.Connection, inspection: wire.Inspection, now_us: int, ids: Collection[str] | None = None
+) -> list[Hit]:
+    """Each entry (of `ids`) once, as near as it came; the exact ones first."""
     found: dict[str, Hit] = {}
     for kind, read in list(dict.fromkeys(_identifiers(inspection)))[:MAX_COMPARED]:
         folded = fold_plate(read)
@@ -195,14 +207,18 @@ def _hits(db: apsw.Connection, inspection: wire.Inspection, now_us: int) -> list
             continue
         patterns = _patterns(kind, folded)
         rows = db.execute(
-            "SELECT DISTINCT l.id, l.kind, l.text, l.tell, l.severity, l.recommends, l.until_utc_us"  # noqa: S608 - marks
+            "SELECT DISTINCT l.id, l.kind, l.text, l.tell, l.severity, l.recommends, l.until_utc_us,"  # noqa: S608 - marks
+            " l.folded"
             " FROM watch_list_pattern p JOIN watch_list l ON l.id = p.id"
             f" WHERE p.pattern IN ({','.join('?' * len(patterns))})"
-            " AND (l.until_utc_us IS NULL OR l.until_utc_us > ?) LIMIT 64",
-            (*patterns, now_us),
+            " AND (l.until_utc_us IS NULL OR l.until_utc_us > ?)"
+            " ORDER BY l.folded <> ?, l.id LIMIT 64",
+            (*patterns, now_us, folded),
         ).fetchall()
         for row in rows:
-            entry = _entry(row)
+            entry = _entry(row[:7])
+            if ids is not None and entry.id not in ids:
+                continue
             hit = Hit(entry, kind, read, near=entry.folded != folded)
             if entry.id not in found or (found[entry.id].near and not hit.near):
                 found[entry.id] = hit

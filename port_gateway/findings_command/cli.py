@@ -5,6 +5,7 @@ import contextlib
 import getpass
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +19,11 @@ from port_gateway.config import Settings, read_config
 from port_gateway.decisions import Decided, decide, read_decisions
 from port_gateway.entry_files import FORMATS
 from port_gateway.findings_command.files import entries, entry_of
+from port_gateway.look_back import MAX_DAYS, MAX_FOUND, LookedBack, checked_since, look_back
+from port_gateway.moments import moment
 from port_gateway.store import Store, offline
 from port_gateway.trust_command.cli import OK, add_config, show
-from port_gateway.watch_list import KINDS, Entry, put, read_list, remove
+from port_gateway.watch_list import KINDS, Entry, note_watch_change, put, read_list, remove
 
 T = TypeVar("T")
 NOT_THERE = 1
@@ -45,6 +48,7 @@ def add_watchlist(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--severity", choices=tuple(Severity), default=Severity.ALARM)
     add.add_argument("--recommends", choices=tuple(Recommendation), default=Recommendation.HOLD)
     add.add_argument("--until", default="", metavar="TIME", help="watch no longer, e.g. 2026-12-31T00:00+00:00")
+    _add_since(add)
     add.add_argument("--json", action="store_true", help="print a JSON object")
     add.set_defaults(run=_add)
 
@@ -56,6 +60,7 @@ def add_watchlist(parser: argparse.ArgumentParser) -> None:
     add_config(given)
     given.add_argument("file", type=Path, metavar="FILE", help="UTF-8, at most 100,000 entries")
     given.add_argument("--format", choices=FORMATS, default="", help="by default the file's name says it")
+    _add_since(given)
     given.add_argument("--json", action="store_true", help="print a JSON object")
     given.set_defaults(run=_import)
 
@@ -79,6 +84,21 @@ def add_watchlist(parser: argparse.ArgumentParser) -> None:
     add_config(changes)
     changes.add_argument("--json", action="store_true", help="print one JSON object a change")
     changes.set_defaults(run=_changes)
+
+
+def _add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=_day,
+        metavar="DAY",
+        help=f"compare also with vehicles that passed since then, {MAX_DAYS} days back at the most, e.g. 2026-11-01",
+    )
+
+
+def _day(text: str) -> datetime:
+    """A day or a time; without an offset, UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def add_decide(parser: argparse.ArgumentParser) -> None:
@@ -116,9 +136,27 @@ def _import(options: argparse.Namespace) -> int:
 
 def _put(options: argparse.Namespace, found: list[Entry], what: str) -> int:
     ids = ", ".join(entry.id for entry in found[:20]) + (", …" if len(found) > 20 else "")
-    _write(read_config(options.config), lambda db: put(db, found, _who(), f"{what} {ids}", _now_us()))
-    show({"put": len(found), "ids": [entry.id for entry in found]}, options.json, f"watching for {len(found)}: {ids}")
+    settings, now_us = read_config(options.config), _now_us()
+    since_us = None if options.since is None else checked_since(round(options.since.timestamp() * 1e6), now_us)
+    _write(settings, lambda db: put(db, found, _who(), f"{what} {ids}", now_us))
+    facts: dict[str, object] = {"put": len(found), "ids": [entry.id for entry in found]}
+    text = f"watching for {len(found)}: {ids}"
+    if since_us is not None:
+        past = _look_back(settings, [entry.id for entry in found], since_us)
+        facts |= {"past": asdict(past)}
+        ended = "" if past.whole else f"; ended there: more than {MAX_FOUND} fit, look at these entries again"
+        text += f"; {past.inspections} vehicles since then compared, {past.found} hits (`watchlist hits`){ended}"
+    show(facts, options.json, text)
     return OK
+
+
+def _look_back(settings: Settings, ids: list[str], since_us: int) -> LookedBack:
+    now_us = _now_us()
+    with contextlib.closing(Store(settings.database)) as store:
+        past = look_back(store, ids, since_us, now_us)
+        words = f"looked back to {moment(since_us)}: {past.inspections} inspections, {past.found} hits"
+        store.submit(lambda db: note_watch_change(db, _who(), words, now_us)).result(COMMIT_S)
+    return past
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -40,3 +40,6 @@ CREATE TABLE chain_root (
     root      BLOB NOT NULL,
     PRIMARY KEY (booth_id, epoch)
 ) STRICT, WITHOUT ROWID;
+
+-- Where a booth named an inspection first: whose it is. NULL until its events were looked at (`events_looked`).
+ALTER TABLE inspection ADD COLUMN cursor INTEGER;

@@ -11,7 +11,7 @@ from edge_agent.domain.errors import ProofFault
 from edge_agent.expectations import store
 from edge_agent.wire import checkpoint, enrollment, envelope, quarantine, rotation
 from edge_agent.wire.refused import RefusalCode
-from port_gateway import booth_messages, config, evidence, expected, inbox, serve, subscribe, upload
+from port_gateway import alarms, booth_messages, config, evidence, expected, inbox, serve, subscribe, upload
 from port_gateway import quarantine as kept
 from tests.vectors.reading import FORGERIES, VECTORS
 
@@ -61,7 +61,7 @@ def test_every_fault_has_a_row_and_cases() -> None:
         ("quarantined events", (kept.MAX_TOLD,)),
         ("a checkpoint", (checkpoint.MAX_NOTE_BYTES,)),
         ("enrolment", (enrollment.MAX_TOKEN_CHARACTERS, enrollment.MAX_REQUEST_BYTES)),
-        ("alarms that", (inbox.MAX_ALARMS_A_BOOTH,)),
+        ("alarms that", (alarms.MAX_ALARMS_A_CODE,)),
         ("expectations of a port", (expected.MAX_EXPECTED, expected.MAX_FOR_A_PLATE)),
         ("of an expectation", (crossings.MAX_PLATES, crossings.MAX_SEALS, crossings.MAX_PLACES, crossings.MAX_NOTE)),
         ("its weight", (int(crossings.MAX_GROSS_KG), crossings.MAX_WINDOW.days, crossings.MAX_AHEAD.days)),

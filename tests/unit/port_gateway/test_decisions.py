@@ -6,12 +6,16 @@ from typing import Any
 import apsw
 import pytest
 
+from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.event import InspectionOpened
 from edge_agent.domain.finding import Decision
+from edge_agent.domain.retention import KeptDays
 from edge_agent.wire.codec_findings import MAX_OFFICER, MAX_REASON, decision_of
 from edge_agent.wire.identity import SpiffeId
 from port_gateway.decisions import Decided, DecisionRefused, InspectionUnknown, decide, read_decisions
+from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
+from port_gateway.retention_events import EventRetention
 from port_gateway.store import Store
 from tests.unit.port_gateway.findings import AtPort
 from tests.unit.port_gateway.signing import Party
@@ -100,19 +104,31 @@ def test_an_inspection_of_another_port(port: AtPort) -> None:
         decided(port, gateway=SpiffeId.parse("spiffe://mxnld/gateway/main"))
 
 
-def test_an_inspection_that_two_booths_name(port: AtPort, tmp_path: Path) -> None:
+def test_an_inspection_that_two_booths_name(port: AtPort, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     other = AtPort(port.store, port.inbox, Party(tmp_path / "other", "spiffe://uslrd/booth/lane-2"))
     other.closes("i-1")
+    assert decided(port).booth_id == "spiffe://uslrd/booth/lane-1", "of whoever named it first"
+    assert f"{other.ledger.booth_id} names inspection 'i-1', which is of {port.ledger.booth_id}" in caplog.text
     with pytest.raises(InspectionUnknown, match="say which: --booth NAME"):
-        decided(port)
+        decided(port, booth="lane-9")
     assert decided(port, booth="lane-2").booth_id == "spiffe://uslrd/booth/lane-2"
     assert decided(port, booth="spiffe://uslrd/booth/lane-1").booth_id == "spiffe://uslrd/booth/lane-1"
-    assert (len(port.waiting()), len(other.waiting())) == (1, 1)
+    assert (len(port.waiting()), len(other.waiting())) == (2, 1)
 
 
-def test_an_inspection_of_before_the_table(port: AtPort) -> None:
+def test_an_inspection_of_before_the_table(port: AtPort, tmp_path: Path) -> None:
     port.run(lambda db: db.execute("DELETE FROM inspection"))
+    port.run(lambda db: db.execute("UPDATE meta SET value = 2 WHERE key = 'events_before'"))
     assert decided(port).booth_id == port.ledger.booth_id
+    other = AtPort(port.store, port.inbox, Party(tmp_path / "other", "spiffe://uslrd/booth/lane-2"))
+    other.closes("i-1")  # it makes the row
+    assert decided(port).booth_id == port.ledger.booth_id
+    events = EventRetention(port.store, EvidenceFiles(tmp_path), KeptDays(None, None, None), SystemClock())
+    assert sum(events.run()) == 0
+    assert port.rows("SELECT cursor FROM inspection ORDER BY booth_id") == [(2,), (4,)]
+    assert decided(port).booth_id == port.ledger.booth_id
+    port.run(lambda db: db.execute("DELETE FROM inspection"))
+    port.run(lambda db: db.execute("UPDATE meta SET value = 0 WHERE key = 'events_looked'"))
     port.run(lambda db: db.execute("UPDATE event SET envelope = CAST('??i-1' AS BLOB) WHERE seq = 2"))
     with pytest.raises(InspectionUnknown, match="no event here opens or closes"):
         decided(port)

@@ -229,6 +229,7 @@ def test_a_chain_that_says_another_decision_does_not_hold_it(port: AtPort, caplo
     with port.store.reading() as db:
         assert [one.state for one in read_decisions(db)] == ["pending"]
     assert "sequence 3: the chain says release, and the officer decided hold" in caplog.text
+    assert port.rows("SELECT code FROM alarm") == [("DECISION_CONTRADICTED",)]
 
 
 # --- who can read it --------------------------------------------------------------------------------------------------

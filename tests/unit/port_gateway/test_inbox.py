@@ -14,11 +14,12 @@ from edge_agent.wire.identity import key_id
 from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.verify import Chain, Verified, verify_next
 from port_gateway import inbox as module
+from port_gateway.alarms import MAX_ALARMS_A_CODE
 from port_gateway.audit import audit
 from port_gateway.audit_tokens import Fault
 from port_gateway.config import Identity, Settings
 from port_gateway.evidence import EvidenceFiles
-from port_gateway.inbox import MAX_ALARMS_A_BOOTH, HeadMoved, Inbox
+from port_gateway.inbox import HeadMoved, Inbox
 from port_gateway.store import Store
 from port_gateway.trust import TrustStore
 from tests.unit.port_gateway.signing import Ledger, Party, device_event
@@ -85,15 +86,17 @@ def test_a_page_looks_at_so_many_events_alone(inbox: Inbox, booth: Party, monkey
 
 def test_alarms_are_bounded_and_not_repeated(inbox: Inbox, booth: Party, store: Store) -> None:
     head = Head(booth.identity, bytes(16))
-    for n in range(MAX_ALARMS_A_BOOTH + 5):
+    for n in range(MAX_ALARMS_A_CODE + 5):
         refused = Refused(RefusalCode.FORK, "another event", 2**64 - 1 if n == 0 else n // 2)
         future = inbox.alarm(head, refused, b"")
     future.result(10)
-    for n in range(2 * MAX_ALARMS_A_BOOTH):
+    for n in range(2 * MAX_ALARMS_A_CODE):
         future = inbox.alarm(head, Refused(RefusalCode.GAP, "more", n), b"")
     future.result(10)
     with store.reading() as db:
-        assert db.execute("SELECT count(*) FROM alarm").get == MAX_ALARMS_A_BOOTH
+        assert db.execute("SELECT count(*) FROM alarm").get == (MAX_ALARMS_A_CODE + 5) // 2 + 2 + MAX_ALARMS_A_CODE, (
+            "no code keeps another out"
+        )
 
 
 # --- audit --------------------------------------------------------------------------------------------------------
