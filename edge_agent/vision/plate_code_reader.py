@@ -1,7 +1,7 @@
 """Reads whole plates and lines of container codes: the project's own reader, as pure steps around the model.
 
 A plate is squeezed to 48 × 192 pixels whatever its shape; a line of a container code keeps its shape within 48 × 320
-and is filled up on the right with 0. Both are blue-green-red in −1..1.
+and is filled up on the right with 0, to the next multiple of 64. Both are blue-green-red in −1..1.
 """
 
 import math
@@ -21,6 +21,9 @@ from edge_agent.vision.text_finder import Quad
 MODEL = "plate_code_reader"
 HEIGHT, PLATE_WIDTH, LINE_WIDTH = 48, 192, 320
 LINE_WIDTH_MIN = 16
+# The reader was taught lines filled up to LINE_WIDTH, and what is empty takes as long. Of 400 drawn lines 374 are read
+# right either way; four are read otherwise.
+LINE_WIDTH_STEP = 64
 SHRINK_MAX = 4  # a crop is taken at most so many times larger than it is read: it holds no more that could be seen
 BATCH_MAX = 16  # plates or lines at once; more bring no speed
 
@@ -52,12 +55,15 @@ class PlateCodeReader:
 
     def read_lines(self, lines: Sequence[Image]) -> list[LineRead]:
         """What each straightened line of a container code says; lines are of any size."""
-        out: list[LineRead] = []
-        for start in range(0, len(lines), BATCH_MAX):
-            padded = [line_input(line) for line in lines[start : start + BATCH_MAX]]
-            rows = self._run(np.concatenate([batch for batch, _ in padded]))
-            out.extend(best_path(row, used) for row, (_, used) in zip(rows, padded, strict=True))
-        return out
+        inputs = [line_input(line) for line in lines]
+        out: dict[int, LineRead] = {}
+        for width in sorted({batch.shape[3] for batch, _ in inputs}):
+            alike = [i for i, (batch, _) in enumerate(inputs) if batch.shape[3] == width]
+            for start in range(0, len(alike), BATCH_MAX):
+                some = alike[start : start + BATCH_MAX]
+                rows = self._run(np.concatenate([inputs[i][0] for i in some]))
+                out |= {i: best_path(row, inputs[i][1]) for i, row in zip(some, rows, strict=True)}
+        return [out[i] for i in range(len(lines))]
 
     def _run(self, batch: npt.NDArray[np.float32]) -> list[Probabilities]:
         rows = self._model.run(batch)
@@ -72,11 +78,12 @@ def as_input(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def line_input(line: Image) -> tuple[npt.NDArray[np.float32], float]:
-    """One line as 1 × 3 × 48 × 320 in −1..1, filled up with 0, and the share of the width that it takes."""
+    """One line as 1 × 3 × 48 × W in −1..1, filled up with 0 to a W of whole steps, and the share of W that it takes."""
     width = min(LINE_WIDTH, max(LINE_WIDTH_MIN, round(HEIGHT * line.shape[1] / max(1, line.shape[0]))))
-    batch = np.zeros((1, 3, HEIGHT, LINE_WIDTH), dtype=np.float32)
+    filled = math.ceil(width / LINE_WIDTH_STEP) * LINE_WIDTH_STEP
+    batch = np.zeros((1, 3, HEIGHT, filled), dtype=np.float32)
     batch[:, :, :, :width] = as_input(resized(line, width, HEIGHT)[np.newaxis])
-    return batch, width / LINE_WIDTH
+    return batch, width / filled
 
 
 def resized(image: Image, width: int, height: int) -> Image:

@@ -16,11 +16,21 @@ def test_input_runs_from_minus_one_to_one_with_channels_first() -> None:
     assert batch[1, 2].min() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("width", "height", "taken"), [(96, 24, 192), (1000, 48, 320), (3, 400, 16), (480, 96, 240)])
-def test_a_line_keeps_its_shape_and_is_filled_up_with_zero(width: int, height: int, taken: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "height", "taken", "filled"),
+    [
+        (96, 24, 192, 192),
+        (1000, 48, 320, 320),
+        (3, 400, 16, 64),
+        (480, 96, 240, 256),
+        (64, 48, 64, 64),
+        (65, 48, 65, 128),
+    ],
+)
+def test_a_line_keeps_its_shape_and_is_filled_up_with_zero(width: int, height: int, taken: int, filled: int) -> None:
     batch, used = line_input(np.full((height, width, 3), 255, np.uint8))
-    assert batch.shape == (1, 3, 48, 320)
-    assert used == pytest.approx(taken / 320)
+    assert batch.shape == (1, 3, 48, filled)
+    assert used == pytest.approx(taken / filled)
     assert batch[..., :taken].min() == pytest.approx(1)
     assert np.abs(batch[..., taken:]).sum() == 0
 
