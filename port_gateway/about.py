@@ -8,8 +8,7 @@ from typing import Any
 import apsw
 from google.protobuf.message import DecodeError
 
-from edge_agent.domain.identifiers import fold_plate
-from edge_agent.pack.about import About, Held, about
+from edge_agent.pack.about import About, Held, about, expected_in_words
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
@@ -40,6 +39,7 @@ def about_plate(settings: Settings, plate: str, folded: bool) -> About:
 
         found = about(events, place, plate, folded)
         found.expected = list(_expected(db, found.plate, folded))
+        found.unsearched = list(_unsearched(db))
     return found
 
 
@@ -47,8 +47,17 @@ def _expected(db: apsw.Connection, plate: str, folded: bool) -> Iterator[str]:
     rows: Iterator[tuple[Any, ...]] = db.execute("SELECT message FROM expected WHERE message IS NOT NULL")
     for (message,) in rows:
         crossing = ExpectedCrossing.FromString(bytes(message))
-        texts = [one.text for one in crossing.plates]
-        if plate in texts or (folded and fold_plate(plate) in map(fold_plate, texts)):
-            until = moment(crossing.expires_utc_us) if crossing.expires_utc_us else "it comes"
-            goods = ", ".join(crossing.container_codes) or "no container"
-            yield f"expected crossing {crossing.id} ({goods}), kept until {until}"
+        if words := expected_in_words(crossing, plate, folded):
+            yield words
+
+
+def _unsearched(db: apsw.Connection) -> Iterator[str]:
+    unread = "SELECT count(*) FROM quarantine q JOIN event e USING (cursor) WHERE released_cursor IS NULL"
+    for query, words in (
+        (f"{unread} AND length(envelope) > 0", "events in quarantine, which this version cannot read"),
+        ("SELECT count(*) FROM alarm WHERE length(envelope) > 32", "events that were refused, kept with their alarms"),
+        ("SELECT count(*) FROM deleted_event", "events of which retention left the digest alone"),
+    ):
+        count = db.execute(query).get
+        if isinstance(count, int) and count:
+            yield f"{count} {words}"

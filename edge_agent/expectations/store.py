@@ -218,6 +218,24 @@ def read_status(folder: Path) -> tuple[ExpectationList | None, int, int | None]:
         return held, _count(db), confirmed
 
 
+def read_crossings(folder: Path) -> Iterator[wire.ExpectedCrossing]:
+    """All that is held there, also of a list that is being sent anew; beside an agent, and without writing.
+
+    Raises StoreCorrupt, StoreFailed.
+    """
+    path = folder / DATABASE
+    if not path.exists():
+        return
+    with _in_words(path), closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        db.set_busy_timeout(BUSY_MS)
+        rows: list[tuple[Any, ...]] = db.execute("SELECT message FROM crossing ORDER BY generation, id").fetchall()
+    for (message,) in rows:
+        try:
+            yield wire.ExpectedCrossing.FromString(message)
+        except DecodeError:
+            raise StoreCorrupt(f"{path}: an expectation cannot be read") from None
+
+
 def _held(db: apsw.Connection) -> tuple[ExpectationList | None, int | None]:
     rows: list[tuple[Any, ...]] = db.execute("SELECT list, confirmed_utc_us FROM held").fetchall()
     value, confirmed = rows[0]

@@ -24,14 +24,24 @@ def add_about(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _about(options: argparse.Namespace) -> int:
     from edge_agent.config import read_config
     from edge_agent.domain.clock import SystemClock
+    from edge_agent.domain.errors import EdgeAgentError
     from edge_agent.domain.identifiers import normalise_plate
+    from edge_agent.expectations.store import DAMAGED, FOLDER, read_crossings
     from edge_agent.ledger.about import about_plate, log_request
-    from edge_agent.pack.about import as_json, wanted
+    from edge_agent.pack.about import as_json, expected_in_words, wanted
     from edge_agent.pack.about_page import in_text, purpose, write_about
 
     setup = read_config(options.config, files=False)
     reason = purpose(options.reason, wanted(options.plate), normalise_plate)
     found = about_plate(setup.ledger, options.plate, options.fold)
+    expected = setup.ledger / FOLDER
+    try:
+        words = (expected_in_words(one, found.plate, options.fold) for one in read_crossings(expected))
+        found.expected = list(dict.fromkeys(filter(None, words)))
+    except EdgeAgentError as error:
+        found.unsearched.append(error.wrong)
+    if (expected / DAMAGED).exists():
+        found.unsearched.append(f"{expected / DAMAGED}: a copy of what the port expected that was set aside")
     log_request(setup.ledger, SystemClock(), options.by, reason, found.inspections)
     if options.export is not None:
         write_about(found, options.export, str(setup.booth))

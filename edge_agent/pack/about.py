@@ -15,6 +15,7 @@ from edge_agent.domain.identifiers import fold_plate, normalise_plate
 from edge_agent.pack.words import body_in_words, record_in_words, utc_in_words
 from edge_agent.wire.standing import inspection_of
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedCrossing
 
 MAX_PLATE = 16
 # What shows the vehicle asked about and no other. Whole frames, scans and what devices sent may hold others.
@@ -51,7 +52,9 @@ class Piece:
 
 @dataclass(slots=True)
 class About:
-    """What is held. `expected` and `near` are in words; the latter may be of other vehicles."""
+    """What is held. `expected`, `near` and `unsearched` are in words: near ones may be of other vehicles, and in what
+    is named as unsearched there may be more.
+    """
 
     plate: str
     folded: bool
@@ -59,6 +62,7 @@ class About:
     pieces: dict[bytes, Piece] = field(default_factory=dict)
     expected: list[str] = field(default_factory=list)
     near: list[str] = field(default_factory=list)
+    unsearched: list[str] = field(default_factory=list)
 
     @property
     def inspections(self) -> list[str]:
@@ -85,18 +89,18 @@ def about(events: Events, place: Place, plate: str, folded: bool) -> About:
     """Everything that the chains hold on `plate`. `folded`: O counts as 0, and I as 1."""
     found = About(wanted(plate), folded)
     inspections: set[tuple[str, str]] = set()
-    alone: set[tuple[str, int]] = set()
+    alone: set[tuple[str, bytes, int]] = set()
     for held in events():
         match match_of(held.event, found.plate, folded):
             case Match.SAME if of := inspection_of(held.event):
                 inspections.add((held.booth_id, of))
             case Match.SAME:
-                alone.add((held.booth_id, held.seq))
+                alone.add((held.booth_id, held.event.epoch, held.seq))
             case _:
                 pass
     for held in events():
         of = inspection_of(held.event)
-        if (held.booth_id, of) in inspections or (held.booth_id, held.seq) in alone:
+        if (held.booth_id, of) in inspections or (held.booth_id, held.event.epoch, held.seq) in alone:
             found.events.append(held)
             for ref in held.event.evidence:
                 where = place(held.booth_id, ref.sha256)
@@ -107,6 +111,16 @@ def about(events: Events, place: Place, plate: str, folded: bool) -> About:
                 f"{held.booth_id} event {held.seq}, {utc_in_words(held.event.at)}, inspection {of or '-'}: read {texts}"
             )
     return found
+
+
+def expected_in_words(crossing: ExpectedCrossing, plate: str, folded: bool) -> str:
+    """What an expected crossing says, if it is of this plate; else ''."""
+    texts = [normalise_plate(one.text) for one in crossing.plates]
+    if plate not in texts and not (folded and fold_plate(plate) in map(fold_plate, texts)):
+        return ""
+    goods = ", ".join(crossing.container_codes) or "no container"
+    until = utc_in_words(wire.Instant(utc_us=crossing.expires_utc_us)) if crossing.expires_utc_us else "it comes"
+    return f"expected crossing {crossing.id} ({goods}), kept until {until}"
 
 
 def match_of(event: wire.Event, plate: str, folded: bool) -> Match | None:
@@ -192,5 +206,6 @@ def as_json(found: About, handed_out: bool) -> dict[str, Any]:
             for piece in found.pieces.values()
         ],
         "expected": found.expected,
+        "unsearched": found.unsearched,
     }
     return facts if handed_out else facts | {"near": found.near}

@@ -67,6 +67,7 @@ def _page(found: About, copied: dict[bytes, str], place: str) -> str:
         )
     ]
     parts += [f"<p>Announced to the port: {escape(words)}</p>" for words in found.expected]
+    parts += [f"<p>Not looked through: {escape(words)}</p>" for words in found.unsearched]
     for held in found.events:
         rows = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in shown(held))
         head = f"{utc_in_words(held.event.at)}, event {held.seq} of {held.booth_id}"
@@ -95,6 +96,7 @@ def in_text(found: About) -> str:
         state = "held" if isinstance(piece.place, Path) else piece.place
         lines.append(f"  {piece.sha256.hex()}  {piece.kind}: {state}")
     lines += [f"expected: {words}" for words in found.expected]
+    lines += [f"not looked through: {words}" for words in found.unsearched]
     lines += ["reads that resemble it, and may be of other vehicles:"] * bool(found.near)
     return _printable("\n".join(lines + [f"  {words}" for words in found.near]))
 

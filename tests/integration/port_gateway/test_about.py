@@ -14,12 +14,17 @@ from edge_agent.domain.event import Draft, EventBody, InspectionClosed, Inspecti
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Complete, Inspection, Voted
 from edge_agent.domain.observation import Box, Observation, PlateRead
+from edge_agent.expectations.store import DATABASE, FOLDER, ExpectationStore
 from edge_agent.ledger.recorder import open_ledger
+from edge_agent.ledger.salvage import salvage
 from edge_agent.ledger.signer import open_signer
 from edge_agent.pack.about import Match, match_of, one_off
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec import event_payload
+from edge_agent.wire.identity import key_id
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.expected_pb2 import ExpectationList
+from edge_agent.wire.v1alpha1.watch_pb2 import ExpectationsPage
 from port_gateway.cli import main as port_gateway
 from tests.integration.port_gateway.conftest import Port
 from tests.integration.port_gateway.test_retention import ID, Clock, Desk, ref
@@ -144,12 +149,18 @@ def test_folding_takes_what_looks_alike_for_the_same() -> None:
     assert not one_off("AB", "ABCD")
 
 
-async def test_at_a_booth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    port = Port(tmp_path)
-    (tmp_path / "booth.yaml").write_text(
+def write_booth(folder: Path) -> Path:
+    path = folder / "booth.yaml"
+    path.write_text(
         "identity: {key: b1/lane-1.key, certificate: b1/lane-1.crt}\nledger: {directory: ledger}\n"
         'uplink: {gateway: "localhost:7443", gateway_certificate: gw/main.crt}\nlanes: [{id: 1, expects: []}]\n'
     )
+    return path
+
+
+async def test_at_a_booth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = Port(tmp_path)
+    write_booth(tmp_path)
     crop = Evidence(EvidenceKind.PLATE_CROP, "image/jpeg", b"crop")
     frame = replace(crop, kind=EvidenceKind.FRAME, data=b"frame")
     device = open_signer(f"file:{port.booth.key_path}")
@@ -167,3 +178,37 @@ async def test_at_a_booth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert PLATE not in log
     assert edge_agent([*command[:-1], f"asks about {PLATE}"]) == 2
     assert (folder / "requests.log").read_text() == log
+
+
+async def test_at_a_booth_whose_ledger_was_salvaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = Port(tmp_path)
+    config = write_booth(tmp_path)
+    folder, crop = tmp_path / "ledger", Evidence(EvidenceKind.PLATE_CROP, "image/jpeg", b"crop")
+    device = open_signer(f"file:{port.booth.key_path}")
+
+    async def records(*drafts: Draft) -> None:
+        async with open_ledger(folder, port.booth.identity, device, SystemClock(), "1", lambda *_: None) as ledger:
+            for draft in drafts:
+                await ledger.recorder.record(draft)
+
+    await records(Draft(closed(1, PLATE), INSTANT, (crop,)), Draft(closed(2, OTHER), INSTANT))
+    key = port.booth.key.public_key()
+    salvage(folder, port.booth.identity, {key_id(key): key})
+    await records(Draft(closed(3, OTHER), INSTANT), Draft(stray(PLATE), INSTANT), Draft(stray(OTHER), INSTANT))
+    with contextlib.closing(ExpectationStore(folder / FOLDER / DATABASE)) as expected:
+        page = ExpectationsPage(list=ExpectationList(list_id=bytes(16), revision=1, mark=1), whole=True, newest=True)
+        for name, plate in (("e-1", PLATE), ("e-2", OTHER)):
+            page.put.add(id=name, expires_utc_us=2**50).plates.add(text=plate)
+        expected.keep(page, INSTANT.utc)
+    (folder / FOLDER / "damaged.sqlite3").touch()
+    (folder / "salvaged" / ("ab" * 16)).mkdir()
+    (folder / "salvaged" / ("ab" * 16) / "ledger.sqlite3").write_bytes(b"no database " * 100)
+    command = ["ledger", "about", str(config), PLATE, "--reason", "request 12"]
+    assert edge_agent([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["inspections"] == [ID.format(1)]
+    assert [(event["inspection"], event["seq"]) for event in said["events"]] == [("", 3), (ID.format(1), 2)]
+    assert [piece["held"] for piece in said["evidence"]] == [True]
+    assert said["expected"] == ["expected crossing e-1 (no container), kept until 2005-09-05 08:21:46 UTC"]
+    for words in ("ab" * 16, "damaged.sqlite3: a copy of what the port expected", "what salvage could not read"):
+        assert any(words in one for one in said["unsearched"]), words
