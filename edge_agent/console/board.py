@@ -12,6 +12,10 @@ from edge_agent.domain.clock import Clock, ClockState
 from edge_agent.domain.errors import EdgeAgentError
 
 LOOK_S = 1.0
+# What the port expects: counted less often, it may be tens of thousands.
+LIST_LOOK_S = 5.0
+# The port confirms the list every minute while the link is up; older than this the list is told as old.
+LIST_OLD_S = 600.0
 # The ledger's file may have been exchanged, by a salvage say.
 REOPEN_S = 30.0
 
@@ -30,15 +34,37 @@ class Health:
     fault: str = ""
 
 
-class Board:
-    """`version` rises with every change. `open_records` opens the ledger of `folder`; it may raise EdgeAgentError."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """This booth's copy of what the port expects. `vehicles`: None where the port has told of none yet; `confirmed`:
+    milliseconds since 1970, when the port last said that it is the newest. `fault`: why it cannot be read.
+    """
 
-    def __init__(self, folder: Path, open_records: Callable[[], Records], clock: Clock) -> None:
-        self._folder, self._open_records, self._clock = folder, open_records, clock
+    vehicles: int | None = None
+    confirmed: int | None = None
+    old: bool = False
+    fault: str = ""
+
+
+class Board:
+    """`version` rises with every change. `open_records` opens the ledger of `folder`, `read_list` gives how many
+    vehicles the port expects and when it confirmed that (µs since 1970); each may raise EdgeAgentError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_records: Callable[[], Records],
+        read_list: Callable[[], tuple[int | None, int | None]],
+        clock: Clock,
+    ) -> None:
+        self._folder, self._open_records, self._read_list, self._clock = folder, open_records, read_list, clock
         self.version = 0
         self.live: dict[str, Any] | None = None
         self.silent_since = clock.now()
         self.health = Health()
+        self.listed = Listed()
+        self._listed_at = -LIST_LOOK_S
         self.vehicles: tuple[Vehicle, ...] = ()
         self._records: Records | None = None
         self._opened_at = 0.0
@@ -84,9 +110,9 @@ class Board:
     async def follow(self) -> Never:
         """Looks at ledger, disk and clock, again and again."""
         while True:
-            before = (self.health, self.vehicles)
+            before = (self.health, self.listed, self.vehicles)
             changed = await asyncio.to_thread(self._look)
-            if changed or (self.health, self.vehicles) != before:
+            if changed or (self.health, self.listed, self.vehicles) != before:
                 self._change()
             self._look_now.clear()
             try:
@@ -114,7 +140,19 @@ class Board:
             fault = error.wrong
             self._shut()
         self.health = Health(*counts, *self._disk(), *self._time(), fault)
+        if (now := self._clock.monotonic()) - self._listed_at >= LIST_LOOK_S:
+            self._listed_at, self.listed = now, self._list()
         return changed
+
+    def _list(self) -> Listed:
+        try:
+            vehicles, confirmed_us = self._read_list()
+        except EdgeAgentError as error:
+            return Listed(fault=error.wrong)
+        if confirmed_us is None:
+            return Listed(vehicles, old=vehicles is not None)
+        old = self._clock.now().utc.timestamp() - confirmed_us / 1e6 > LIST_OLD_S
+        return Listed(vehicles, confirmed_us // 1000, old)
 
     def _opened(self) -> Records:
         now = self._clock.monotonic()

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from edge_agent.console import record
 from edge_agent.console.board import Board
-from edge_agent.console.words import LANGUAGES, NAMES, said
+from edge_agent.console.words import LANGUAGES, NAMES, TEXTS, said
 
 PANELS = ("banner", "lanes", "vehicle", "earlier", "devices", "health")
 THEMES = ("auto", "day", "night")
@@ -92,8 +92,10 @@ class Page:
             "board": self._board,
             "live": self._board.live,
             "health": self._board.health,
+            "listed": self._board.listed,
             "zone": self._zone_name,
             "time": partial(_time, self._zone),
+            "kind": partial(_kind, language),
             "silent_ms": int(self._board.silent_since.utc.timestamp() * 1000),
             "bytes": _bytes,
         }
@@ -101,6 +103,12 @@ class Page:
 
 def _say(language: str, key: str, **values: object) -> str:
     return said(language, key, values)
+
+
+def _kind(language: str, what: str) -> str:
+    """What a device is: a camera in the reader's language, any other as its driver calls it."""
+    camera = f"camera.{what.removeprefix('camera (').removesuffix(')')}"
+    return said(language, camera) if camera in TEXTS else what
 
 
 def _time(zone: tzinfo, ms: int, since: bool = False) -> Markup:

@@ -7,12 +7,14 @@ from edge_agent.console.profile import drawn
 from edge_agent.console.tail import Vehicle
 from edge_agent.console.words import age
 from edge_agent.domain import sentences
+from edge_agent.domain.carriers import ON
 from edge_agent.domain.finding import Finding, Recommendation, Severity
 from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
 from edge_agent.wire.codec_inspection import reason_named
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
 from edge_agent.wire.v1alpha1 import findings_pb2 as findings
+from edge_agent.wire.v1alpha1.joining_pb2 import Belonging
 
 Say = Callable[..., str]
 
@@ -115,6 +117,11 @@ def missing(inspection: wire.Inspection, say: Say) -> Iterator[Row]:
         yield Row(name, say(f"missing.{reason}"), (one.detail,) if one.detail else (), "bad")
 
 
+def _on(on: Belonging, say: Say) -> str:
+    key = f"{on.carrier}.{on.place}"
+    return say(f"on.{key if key in ON else on.carrier if on.carrier in ON else ''}", text=on.text).rstrip()
+
+
 def rows(vehicle: Vehicle, say: Say) -> Iterator[Row]:
     """What was read of it."""
     inspection = vehicle.inspection
@@ -128,17 +135,21 @@ def rows(vehicle: Vehicle, say: Say) -> Iterator[Row]:
         notes = (check, *([code.size_type] if code.size_type else []), *_voted(code.vote, say))
         yield Row(say("row.container_code"), code.vote.text, notes, "" if code.check_digit_ok else "bad")
     for seal in inspection.seals:
-        yield Row(say("row.seal"), seal.number, (seal.device_id,))
+        yield Row(say("row.seal"), seal.number, (_on(seal.on, say), seal.device_id))
     for state in inspection.seal_states:
         mark = "ok" if state.condition == "present" else "bad"
         yield Row(
             say("row.seal_state", number=state.number),
             say(f"seal.{state.condition}"),
-            tuple(filter(None, (state.detail,))),
+            tuple(filter(None, (_on(state.on, say), state.detail))),
             mark,
         )
     for tag in inspection.tags:
-        yield Row(say("row.tag"), tag.text or tag.epc, (say("value.answered", count=tag.reads),))
+        yield Row(
+            say("row.tag"),
+            tag.text or tag.epc,
+            (*([_on(tag.on, say)] if tag.HasField("on") else []), say("value.answered", count=tag.reads)),
+        )
     for weighed in inspection.weights:
         shown = say("value.shown", shown=weighed.shown, unit=weighed.unit)
         yield Row(say("row.weight"), f"{weighed.kg:,.0f} kg".replace(",", "\u202f"), (shown,))
@@ -152,6 +163,8 @@ def rows(vehicle: Vehicle, say: Say) -> Iterator[Row]:
     for away in inspection.resumed:
         seconds = max(0, away.until.utc_us - away.since.utc_us) / 1e6
         yield Row(say("row.away"), age(seconds), (say("value.away"),), "bad")
+    if wire.CLOCK_STATE_UNSYNCHRONISED in (inspection.opened.clock_state, inspection.closed.clock_state):
+        yield Row(say("row.clock"), say("clock.unsynchronised"), (say("value.clock"),), "bad")
     if inspection.HasField("direction"):
         backward = inspection.direction == wire.DIRECTION_BACKWARD
         yield Row(

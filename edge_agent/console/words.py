@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from edge_agent.domain import terms
+from edge_agent.domain.carriers import ON
 from edge_agent.domain.sentences import LANGUAGES as LANGUAGES
 
 NAMES = {"en": "English", "es": "Español"}
@@ -25,6 +26,7 @@ def _of_verdicts() -> Iterator[tuple[str, tuple[str, str]]]:
 # By key: English, Spanish.
 TEXTS: dict[str, tuple[str, str]] = {
     **dict(_of_verdicts()),
+    **{f"on.{carrier}": texts for carrier, texts in ON.items()},
     "title": ("Inspection booth", "Cabina de inspección"),
     "skip": ("Go to the lane", "Ir al carril"),
     "lane": ("Lane {id}", "Carril {id}"),
@@ -94,6 +96,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "recommendation.hold.detail": ("It should not leave.", "No debe salir."),
     "recommendation.none": ("No rules were applied.", "No se aplicaron reglas."),
     "decision": ("Decided at the port", "Decidido en el puerto"),
+    "decision.refer.detail": ("to secondary inspection,", "a inspección secundaria,"),
     "decision.by": ("by {officer}: {reason}", "por {officer}: {reason}"),
     "decision.none": (
         "An officer decides, at the port. This page shows and decides nothing.",
@@ -112,6 +115,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "row.radiation": ("Radiation", "Radiación"),
     "row.spectrum": ("Spectrum", "Espectro"),
     "row.scan": ("Scan", "Escaneo"),
+    "row.clock": ("Times", "Horas"),
+    "value.clock": (
+        "the clock followed no time source while the vehicle was there",
+        "el reloj no seguía ninguna fuente de hora con el vehículo presente",
+    ),
     "row.direction": ("Direction", "Sentido"),
     "row.disagree": ("Devices disagree: {what}", "Los aparatos discrepan: {what}"),
     "row.away": ("Agent away", "Agente ausente"),
@@ -215,6 +223,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "link.refused": ("THE PORT REFUSES", "EL PUERTO LO RECHAZA"),
     "link.forked": ("THE PORT HOLDS ANOTHER CHAIN", "EL PUERTO TIENE OTRA CADENA"),
     "link.": ("not known yet", "aún sin datos"),
+    "health.list": ("Expected by the port", "Previsto por el puerto"),
+    "health.list.none": ("nothing has been announced", "no se ha anunciado nada"),
+    "health.list.vehicles": ("{count} vehicles", "{count} vehículos"),
+    "health.list.confirmed": ("confirmed at", "confirmado a las"),
+    "health.list.never": ("NEVER CONFIRMED", "NUNCA CONFIRMADO"),
     "health.disk": ("Disk", "Disco"),
     "health.disk.used": ("{percent} % used, {free} free", "{percent} % usado, {free} libres"),
     "health.clock": ("Clock", "Reloj"),
@@ -223,6 +236,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     "clock.unknown": ("state not known", "estado desconocido"),
     "health.bound": ("at most {seconds} s off", "a lo sumo {seconds} s de error"),
     "fault": ("Fault: {fault}", "Fallo: {fault}"),
+    "fault.gamma_high_background": ("gamma background too high", "fondo gamma demasiado alto"),
+    "fault.gamma_low_background": ("gamma background too low", "fondo gamma demasiado bajo"),
+    "fault.neutron_high_background": ("neutron background too high", "fondo de neutrones demasiado alto"),
+    "fault.neutron_low_background": ("neutron background too low", "fondo de neutrones demasiado bajo"),
+    "fault.tamper": ("opened or tampered with", "abierto o manipulado"),
+    "fault.power": ("no mains", "sin red eléctrica"),
+    "fault.battery": ("battery low", "batería baja"),
+    "fault.out_of_range": ("out of its range", "fuera de su rango"),
+    "fault.stuck": ("stuck", "atascado"),
+    "fault.internal": ("its own error", "error propio"),
+    "fault.missed": ("counted vehicles that the booth did not see", "contó vehículos que la cabina no vio"),
     "banner.agent": (
         "THE AGENT DOES NOT ANSWER. Nothing on this page about the lane or the devices is current.",
         "EL AGENTE NO RESPONDE. Nada en esta página sobre el carril o los aparatos es actual.",
@@ -235,8 +259,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The agent can no longer say what the lane does. It still records; have it restarted.",
         "El agente ya no puede decir qué ocurre en el carril. Sigue registrando; haga que se reinicie.",
     ),
+    "banner.clock": (
+        "This booth's clock follows no time source: the times on this page and in the records may be wrong.",
+        "El reloj de esta cabina no sigue ninguna fuente de hora: las horas mostradas y las registradas pueden fallar.",
+    ),
     "banner.ledger": ("The ledger cannot be read: {why}", "El registro no se puede leer: {why}"),
     "banner.alarm": ("{alarm} in lane {lane}", "{alarm} en el carril {lane}"),
+    "camera.plate": ("camera, plates", "cámara, matrículas"),
+    "camera.both": ("camera, plates and containers", "cámara, matrículas y contenedores"),
+    "camera.container": ("camera, containers", "cámara, contenedores"),
+    "device.none": (
+        "The settings name no device of this lane.",
+        "Los ajustes no nombran aparatos de este carril.",
+    ),
     "stale": (
         "NO LIVE DATA since {time}. What you see is of then. Trying again.",
         "SIN DATOS EN VIVO desde las {time}. Lo que ve es de entonces. Reintentando.",
@@ -246,7 +281,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "switch.language": ("Español", "English"),
     "switch.night": ("Night", "Noche"),
     "switch.day": ("Day", "Día"),
-    "switch.auto": ("As the screen", "Como la pantalla"),
+    "switch.auto": ("Auto", "Auto"),
     "switch.keys_on": ("Keys: on", "Teclas: sí"),
     "switch.keys_off": ("Keys: off", "Teclas: no"),
     "switches": ("Settings", "Ajustes"),

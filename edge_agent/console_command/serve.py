@@ -15,6 +15,7 @@ from edge_agent.console.server import Access, Server
 from edge_agent.console.tail import Records
 from edge_agent.domain.clock import Clock, SystemClock
 from edge_agent.domain.errors import SettingsInvalid, StoreFailed
+from edge_agent.expectations.store import FOLDER, read_status
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.store import DATABASE
 
@@ -35,7 +36,12 @@ async def serve(
             raise StoreFailed(f"{setup.ledger}: there is no ledger yet", "start the agent")
         return LedgerReader(setup.ledger)
 
-    board = Board(setup.ledger, records, clock)
+    def expected() -> tuple[int | None, int | None]:
+        held, count, confirmed_us = read_status(setup.ledger / FOLDER)
+        told = held is not None and held.revision > 0
+        return (count, confirmed_us) if told else (None, None)
+
+    board = Board(setup.ledger, records, expected, clock)
     tls = None if settings.certificate is None else _tls(settings, setup.folder)
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[int] = loop.create_future()

@@ -18,7 +18,7 @@ RECOMMENDATIONS: dict[Recommendation, Texts] = {
 }
 DECISIONS: dict[Decision, Texts] = {
     Decision.RELEASE: ("released", "liberado"),
-    Decision.REFER: ("referred to secondary inspection", "derivado a inspección secundaria"),
+    Decision.REFER: ("referred", "derivado"),
     Decision.HOLD: ("held", "retenido"),
 }
 MISSING: dict[MissingReason, Texts] = {

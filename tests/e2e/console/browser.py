@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 CHROMIUM = Path("/usr/bin/chromium")
 WAIT_MS = 40_000.0
 
-# Texts whose contrast with what lies behind them is below WCAG AA, by relative luminance.
+# Texts whose contrast with what lies behind them is below WCAG AAA (7:1), by relative luminance.
 _CONTRAST = """() => {
   const parse = (text) => (text.match(/[0-9.]+/g) || []).map(Number);
   const channel = (c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
@@ -33,7 +33,7 @@ _CONTRAST = """() => {
     const colour = parse(element.closest("svg") ? style.fill : style.color);
     const [a, b] = [luminance(colour), luminance(ground(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) low.push(`${contrast.toFixed(2)} ${walk.currentNode.textContent.trim().slice(0, 40)}`);
+    if (contrast < 7) low.push(`${contrast.toFixed(2)} ${walk.currentNode.textContent.trim().slice(0, 40)}`);
   }
   return low;
 }"""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,21 @@ from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.console_command.serve import serve
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.source import Emit
-from edge_agent.domain.clock import Clock, Instant
-from edge_agent.domain.event import Draft
+from edge_agent.domain.clock import Clock, ClockState, Instant
+from edge_agent.domain.event import DecisionRecorded, Draft, InspectionClosed
+from edge_agent.domain.expected import IdentifierVerdict
+from edge_agent.domain.finding import Decision, Recommendation
+from edge_agent.expecting import Expecting
 from edge_agent.ledger.recorder import open_ledger
 from edge_agent.line import Line
+from edge_agent.wire.v1alpha1.watch_pb2 import ExpectationsPage
+from hardware_sim.expect import expected
 from hardware_sim.run import PortSim
 from hardware_sim.scenario import Scenario
 from hardware_sim.stepped import SteppedClock, SteppedLoop
+from port_gateway.expect_command.given import Terms, crossing_of
 from tests.e2e.stepped_booth import BOOTH, TCP, Eye, _keep, _look, _settings, oracle
+from tests.unit.expectations.pages import page
 
 WAIT_S = 30.0
 
@@ -64,6 +72,10 @@ class HeldClock:
     def forward(self, seconds: float) -> None:
         self._now = self._now.shifted(seconds)
 
+    def runs_free(self) -> None:
+        """No time source is followed any more."""
+        self._now = replace(self._now, clock_state=ClockState.UNSYNCHRONISED, error=None)
+
 
 def trucks(*scripted: dict[str, Any], seed: int = 7) -> Scenario:
     """These trucks, each stopping on the scale and in the portal."""
@@ -88,12 +100,15 @@ def moment(
     eye: Eye = oracle,
     console: dict[str, Any] | None = None,
     also: Callable[[Draft], list[Draft]] = lambda draft: [draft],
+    announced: bool = False,
 ) -> Moment:
-    """Play until `until` holds of a snapshot; `also` gives what is recorded in a draft's place."""
+    """Play until `until` holds of a snapshot; `also` gives what is recorded in a draft's place. `announced`: the port
+    has told of the trucks.
+    """
 
     def run() -> Moment:
         with asyncio.Runner(loop_factory=SteppedLoop) as runner:
-            return runner.run(_moment(folder, scenario, until, eye, console or {}, also))
+            return runner.run(_moment(folder, scenario, until, eye, console or {}, also, announced))
 
     with ThreadPoolExecutor(1) as apart:  # a driven browser has the loop of this thread
         return apart.submit(run).result()
@@ -106,6 +121,7 @@ async def _moment(
     eye: Eye,
     console: dict[str, Any],
     also: Callable[[Draft], list[Draft]],
+    announced: bool,
 ) -> Moment:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedLoop)
@@ -126,7 +142,15 @@ async def _moment(
     with loop.working():
         ledger = await opening.__aenter__()
 
+    known = Expecting(setup.ledger, clock)
+    if announced:
+        known.keep(_page(scenario, clock.now().utc))
+
     async def record(draft: Draft) -> None:
+        body = draft.body
+        if isinstance(body, InspectionClosed):
+            match = known.match(body.inspection)
+            draft = replace(draft, body=InspectionClosed(replace(body.inspection, expectation=match)))
         for one in also(draft):
             with loop.working():  # the recorder's thread
                 await ledger.recorder.record(one)
@@ -150,7 +174,30 @@ async def _moment(
         with loop.working():
             await sim.close()
             await opening.__aexit__(None, None, None)
+            known.close()
     return Moment(folder, snapshot, clock.now())
+
+
+def decided(draft: Draft) -> list[Draft]:
+    """An officer has decided over every vehicle that was not to be released, or is not what was declared."""
+    body = draft.body
+    if not isinstance(body, InspectionClosed):
+        return [draft]
+    match = body.inspection.expectation
+    other = match is not None and any(one.verdict is IdentifierVerdict.OTHER for one in match.identifiers)
+    if body.inspection.recommendation is Recommendation.RELEASE and not other:
+        return [draft]
+    at = round(draft.at.utc.timestamp() * 1e6)
+    why = "seal and cargo are to be looked at"
+    made = DecisionRecorded(body.inspection.id, body.inspection.lane_id, Decision.REFER, "R. Vega", why, at, bytes(16))
+    return [draft, Draft(made, draft.at)]
+
+
+def _page(scenario: Scenario, now: datetime) -> ExpectationsPage:
+    """All of them, as the port's importer reads them."""
+    terms = Terms("uslrd", now, timedelta(days=1), timedelta(days=1))
+    crossings = [crossing_of(entry, terms)[0] for entry in expected(scenario, scenario.seed)]
+    return page(*filter(None, crossings), whole=True)
 
 
 def _known(lane: LaneSetup) -> KnownLane:

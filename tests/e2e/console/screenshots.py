@@ -23,7 +23,7 @@ from edge_agent.vision.sight import Sight
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView, View
 from hardware_sim.world.lane import Lane
 from tests.e2e.console.browser import chromium, live, page
-from tests.e2e.console.moment import Moment, Served, Snapshot, moment, trucks
+from tests.e2e.console.moment import Moment, Served, Snapshot, decided, moment, trucks
 from tests.e2e.stepped_booth import IN_VIEW, oracle
 
 FOLDER = Path(__file__).parents[3] / "docs" / "console"
@@ -122,19 +122,20 @@ def main() -> None:
         after = _moment(Path(place) / "after", scripted, in_lane(3, alarm=False))
         with Served(quiet, **ZONE).serving() as served:
             take(browser, served, folder / "day.png")
-            take(browser, served, folder / "phone.png", viewport={"width": 390, "height": 844}, is_mobile=True)
+            phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+            take(browser, served, folder / "phone.png", **phone)
         with Served(alarm, **ZONE).serving() as served:
             take(browser, served, folder / "alarm.png")
             take(browser, served, folder / "night.png", color_scheme="dark")
             served.silence()
             take(browser, served, folder / "broken.png")
         with Served(after, **ZONE).serving() as served:
-            take(browser, served, folder / "spanish.png", locale="es-MX", viewport={"width": 1280, "height": 1700})
+            take(browser, served, folder / "spanish.png", locale="es-MX", viewport={"width": 1280, "height": 2400})
 
 
 def _moment(folder: Path, scripted: tuple[dict[str, Any], ...], until: Any) -> Moment:
     folder.mkdir()
-    return moment(folder, trucks(*scripted), until, Eye())
+    return moment(folder, trucks(*scripted), until, Eye(), also=decided, announced=True)
 
 
 if __name__ == "__main__":

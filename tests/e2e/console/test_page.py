@@ -14,7 +14,7 @@ from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.observation import PlateRead, Reading, SealRead
 from hardware_sim.world.lane import Lane
 from tests.e2e.console.browser import WAIT_MS, chromium, faults, live, page
-from tests.e2e.console.moment import Moment, Served, Snapshot, moment, trucks
+from tests.e2e.console.moment import Moment, Served, Snapshot, decided, moment, trucks
 from tests.e2e.stepped_booth import oracle
 
 PASSWORD = "tumbleweed over the bridge"
@@ -54,7 +54,8 @@ def browser() -> Iterator[Browser]:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Moment:
     source = {"night": False, "cargo": {"kind": "source", "gamma_cps": 1100, "shielding": 0.1}}
     folder = tmp_path_factory.mktemp("booth")
-    return moment(folder, trucks({"night": False}, {"night": False, "seal": None}, source), in_alarm, eye)
+    other = {"night": False, "seal": None, "declared": {"container_codes": ["CSQU3054383"], "seals": ["EMX7457430"]}}
+    return moment(folder, trucks({"night": False}, other, source), in_alarm, eye, also=decided, announced=True)
 
 
 @pytest.fixture
@@ -77,6 +78,68 @@ def test_what_the_lane_does_and_what_came_before_it(browser: Browser, served: Se
         expect(chart.locator("polyline.panel")).to_have_count(4)
         expect(shown.locator(".pictures img").first).to_have_js_property("naturalWidth", 1)
         expect(shown.locator("#health")).to_contain_text("events are kept")
+
+
+def test_what_was_declared_and_what_was_decided(browser: Browser, served: Served) -> None:
+    with page(browser, served.url) as shown:
+        live(shown)
+        decided = shown.locator(".advice .decided")
+        expect(decided).to_contain_text("Referred to secondary inspection, by R. Vega: seal and cargo")
+        expect(shown.locator(".vehicles li").first.locator(".badge")).to_have_text("Referred")
+        expect(shown.locator(".match")).to_contain_text("Matches 1-7-2")
+        expect(shown.locator(".match")).to_contain_text("the list was")
+        rows = shown.locator(".compared tbody tr")
+        for what, declared in (("container code", "CSQU3054383"), ("seal", "EMX7457430")):
+            row = rows.filter(has_text=declared)
+            expect(row.locator("th")).to_have_text(what)
+            expect(row.locator("td").last).to_have_text("OTHER THAN DECLARED")
+        expect(shown.locator("#health")).to_contain_text(re.compile(r"3 vehicles, confirmed at [\d:]+ \(\d"))
+        served.clock.forward(15 * 60)
+        expect(shown.locator("#health .warn").filter(has_text="Expected by the port")).to_have_count(1)
+        shown.locator(".vehicles a").last.click()
+        live(shown)
+        expect(shown.locator(".match b")).to_have_text("Matches 1-7-1")
+        expect(shown.locator(".compared .bad")).to_have_count(0)
+        assert not faults(shown)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_ten_alarms_and_names_without_an_end(browser: Browser, served: Served, width: int) -> None:
+    crowded = copy.deepcopy(served.snapshot)
+    lane, name = crowded["lanes"][0], "a-portal-with-a-name-as-long-as-the-settings-allow-" + 12 * "n"
+    at = crowded["now"] - 3000
+    lane["alarms"] = [
+        {"device": f"{number}{name}", "kind": ("gamma", "neutron")[number % 2], "at": at, "inspection": ""}
+        for number in range(10)
+    ]
+    long = {"what": "seal", "text": "W" * 80, "device": name, "first": at, "at": at, "times": 1}
+    lane["reads"] = [{**long, "text": f"{number}{'W' * 79}"} for number in range(24)]
+    faulty = [{"fault": "tampered", "detail": "d" * 200}] * 8
+    lane["devices"] += [
+        {"id": name, "what": "w" * 90, "state": "failed", "since": at, "detail": "d" * 200, "faults": faulty}
+    ]
+    crowded["room"] = {"has": False, "detail": "x" * 200}
+    crowded["booth"] = f"spiffe://{'port' * 10}/booth/{name}"
+    crowded["lanes"].append({**lane, "id": "L" * 63, "devices": [], "reads": [], "vehicles": [], "alarms": []})
+    served.tell(crowded)
+    with page(browser, served.url, viewport={"width": width, "height": 900}) as shown:
+        live(shown)
+        expect(shown.locator(".banner.alarm span")).to_have_text(["GAMMA ALARM in lane 1", "NEUTRON ALARM in lane 1"])
+        expect(shown.locator(".radiation")).to_have_count(2)
+        expect(shown.locator(".radiation li")).to_have_count(10)
+        states = shown.evaluate("[...document.querySelectorAll('.device-state')].map((e) => e.offsetHeight)")
+        assert max(states) < 40, "a state is broken into several lines"
+        expect(shown.locator("#devices")).to_contain_text("The settings name no device of this lane.")
+        assert not faults(shown)
+
+
+def test_a_clock_that_runs_free_is_said_before_any_time_is_read(browser: Browser, served: Served) -> None:
+    served.clock.runs_free()
+    with page(browser, served.url) as shown:
+        live(shown)
+        expect(shown.locator(".banner.doubt")).to_contain_text("This booth's clock follows no time source")
+        expect(shown.locator("#health .warn").filter(has_text="Clock")).to_contain_text("RUNS FREE")
+        assert not faults(shown)
 
 
 def test_a_devices_words_are_words(browser: Browser, served: Served) -> None:

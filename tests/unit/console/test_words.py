@@ -8,7 +8,7 @@ from edge_agent.console import words
 from edge_agent.domain.clock import ClockState
 from edge_agent.domain.finding import Decision, Recommendation, Severity
 from edge_agent.domain.inspection import Expected, MissingReason
-from edge_agent.domain.observation import DeviceState, RadiationKind, SealCondition
+from edge_agent.domain.observation import DeviceState, FaultKind, RadiationKind, SealCondition
 from edge_agent.domain.terms import term
 
 
@@ -38,6 +38,7 @@ def test_every_word_that_a_template_says_is_there() -> None:
         ("what", Expected),
         ("seal", SealCondition),
         ("alarm", RadiationKind),
+        ("fault", FaultKind),
         ("link", ["", "up", "down", "refused", "forked"]),
     ],
 )
