@@ -7,7 +7,7 @@ import apsw
 from cryptography import x509
 
 from edge_agent.domain.errors import IdentityInvalid, ProofFault, ProofInvalid
-from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of, split_note
+from edge_agent.wire.checkpoint import MAX_NOTE_BYTES, Checkpoint, open_checkpoint, origin_of, split_note
 from edge_agent.wire.cosignature import Cosignature, VerifierKey, cosignatures
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, Role, certificate_key, identity_of
 from edge_agent.wire.witness_policy import Policy
@@ -46,9 +46,14 @@ class WitnessedReceipt:
             raise ProofInvalid(ProofFault.NOTE_NOT_SIGNED, "a cosignature is not by the witness beside it", _KEEP)
         return receipt, found
 
-    def cosigned(self) -> bytes:
-        """The note with the cosignatures at its end."""
-        return self.note + b"".join(line for _, line in self.kept)
+    def cosigned(self, policy: Policy) -> tuple[bytes, tuple[VerifierKey, ...]]:
+        """The note with cosignatures at its end, and by whom: as many as it has room for, those of `policy` first."""
+        wanted = {str(witness.key) for witness in policy.witnesses.values()}
+        note, by = self.note, list[VerifierKey]()
+        for witness, line in sorted(self.kept, key=lambda each: (each[0] not in wanted, each)):
+            if len(note) + len(line) <= MAX_NOTE_BYTES:
+                note, by = note + line, [*by, VerifierKey.parse(witness)]
+        return note, tuple(by)
 
 
 def keep_cosignature(db: apsw.Connection, receipt: WitnessedReceipt, cosignature: Cosignature, now_us: int) -> None:

@@ -65,6 +65,9 @@ class LedgerChain(LedgerNodes):
         receipt = receipt_for(self._database, seq)
         return None if receipt is None else (receipt.note, receipt.certificate)
 
+    def witnessed(self, seq: int) -> None:
+        """The port alone asks witnesses: what they cosign is its receipt (ADR 0035)."""
+
     def time_token(self) -> TimeToken | None:
         """The port alone asks for them."""
         return None

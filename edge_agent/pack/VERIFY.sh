@@ -1,13 +1,15 @@
 #!/bin/sh
 # Verifies an evidence pack of edge-agent with nothing but openssl (3.0 or later) and POSIX utilities.
 #
-#   sh VERIFY.sh [-k KEYID]... [-t ROOT] [FOLDER]
+#   sh VERIFY.sh [-k KEYID]... [-t ROOT] [-w POLICY] [FOLDER]
 #
 #   FOLDER    the pack (the folder in which this script lies)
 #   -k KEYID  a key in which you trust: 64 hex digits, from the port or the booth itself and not from the pack. The pack
 #             must be signed by such a key alone; give one for the booth, and one for the port gateway where it signed.
 #   -t ROOT   the root certificate (a PEM file) of the time-stamp authority in which you trust: a time token in the pack
 #             must lead to it, and not only to the certificate in the pack. A pack without a time token fails.
+#   -w POLICY the witnesses in which you trust, and how many of them must have cosigned (a file, C2SP tlog-policy). A pack
+#             that the quorum did not cosign fails.
 #
 # Exit status: 0 everything verifies; 1 something does not, and the last line says what; 2 it could not be looked at.
 # The same script lies in every pack of one version; its SHA-256 is published, so that you can run a copy of your own.
@@ -20,6 +22,7 @@ umask 077
 PACK=$(dirname -- "$0")
 KEYS=
 ROOT=
+POLICY=
 TYPE='application/vnd.edge-agent.event.v1alpha1+protobuf'
 DASH=$(printf '\342\200\224')
 
@@ -48,7 +51,12 @@ while [ $# -gt 0 ]; do
             case $2 in /*) ROOT=$2 ;; *) ROOT=$(pwd)/$2 ;; esac
             shift 2
             ;;
-        -*) unable "there is no option $1; use: sh VERIFY.sh [-k KEYID]... [-t ROOT] [FOLDER]" ;;
+        -w)
+            [ $# -ge 2 ] && [ -f "$2" ] || unable '-w needs a file with a policy'
+            case $2 in /*) POLICY=$2 ;; *) POLICY=$(pwd)/$2 ;; esac
+            shift 2
+            ;;
+        -*) unable "there is no option $1; use: sh VERIFY.sh [-k KEYID]... [-t ROOT] [-w POLICY] [FOLDER]" ;;
         *)
             PACK=$1
             shift
@@ -132,6 +140,50 @@ signed_by() {
     esac
 }
 
+# policy FILE TABLE: C2SP tlog-policy. TABLE gets a line a witness: its name there, the key's name, key id, key in hex, PEM
+policy() {
+    bad=$(awk '
+        /[\001-\010\013-\037\177]/ { print NR ": a control character"; exit }
+        NF == 0 || $1 ~ /^#/ { next }
+        $1 == "witness" && (NF == 3 || NF == 4) && $2 != "none" && !($2 in known) { known[$2] = 1; next }
+        $1 == "group" && NF > 3 && $2 != "none" && !($2 in known) {
+            if ($3 != "any" && $3 != "all" && ($3 !~ /^[0-9]+$/ || $3 < 1 || $3 + 0 > NF - 3)) { print NR ": how many?"; exit }
+            for (i = 4; i <= NF; i++) {
+                if (!($i in known) || $i in member) { print NR ": " $i " is not known before it, or a member twice"; exit }
+                member[$i] = 1
+            }
+            known[$2] = 1; next
+        }
+        $1 == "quorum" && NF == 2 && ($2 == "none" || $2 in known) && !quorum { quorum = NR; next }
+        { print NR ": no line of a policy that is known here"; exit }
+        END { if (!quorum) print NR ": no quorum" }' "$1" | sed -n 1p)
+    [ -z "$bad" ] || policy_fails "line $bad"
+    : > "$2"
+    awk '$1 == "witness" { print $2, $3 }' "$1" > "$T/vkeys"
+    number=0
+    while read -r name vkey; do
+        number=$((number + 1))
+        keyname=${vkey%%+*} rest=${vkey#*+}
+        hint=${rest%%+*} encoded=${rest#*+}
+        octal=$(printf '%s\n' "$encoded" | base64_lines)
+        case $octal in \\004*) ;; *) octal= ;; esac
+        [ ${#octal} -eq 132 ] || policy_fails "witness $name: not an Ed25519 key of type 4"
+        printf "$octal" > "$T/typed"
+        { printf '%s\n' "$keyname" && cat "$T/typed"; } > "$T/named"
+        [ "$(sha256 "$T/named" | cut -c1-8)" = "$hint" ] || policy_fails "witness $name: name, hash and key do not belong together"
+        raw=$(tail -c 32 "$T/typed" | od -A n -v -t x1 | tr -d ' \n')
+        binary "302a300506032b6570032100$raw" > "$T/spki"
+        openssl pkey -pubin -inform DER -in "$T/spki" -out "$2-$number.pem" 2> /dev/null || policy_fails "witness $name: no key"
+        awk -v raw="$raw" '$4 == raw "" { found = 1 } END { exit found }' "$2" || policy_fails "witness $name: its key stands there twice"
+        printf '%s %s %s %s %s\n' "$name" "$keyname" "$hint" "$raw" "$2-$number.pem" >> "$2"
+    done < "$T/vkeys" || exit $?
+}
+
+if [ -n "$POLICY" ]; then
+    policy_fails() { unable "$POLICY: $1"; }
+    policy "$POLICY" "$T/trusted-witnesses"
+fi
+
 # Protocol Buffers: a line "path wire-type offset length value hex text" for each field; messages named in `into` are
 # opened. Hex and text (printable ASCII, other bytes as <xx>) are of short fields alone.
 cat > "$T/fields.awk" << 'AWK'
@@ -194,6 +246,21 @@ END {
 }
 AWK
 
+# Microseconds since 1970 as date and time
+cat > "$T/utc.awk" << 'AWK'
+function utc(us,   s, day, z, era, doe, yoe, doy, mp, m) {
+    s = int(us / 1000000); day = int(s / 86400); s -= day * 86400
+    z = day + 719468; era = int(z / 146097); doe = z - era * 146097
+    yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+    doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100)); mp = int((5 * doy + 2) / 153)
+    m = mp < 10 ? mp + 3 : mp - 9
+    return sprintf("%04d-%02d-%02d %02d:%02d:%02d UTC", yoe + era * 400 + (m <= 2), m,
+        doy - int((153 * mp + 2) / 5) + 1, int(s / 3600), int(s % 3600 / 60), s % 60)
+}
+AWK
+
+echo '{ print utc($1 * 1000000) }' > "$T/moment.awk"
+
 # Of an event: what it says, in words
 cat > "$T/report.awk" << 'AWK'
 BEGIN {
@@ -212,15 +279,6 @@ BEGIN {
 }
 $1 in label && $4 > 0 { text = $0; for (i = 1; i <= 6; i++) sub(/^[^ ]+ /, "", text); printf "    %-11s %s\n", label[$1], text }
 $1 in outcome { printf "    %-11s %s\n", "outcome", outcome[$1] }
-function utc(us,   s, day, z, era, doe, yoe, doy, mp, m) {
-    s = int(us / 1000000); day = int(s / 86400); s -= day * 86400
-    z = day + 719468; era = int(z / 146097); doe = z - era * 146097
-    yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
-    doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100)); mp = int((5 * doy + 2) / 153)
-    m = mp < 10 ? mp + 3 : mp - 9
-    return sprintf("%04d-%02d-%02d %02d:%02d:%02d UTC", yoe + era * 400 + (m <= 2), m,
-        doy - int((153 * mp + 2) / 5) + 1, int(s / 3600), int(s % 3600 / 60), s % 60)
-}
 AWK
 
 # --- 1. the files are those of the manifest, and it is signed -----------------------------------------------------------
@@ -383,7 +441,7 @@ for file in events/*.envelope; do
     awk -v seq="$seq" '$1 == "7" { n++; size[n] = 0 } $1 == "7.3" { digest[n] = $6 } $1 == "7.4" { size[n] = $5 }
         END { for (i = 1; i <= n; i++) { if (length(digest[i]) != 64) exit 1; print digest[i], size[i], seq } }' \
         "$T/event" >> "$T/references" || fail "$file: binds evidence without a digest"
-    awk -v seq="$seq" -v us="$us" -v clock="$clock" -v body="$body" -f "$T/report.awk" "$T/event" >> "$T/report"
+    awk -v seq="$seq" -v us="$us" -v clock="$clock" -v body="$body" -f "$T/utc.awk" -f "$T/report.awk" "$T/event" >> "$T/report"
 done || exit 1
 
 # --- 4. proofs: each event is in the tree that a checkpoint or a receipt signs --------------------------------------------
@@ -398,7 +456,12 @@ proof() {
     lines=$(awk '{ last = $0 == "" ? NR : last } END { print last - 1 }' "$T/note")
     sed -n "1,${lines}p" "$T/note" > "$T/text"
     [ "$(tail -c 1 "$file" | od -A n -t u1 | tr -d ' ')" = 10 ] || fail "$file: does not end with a newline"
-    [ "$(awk 'END { print NR }' "$T/note")" -eq $((lines + 2)) ] || fail "$file: its checkpoint has not exactly one signature"
+    signatures=$(awk -v from="$((lines + 1))" 'END { print NR - from }' "$T/note")
+    case $file in
+        *.witnessed.tlog-proof) [ "$signatures" -ge 2 ] || fail "$file: its receipt is cosigned by nobody" ;;
+        *) [ "$signatures" -eq 1 ] || fail "$file: its checkpoint has not exactly one signature" ;;
+    esac
+    signed=$(sed -n "$((lines + 2))p" "$T/note")
     [ "$(sed -n 1p "$T/text")" = "$BOOTH/$EPOCH" ] || fail "$file: its checkpoint is of another chain than $BOOTH/$EPOCH"
     size=$(sed -n 2p "$T/text")
     case $size in '' | 0* | *[!0-9]*) fail "$file: its checkpoint names no size" ;; esac
@@ -406,7 +469,7 @@ proof() {
     {
         awk -v n="$hashes" 'NR > 2 && NR <= n + 2' "$file"
         sed -n 3p "$T/text"
-        tail -n 1 "$file" | cut -d' ' -f3
+        printf '%s\n' "$signed" | cut -d' ' -f3
     } | base64_lines > "$T/decoded"
 
     binary "00$3" | openssl dgst -sha256 -binary > "$T/node-0"
@@ -427,8 +490,8 @@ proof() {
     [ ${#root} -eq 128 ] || fail "$file: its checkpoint names no root"
     printf "$root" | cmp -s - "$T/node-$step" || fail "$file: does not lead from event $seq to the root of its checkpoint"
 
-    set -- $(tail -n 1 "$file")
-    [ $# -eq 3 ] && [ "$DASH $2 $3" = "$(tail -n 1 "$file")" ] || fail "$file: its checkpoint is not signed"
+    set -- $signed
+    [ $# -eq 3 ] && [ "$DASH $2 $3" = "$signed" ] || fail "$file: its checkpoint is not signed"
     blob=$(sed -n "$((hashes + 2))p" "$T/decoded")
     [ ${#blob} -gt 16 ] || fail "$file: its checkpoint's signature is not in base64"
     printf "$blob" > "$T/blob"
@@ -436,6 +499,7 @@ proof() {
     tail -c +5 "$T/blob" > "$T/signature"
     case $file in
         *.port.tlog-proof) receipt "$file" "$2" ;;
+        *.witnessed.tlog-proof) receipt "$file" "$2" && cosignatures "$file" ;;
         *) checkpoint "$file" "$2" ;;
     esac
 }
@@ -472,6 +536,11 @@ receipt() {
         case $identity in "$PORT"/gateway/*) ;; *) fail "$1: its receipt is signed by $2, which is no gateway of this port" ;; esac
         signed_by "$kind" "$key" "$T/signature" "$T/text" || fail "$1: its receipt's signature is not one by the key of $certificate"
         trusted "$id" "$1"
+        case $1 in *.witnessed.*)
+            WITNESSED=$size WITNESSED_HELD=$held
+            return 0
+            ;;
+        esac
         [ ! -d time ] || cmp -s "$T/note" time/receipt || fail "$1: its receipt is not the one in time/receipt"
         BY_PORT=$size BY_GATEWAY=$2 HELD=$held
         return 0
@@ -479,19 +548,82 @@ receipt() {
     fail "$1: its receipt is signed by $2 with a key of which the pack has no certificate"
 }
 
-BY_BOOTH= BY_PORT= proofs=0
+# cosignatures FILE: of the receipt in $T/note, by witnesses that the pack names
+cosignatures() {
+    if [ -f "$T/witnessed-note" ]; then
+        cmp -s "$T/note" "$T/witnessed-note" || fail "$1: its receipt is another one than in the pack's other proofs"
+        return 0
+    fi
+    cp "$T/note" "$T/witnessed-note"
+    [ -f WITNESSES ] || fail "WITNESSES: is missing; $1 has cosignatures"
+    policy_fails() { fail "WITNESSES: $1"; }
+    policy WITNESSES "$T/witnesses"
+    sed -n "$((lines + 3)),\$p" "$T/note" > "$T/cosignatures"
+    while IFS= read -r line; do
+        name=${line#"$DASH "}
+        encoded=${name##* } name=${name% *}
+        octal=$(printf '%s\n' "$encoded" | base64_lines)
+        [ "$line" = "$DASH $name $encoded" ] && [ ${#octal} -eq 304 ] || fail "$1: a line of its receipt that is no cosignature"
+        printf "$octal" > "$T/blob"
+        hint=$(part "$T/blob" 0 4 | od -A n -v -t x1 | tr -d ' \n')
+        at=$(part "$T/blob" 4 8 | od -A n -v -t u1 | awk '{ for (i = 1; i <= NF; i++) v = v * 256 + $i } END { if (v < 253402300800) printf "%.0f", v }')
+        [ -n "$at" ] || fail "$1: the cosignature of $name states no time"
+        tail -c 64 "$T/blob" > "$T/signature"
+        { printf 'cosignature/v1\ntime %s\n' "$at" && cat "$T/text"; } > "$T/cosigned-text"
+        raw=
+        while read -r _ keyname id hex pem; do
+            [ "$keyname" = "$name" ] && [ "$id" = "$hint" ] || continue
+            signed_by ed25519 "$pem" "$T/signature" "$T/cosigned-text" || fail "$1: the cosignature of $name is not one by its key in WITNESSES"
+            raw=$hex
+        done < "$T/witnesses" || exit 1
+        [ -n "$raw" ] || fail "$1: is cosigned by $name, whose key WITNESSES does not name"
+        awk -v raw="$raw" '$1 == raw "" { found = 1 } END { exit found }' "$T/cosigned" || fail "$1: is cosigned by $name twice"
+        printf '%s %s %s\n' "$raw" "$at" "$name" >> "$T/cosigned"
+    done < "$T/cosignatures" || exit 1
+}
+
+# quorum FILE TABLE: "how many of how many, yes or no, whether that is enough" of what cosigned
+quorum() {
+    awk 'FILENAME == ARGV[1] { by[$1] = 1; next }
+        FILENAME == ARGV[2] { all++; held[$1] = $4 in by; n += held[$1]; next }
+        $1 == "group" {
+            needed = $3 == "any" ? 1 : $3 == "all" ? NF - 3 : $3; many = 0
+            for (i = 4; i <= NF; i++) many += held[$i]
+            held[$2] = many >= needed + 0
+        }
+        $1 == "quorum" { enough = $2 == "none" || held[$2] }
+        END { print n + 0, all + 0, (enough ? "yes" : "no") }' "$T/cosigned" "$2" "$1"
+}
+
+BY_BOOTH= BY_PORT= WITNESSED= proofs=0
+: > "$T/cosigned" # key in hex, seconds since 1970 by the witness's clock, the key's name
 while read -r seq leaf envelope body; do
-    proved=0
-    for name in "${envelope%.envelope}.tlog-proof" "${envelope%.envelope}.port.tlog-proof"; do
+    proved=0 witnessed=0
+    for name in "${envelope%.envelope}.tlog-proof" "${envelope%.envelope}.port.tlog-proof" "${envelope%.envelope}.witnessed.tlog-proof"; do
         [ -f "$name" ] || continue
+        case $name in *.witnessed.tlog-proof) witnessed=1 ;; esac
         proof "$name" "$seq" "$leaf"
         proved=1 proofs=$((proofs + 1))
     done
+    [ -z "$POLICY" ] || [ "$witnessed" -eq 1 ] ||
+        fail "$envelope: is under no receipt that witnesses cosigned, and -w asks for one; without -w the rest can be verified"
     # a session event proves itself by the device key; one that a booth has trimmed has no proof there
     [ "$proved" -eq 1 ] || [ "$body" -eq 16 ] || fail "$envelope: there is no proof that it is in the chain"
 done < "$T/leaves" || exit 1
 [ "$proofs" -eq "$(find events -name '*.tlog-proof' | awk 'END { print NR }')" ] || fail 'events: there is a proof of an event that is not in the pack'
 [ "$((proofs + events))" -eq "$(find events -type f | awk 'END { print NR }')" ] || fail 'events: there is a file that is neither envelope nor proof'
+
+if [ -n "$WITNESSED" ]; then
+    set -- $(quorum WITNESSES "$T/witnesses")
+    COSIGNED=$1 OF=$2 ENOUGH=$3
+    if [ -n "$POLICY" ]; then
+        set -- $(quorum "$POLICY" "$T/trusted-witnesses")
+        COSIGNED=$1 OF=$2
+        [ "$3" = yes ] || fail "witnessed by $1 of $2 of those in $POLICY, which is not the quorum that it asks for"
+    fi
+elif [ -f WITNESSES ]; then
+    fail 'WITNESSES: no event in the pack has a proof under a cosigned receipt'
+fi
 
 # --- 5. time: an authority beside booth and port saw the receipt ----------------------------------------------------------
 STAMPED=
@@ -595,6 +727,23 @@ if [ -n "$STAMPED" ]; then
         printf '    under the root certificate with the SHA-256 %s:\n' "$ROOT_SHA256"
         printf '    compare it with what that authority states, or give its root certificate with -t\n'
     fi
+fi
+if [ -n "$WITNESSED" ]; then
+    printf '  in the chain of %s events that the port held at %s by its own clock,\n' "$WITNESSED" "$WITNESSED_HELD"
+    if [ -n "$POLICY" ]; then
+        printf '    witnessed by %s of %s of those that were given with -w, which is enough:\n' "$COSIGNED" "$OF"
+    elif [ "$ENOUGH" = yes ]; then
+        printf '    witnessed by %s of the %s that the port names in WITNESSES, which is enough for it:\n' "$COSIGNED" "$OF"
+    else
+        printf '    witnessed by %s of the %s that the port names in WITNESSES, which is NOT enough for it:\n' "$COSIGNED" "$OF"
+    fi
+    while read -r raw at name; do
+        [ -z "$POLICY" ] || grep -q " $raw " "$T/trusted-witnesses" || continue
+        at=$(echo "$at" | awk -f "$T/utc.awk" -f "$T/moment.awk")
+        printf '    %s at %s by its own clock\n' "$(shown "$name")" "$at"
+    done < "$T/cosigned"
+    [ -n "$POLICY" ] ||
+        printf '    compare the keys in WITNESSES with those that the witnesses state, or give theirs with -w\n'
 fi
 printf '  the pack was put together by %s\n' "$EXPORTED_BY"
 if [ -f KEYS ]; then

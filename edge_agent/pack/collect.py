@@ -2,7 +2,8 @@
 
     inspection ─► its events ─► the sessions that signed them ─► device certificates
                       │                                          checkpoint of the booth ─┐
-                      └─► evidence, whole or said to be absent   receipt of the port ─────┴─► inclusion proofs
+                      └─► evidence, whole or said to be absent   receipt of the port ─────┤
+                                                                 receipt with cosignatures ┴─► inclusion proofs
 
 Everything is verified on the way: what would not verify is never written.
 """
@@ -18,7 +19,15 @@ from cryptography import x509
 
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, Permanent, ProofFault, ProofInvalid
 from edge_agent.wire.chain import Head
-from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint, origin_of, read_checkpoint, write_proof
+from edge_agent.wire.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+    origin_of,
+    read_checkpoint,
+    split_note,
+    write_proof,
+)
+from edge_agent.wire.cosignature import Cosignature, VerifierKey, cosignatures
 from edge_agent.wire.envelope import envelope_sha256, read_envelope
 from edge_agent.wire.identity import PublicKey, certificate_key, identity_of, key_id, load_public_key
 from edge_agent.wire.refused import RefusalCode, Refused
@@ -26,11 +35,12 @@ from edge_agent.wire.time_token import TimeToken
 from edge_agent.wire.tree import Nodes, inclusion_proof, verify_inclusion
 from edge_agent.wire.v1alpha1.event_pb2 import Event, EvidenceRef
 from edge_agent.wire.verify import Chain, KeyEnd, Session, counts_still, verify_event
+from edge_agent.wire.witness_policy import Policy
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GIVE = "give the UUID by which its events name it, or --seq for a single event"
 _MIXED_UP = "the store was mixed up: keep it"
-CHECKPOINT, RECEIPT = "tlog-proof", "port.tlog-proof"
+CHECKPOINT, RECEIPT, WITNESSED = "tlog-proof", "port.tlog-proof", "witnessed.tlog-proof"
 
 
 class NotFound(Permanent):
@@ -50,6 +60,16 @@ class KnownEnds:
         if end is not None:
             return f"{end.code.name} {end.through_seq}"
         return "in-force" if self.complete else "not-known"
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """A receipt with cosignatures by `witnesses` at its end, its gateway's certificate (DER), and the port's policy."""
+
+    note: bytes
+    certificate: bytes
+    witnesses: tuple[VerifierKey, ...]
+    policy: Policy
 
 
 class Source(Nodes, Protocol):
@@ -79,6 +99,10 @@ class Source(Nodes, Protocol):
 
     def receipt(self, seq: int) -> tuple[bytes, bytes] | None:
         """A receipt by the port for `seq` events or more, as few more as there is, and its gateway's certificate."""
+        ...
+
+    def witnessed(self, seq: int) -> Cosigned | None:
+        """A receipt for `seq` events or more that witnesses cosigned."""
         ...
 
     def time_token(self) -> TimeToken | None:
@@ -122,6 +146,15 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Witnessed:
+    """Who cosigned which receipt. `policy`: the port's, which is also that of the pack."""
+
+    receipt: Checkpoint
+    cosignatures: tuple[Cosignature, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """A pack before it is written. `inspection_id` is '' when it is a single event's."""
 
@@ -135,6 +168,7 @@ class Contents:
     receipt: Checkpoint | None
     keys: Mapping[str, str]  # the state of each device key by key id, see KnownEnds.state
     stamp: Stamp | None = None
+    witnessed: Witnessed | None = None
 
 
 def collect_inspection(source: Source, inspection_id: str, certificates: Sequence[x509.Certificate]) -> Contents:
@@ -180,6 +214,18 @@ def _closes(event: Event, inspection_id: str) -> bool:
     return event.WhichOneof("body") == "inspection_closed" and event.inspection_closed.inspection.id == inspection_id
 
 
+def _witnessed(cosigned: Cosigned, receipt: Checkpoint | None) -> Witnessed:
+    """Raises ProofInvalid unless every cosignature verifies."""
+    text, lines = split_note(cosigned.note)
+    end = cosigned.note[len(text) + 1 :]
+    found = cosignatures(text, end, cosigned.witnesses)
+    if receipt is None or receipt.held is None or not found or len(found) != len(lines) - 1:
+        raise ProofInvalid(
+            ProofFault.NOTE_NOT_SIGNED, "a cosigned receipt, and not by the witnesses beside it", _MIXED_UP
+        )
+    return Witnessed(receipt, tuple(found), cosigned.policy)
+
+
 def _keyid(envelope: bytes) -> str:
     return read_envelope(envelope)[1].keyid
 
@@ -204,14 +250,16 @@ class _Collector:
             envelopes[opened] = self._sessions[opened][0]
             envelopes[seq] = source.envelope(seq) or b""
         last = max(envelopes)
-        checkpoint, received = source.checkpoint(last), source.receipt(last)
+        checkpoint, received, cosigned = source.checkpoint(last), source.receipt(last), source.witnessed(last)
         if checkpoint is not None:
             opened = self._session(read_checkpoint(checkpoint).size)
             envelopes[opened] = self._sessions[opened][0]
         said = {
             CHECKPOINT: (checkpoint, self._opened(checkpoint)),
             RECEIPT: (None, None) if received is None else self._received(*received),
+            WITNESSED: (None, None) if cosigned is None else self._received(cosigned.note, cosigned.certificate),
         }
+        gateways = [each.certificate for each in (cosigned,) if each] + [each[1] for each in (received,) if each]
         events = tuple(self._proved(seq, envelopes[seq], said) for seq in sorted(envelopes))
         keyids = {_keyid(envelope) for envelope, _ in self._sessions.values()}
         certificates = [self._known[keyid] for keyid in sorted(keyids)]
@@ -221,11 +269,12 @@ class _Collector:
             inspection_id,
             events,
             tuple(self._pieces(events)),
-            (*certificates, *([] if received is None else [x509.load_der_x509_certificate(received[1])])),
+            (*certificates, *(x509.load_der_x509_certificate(der) for der in gateways)),
             said[CHECKPOINT][1],
             said[RECEIPT][1],
             {keyid: self._ends.state(keyid) for keyid in sorted(keyids)},
             None if received is None else self._stamped(received[0]),
+            None if cosigned is None else _witnessed(cosigned, said[WITNESSED][1]),
         )
 
     def _stamped(self, note: bytes) -> Stamp | None:

@@ -5,14 +5,14 @@ The prose is in page.html. The page needs nothing beside the files of the pack, 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from importlib.resources import files
 from string import Template
 
 from cryptography import x509
 
-from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved
+from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved, Witnessed
 from edge_agent.pack.words import (
     accuracy_in_words,
     body_in_words,
@@ -25,6 +25,8 @@ from edge_agent.wire.identity import certificate_key, identity_of, key_id
 from edge_agent.wire.refused import RefusalCode
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
+# The last moment that a date can show.
+EPOCH, LAST_S = datetime(1970, 1, 1, tzinfo=UTC), 253_402_300_799
 _PICTURES = ("image/jpeg", "image/png")
 
 
@@ -116,7 +118,27 @@ def _proves(contents: Contents) -> list[str]:
             f"<code>{escape(contents.stamp.token.root_name)}</code> with the SHA-256 "
             f"<code>{contents.stamp.token.root_sha256}</code>: compare that with what the authority states."
         )
+    if contents.witnessed is not None:
+        said.append(_witnessed(contents.witnessed))
     return said
+
+
+def _witnessed(witnessed: Witnessed) -> str:
+    by = [cosignature.witness for cosignature in witnessed.cosignatures]
+    named = [witness for witness in witnessed.policy.witnesses.values() if witness.key in by]
+    enough = "enough" if witnessed.policy.satisfied(by) else "NOT enough"
+    who = "; ".join(f"<code>{escape(str(one.witness))}</code> on {_second(one.at_s)}" for one in witnessed.cosignatures)
+    return (
+        f"{len(named)} of the {len(witnessed.policy.witnesses)} witnesses of the port's ({enough} for its quorum) "
+        f"signed, beside the port, its statement over {witnessed.receipt.size} events: they saw this chain only grow, "
+        "and signed no other version of it. Whoever trusts them need not trust that booth and port tell everybody the "
+        "same. They saw fingerprints, no contents. By their own clocks, with their verifier keys: "
+        f"{who}. Compare these keys with those that the witnesses state."
+    )
+
+
+def _second(at_s: int) -> str:
+    return f"{EPOCH + timedelta(seconds=min(at_s, LAST_S)):%Y-%m-%d at %H:%M:%S} UTC"
 
 
 def _warning(contents: Contents) -> str:

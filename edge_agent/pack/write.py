@@ -111,6 +111,9 @@ def _write(contents: Contents, exporter: Exporter, folder: Path, out: Path) -> W
         add("time/receipt", contents.stamp.note)
         add("time/receipt.tsr", contents.stamp.token.response)
         add("time/authority.pem", authority_pem(contents.stamp.token))
+    if contents.witnessed is not None:
+        by = [cosignature.witness for cosignature in contents.witnessed.cosignatures]
+        add("WITNESSES", contents.witnessed.policy.text(also=by).encode())
     certificates = {_name(certificate): certificate for certificate in (*contents.certificates, exporter.certificate)}
     for name, certificate in certificates.items():
         add(name, certificate.public_bytes(serialization.Encoding.PEM))

@@ -47,6 +47,7 @@ class Policy:
     quorum: str
 
     def keys(self) -> list[VerifierKey]:
+        """Of all witnesses."""
         return [witness.key for witness in self.witnesses.values()]
 
     def satisfied(self, by: Iterable[VerifierKey]) -> bool:
@@ -59,9 +60,12 @@ class Policy:
 
     def text(self, also: Iterable[VerifierKey] = ()) -> str:
         """As a file without addresses. `also`: witnesses that are named, and count for nothing."""
-        more = [key for key in also if key not in self.keys()]
-        lines = [f"witness {name} {witness.key}" for name, witness in self.witnesses.items()]
-        lines += [f"witness former-{number} {key}" for number, key in enumerate(more, 1)]
+        named = {name: witness.key for name, witness in self.witnesses.items()}
+        for key in also:
+            if key not in named.values():
+                free = (f"former-{number}" for number in range(1, 1000))
+                named[next(name for name in free if name not in named and name not in self.groups)] = key
+        lines = [f"witness {name} {key}" for name, key in named.items()]
         lines += [f"group {name} {needed} {' '.join(members)}" for name, (needed, members) in self.groups.items()]
         return "".join(f"{line}\n" for line in [*lines, f"quorum {self.quorum}"])
 

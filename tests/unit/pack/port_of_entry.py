@@ -15,8 +15,9 @@ from cryptography.x509.oid import NameOID
 from edge_agent.domain import event as domain
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Complete, Inspection, ScanJoin, ScanSeen, SealSeen, Voted, VotedCode
+from edge_agent.domain.joining import Belonging, Carrier, KnownBy
 from edge_agent.domain.observation import CharacterRead, RadiationKind
-from edge_agent.pack.collect import KnownEnds, collect_inspection
+from edge_agent.pack.collect import Cosigned, KnownEnds, collect_inspection
 from edge_agent.pack.page import Exporter
 from edge_agent.pack.write import Written, write_pack
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint
@@ -46,6 +47,7 @@ class Chain:
     evidence_kept: tuple[Evidence, ...] = (FRAME, CROP, SCAN)
     checkpoint_size: int = 0
     receipt_size: int = 0
+    cosigned: Cosigned | None = None
     ends: KnownEnds = field(default_factory=lambda: KnownEnds({}, complete=False))
     levels: dict[int, list[bytes]] = field(default_factory=dict)
 
@@ -91,6 +93,9 @@ class Chain:
         note = sign_checkpoint(held, self.gateway.identity, self.gateway.key.public_key(), by(self.gateway.key))
         return note, self.gateway.certificate.public_bytes(serialization.Encoding.DER)
 
+    def witnessed(self, seq: int) -> Cosigned | None:
+        return self.cosigned
+
     def time_token(self) -> TimeToken | None:
         return None
 
@@ -134,7 +139,7 @@ def inspected(ledger: Ledger) -> None:
         Complete(),
         plate=vote,
         container_codes=(VotedCode(Voted("CSQU3054383", 0.9, (), 4, 0, (), "side"), True, "22G1"),),
-        seals=(SealSeen("ML-1234567", "Code 128", "scanner", at),),
+        seals=(SealSeen("ML-1234567", "Code 128", "scanner", at, ON),),
         radiation=(occupancy(7, gamma_alarm=True),),
         scans=(seen,),
         observations=12,
@@ -143,6 +148,9 @@ def inspected(ledger: Ledger) -> None:
     ledger.grow(5)
     ledger.open_session()
     ledger.grow(40)
+
+
+ON = Belonging(Carrier.CONTAINER, "CSQU3054383", KnownBy.ONLY)
 
 
 @dataclass
