@@ -10,7 +10,7 @@ from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.wire.chain import EPOCH_BYTES, Head
 from edge_agent.wire.deleted import pass_deleted
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES, envelope_sha256, read_envelope
-from edge_agent.wire.gaps import Gaps, declared
+from edge_agent.wire.gaps import Lost
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, PublicKey, certificate_key, identity_of, key_id
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES, Linked, verify_link
 from edge_agent.wire.refused import RefusalCode, Refused
@@ -72,22 +72,17 @@ class Chains:
     standing: dict[tuple[str, bytes], Chain] = field(default_factory=dict)
     # In quarantine, by booth and digest: the cursor at which it was passed over, and the chain before it.
     unread: dict[tuple[str, bytes], tuple[int, Chain]] = field(default_factory=dict)
-    # What a later ledger of the booth said that this one lost.
-    missing: dict[tuple[str, bytes], Gaps] = field(default_factory=dict)
+    # By booth: what later ledgers of it said that earlier ones lost.
+    lost: dict[str, Lost] = field(default_factory=dict)
 
     def verify(self, booth_id: str, envelope: bytes) -> Verified:
         """Verify `envelope` as the next of its chain. Raises Refused."""
         verified = verify_next(self._chain(booth_id, envelope), envelope)
         self.standing[booth_id, verified.chain.head.epoch] = verified.chain
-        for epoch, gaps in declared(verified.event).items():
-            self._lost(booth_id, epoch, gaps)
+        for epoch, gaps in self.lost.setdefault(booth_id, Lost()).add(verified.event).items():
+            if (booth_id, epoch) in self.standing:
+                self.standing[booth_id, epoch] = replace(self.standing[booth_id, epoch], missing=gaps)
         return verified
-
-    def _lost(self, booth_id: str, epoch: bytes, gaps: Gaps) -> None:
-        place = booth_id, epoch
-        self.missing[place] = (*self.missing.get(place, ()), *gaps)
-        if place in self.standing:
-            self.standing[place] = replace(self.standing[place], missing=self.missing[place])
 
     def pass_over(self, booth_id: str, envelope: bytes, cursor: int) -> Linked:
         """Verify the signature and the link of an event in quarantine; the chain goes on over it. Raises Refused."""
@@ -124,9 +119,9 @@ class Chains:
         if len(epoch) != EPOCH_BYTES:
             raise Refused(RefusalCode.WRONG_EPOCH, f"an epoch has {EPOCH_BYTES} bytes, not {len(epoch)}")
         ends = ends_within(self.ended.get(booth_id, {}), epoch)
-        missing = self.missing.get((booth_id, epoch), ())
+        lost = self.lost.get(booth_id, Lost())
         return self.standing.get((booth_id, epoch)) or Chain(
-            Head(booth_id, epoch), self.keys[booth_id], None, ends, missing
+            Head(booth_id, epoch), self.keys[booth_id], None, ends, lost.by_epoch.get(epoch, ())
         )
 
     def learn(self, keys: Mapping[str, Mapping[str, PublicKey]], ended: Mapping[str, Mapping[str, Ended]]) -> None:

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
-from edge_agent.wire.gaps import Gaps, declared
+from edge_agent.wire.gaps import Gaps, Lost
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from port_gateway.alarms import note_alarm
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 def replaced_epochs(db: apsw.Connection, booth_id: str) -> dict[bytes, Gaps]:
     """The epochs of a booth that another one of its held epochs replaces, and the sequences that are missing there."""
-    found: dict[bytes, Gaps] = {}
+    lost = Lost()
     rows = db.execute(
         "SELECT e.envelope FROM chain c JOIN event e ON e.booth_id = c.booth_id AND e.epoch = c.epoch AND e.seq = 1"
-        " WHERE c.booth_id = ?",
+        " WHERE c.booth_id = ? ORDER BY e.cursor",  # as readers have them
         (booth_id,),
     )
     for (envelope,) in rows:
@@ -31,9 +31,8 @@ def replaced_epochs(db: apsw.Connection, booth_id: str) -> dict[bytes, Gaps]:
             first = Event.FromString(read_envelope(bytes(envelope))[0])
         except (Refused, DecodeError, TypeError):
             raise apsw.CorruptError(f"the first event of an epoch of {booth_id} cannot be read") from None
-        for epoch, gaps in declared(first).items():
-            found[epoch] = (*found.get(epoch, ()), *gaps)
-    return found
+        lost.add(first)
+    return lost.by_epoch
 
 
 def note_missing(db: apsw.Connection, head: Head, seq: int, envelope: bytes, at_utc_us: int) -> None:

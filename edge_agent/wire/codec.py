@@ -24,6 +24,7 @@ from edge_agent.wire.codec_inspection import (
 from edge_agent.wire.codec_statistics import lane_statistics
 from edge_agent.wire.codec_words import in_words
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
+from edge_agent.wire.gaps import MAX_GAPS
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import retention_pb2 as wire_retention
 
@@ -47,7 +48,6 @@ _DELETION = {
 MAX_RAW_BYTES = 4096
 MAX_SETTINGS = 128
 MAX_COUNTS = 256
-MAX_GAPS = 100
 MAX_EARLIER = 16
 # The envelope adds its signature, the signer's key id and the payload's type.
 MAX_PAYLOAD_BYTES = MAX_ENVELOPE_BYTES - 2048

@@ -8,7 +8,7 @@ import { ofThisChain, openNote, readNote } from './notes.mjs';
 import { decode, writeBytes, writeNumber } from './protobuf.mjs';
 import { Refused } from './refused.mjs';
 import { listed } from './vectors.mjs';
-import { beginning, claimedEpoch, declared, QUARANTINED, verifyLink, verifyNext } from './verify.mjs';
+import { Lost, QUARANTINED, beginning, claimedEpoch, verifyLink, verifyNext } from './verify.mjs';
 
 const ACK_EVERY = 256;
 
@@ -38,7 +38,7 @@ class Reader {
     this.chains = new Map(); // `${booth}/${epoch}` -> chain
     this.unread = new Map(); // of events in quarantine: booth and digest -> {cursor, the chain before it}
     this.booths = new Map(); // booth -> {keys, ends}
-    this.missing = new Map(); // `${booth}/${epoch}` -> what a later epoch says that it lost
+    this.lost = new Map(); // by booth: what later epochs of it say that earlier ones lost
   }
 
   /** What the port lists: device keys, and those of them that ended. With anchors, only what they vouch for. */
@@ -132,7 +132,9 @@ class Reader {
     const epoch = claimedEpoch(this.schema, envelope, quarantined ? QUARANTINED : undefined);
     const name = `${boothId}/${epoch.toString('hex')}`;
     const chain = this.chains.get(name) ?? beginning(boothId, epoch, booth.keys, new Map(this.endsWithin(booth.ended, epoch)));
-    chain.missing = this.missing.get(name) ?? [];
+    if (!this.lost.has(boothId)) this.lost.set(boothId, new Lost());
+    const lost = this.lost.get(boothId);
+    chain.missing = lost.of(epoch);
     if (quarantined) {
       const code = this.schema.enums.get('RefusalCode').get(quarantined)?.replace('REFUSAL_CODE_', '');
       if (!['OVERSIZED', 'MALFORMED_EVENT'].includes(code)) throw new Refused('PROTOCOL', `in quarantine for the code ${quarantined}`);
@@ -143,10 +145,7 @@ class Reader {
     }
     const { event, body, chain: after } = verifyNext(this.schema, chain, envelope);
     this.chains.set(name, after);
-    for (const [replaced, gaps] of declared(event, body)) {
-      const place = `${boothId}/${replaced.toString('hex')}`;
-      this.missing.set(place, [...(this.missing.get(place) ?? []), ...gaps]);
-    }
+    lost.add(event, body);
     const at = new Date(Number(event.at.utc_us / 1000n));
     return { event, text: `${event.seq} ${body} ${event.id} ${Number.isNaN(at.getTime()) ? 'at no time' : at.toISOString()}` };
   }

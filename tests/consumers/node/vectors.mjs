@@ -5,7 +5,7 @@ import { publicKey, readCertificate, sha256, Unusable } from './identity.mjs';
 import { ofThisChain, openNote, rootOf, verifyConsistency, verifyInclusion } from './notes.mjs';
 import { decode } from './protobuf.mjs';
 import { Refused } from './refused.mjs';
-import { beginning, verifyLink, verifyNext } from './verify.mjs';
+import { beginning, claimedEpoch, Lost, verifyLink, verifyNext } from './verify.mjs';
 
 const hex = (text) => Buffer.from(text, 'hex');
 const whole = (written) => (typeof written === 'string' ? hex(written) : joined(written));
@@ -29,6 +29,10 @@ export function runVectors(schema, folder, print) {
     for (const one of vectors.cases) {
       check(file, one.name, [one.accepted, one.code, one.quarantine ?? false], () => envelopes(schema, vectors, one));
     }
+  }
+  const salvaged = read('gaps.json');
+  for (const one of salvaged.cases) {
+    check('gaps.json', one.name, [one.accepted, one.code, one.size ?? null, one.root ?? null], () => gaps(schema, salvaged, one));
   }
   const certificates = read('certificates.json');
   const coded = (file, name, code, run) => check(file, name, code, () => codeOf(run));
@@ -94,6 +98,28 @@ function envelopes(schema, vectors, one) {
     }
   }
   return [held.length, null, false];
+}
+
+/** How many verify, the code of the refusal, and the tree of the damaged ledger's chain. */
+function gaps(schema, vectors, one) {
+  const { key } = readCertificate(hex(vectors.certificate));
+  const chains = new Map(), lost = new Lost();
+  let accepted = 0;
+  for (const envelope of one.envelopes.map(hex)) {
+    const epoch = claimedEpoch(schema, envelope), name = epoch.toString('hex');
+    const before = chains.get(name) ?? beginning(vectors.booth_id, epoch, new Map([[key.id, key]]), new Map());
+    try {
+      const { event, body, chain } = verifyNext(schema, { ...before, missing: lost.of(epoch) }, envelope);
+      chains.set(name, chain);
+      lost.add(event, body);
+      accepted += 1;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return [accepted, error.code, null, null];
+    }
+  }
+  const { leaves } = chains.get(vectors.epoch);
+  return [accepted, null, leaves.length, rootOf(leaves).toString('hex')];
 }
 
 function endWithin(ended, epoch) {

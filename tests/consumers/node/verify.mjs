@@ -7,6 +7,9 @@ const PAYLOAD_TYPE = 'application/vnd.edge-agent.event.v1alpha1+protobuf';
 const ROTATION_TYPE = 'application/vnd.edge-agent.key-rotation.v1alpha1';
 const MAX_ENVELOPE = 131072, MAX_QUARANTINED = 262144, MAX_SIGNATURE = 128, MAX_CERTIFICATE = 8192, EPOCH_BYTES = 16;
 const MAX_GAP = 65536n;
+const MAX_GAPS = 1000; // that one event may name
+const MAX_GAPS_OF_BOOTH = 4000; // that count of all events of a booth, and the sequences in them
+const MAX_MISSING_OF_BOOTH = 64n * MAX_GAP;
 const DECIDING = ['session_opened', 'key_rotated'];
 
 /**
@@ -131,12 +134,40 @@ function follows(chain, event) {
 }
 
 /** What the first event of an epoch says of the epochs that it replaces: [[epoch, [first, last], …]]. */
-export function declared(event, body) {
+function declared(event, body) {
   if (event.seq !== 1n || body !== 'session_opened' || !event.session_opened.replaces) return [];
   const { epoch, missing, earlier } = event.session_opened.replaces;
-  const gaps = missing.slice(0, 100).map((gap) => [gap.first_seq, gap.last_seq]);
+  const gaps = missing.slice(0, MAX_GAPS).map((gap) => [gap.first_seq, gap.last_seq]);
   const said = [[epoch, gaps], ...earlier.slice(0, 16).map((each) => [each, []])];
   return said.filter(([each]) => each.length === EPOCH_BYTES && !each.equals(event.epoch));
+}
+
+/** What the events of one booth say of its epochs, in the order in which they come; what is too much does not count. */
+export class Lost {
+  constructor() {
+    this.byEpoch = new Map(); // hex -> [[first, last], …]
+    this.gaps = 0;
+    this.sequences = 0n;
+  }
+
+  add(event, body) {
+    for (const [epoch, gaps] of declared(event, body)) {
+      const place = epoch.toString('hex');
+      this.byEpoch.set(place, [...this.of(epoch), ...gaps.filter(([first, last]) => this.counts(first, last))]);
+    }
+  }
+
+  of(epoch) {
+    return this.byEpoch.get(epoch.toString('hex')) ?? [];
+  }
+
+  counts(first, last) {
+    const width = last - first + 1n;
+    if (width < 1n || width > MAX_GAP || this.gaps === MAX_GAPS_OF_BOOTH || this.sequences + width > MAX_MISSING_OF_BOOTH) return false;
+    this.gaps += 1;
+    this.sequences += width;
+    return true;
+  }
 }
 
 function mayPassOver(gaps, first, last) {
