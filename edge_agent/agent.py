@@ -20,6 +20,7 @@ from edge_agent.domain.clock import Clock
 from edge_agent.domain.retention import DAY_S
 from edge_agent.expecting import Expecting, expecting, once
 from edge_agent.inspection.assemble import given_up
+from edge_agent.inspection.recount import recount
 from edge_agent.kept_lane import LOST, Kept, TakenUp, boot_id, take_up
 from edge_agent.ledger.handover import handed_over
 from edge_agent.ledger.housekeeping import Keeping
@@ -30,6 +31,7 @@ from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.salvaged import open_salvaged
 from edge_agent.ledger.store import DATABASE
+from edge_agent.ledger.uncounted import uncounted
 from edge_agent.line import Line, cameras_through
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.enroll import Renewal
@@ -107,7 +109,10 @@ async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[TakenUp]:
     unfinished = recorder.unfinished()
     recorded = recorded_in(outbox)
     left = await asyncio.to_thread(lately, outbox)
+    earlier = await asyncio.to_thread(uncounted, outbox, [lane.rules.lane_id for lane in setup.lanes])
     for lane in setup.lanes:
+        for part in recount(lane.rules, lane.providers, earlier, clock.now()):
+            await recorder.record(part)
         own = [one for one in unfinished if one.lane_id == lane.rules.lane_id]
         journal = LaneJournal(setup.ledger, lane.rules.lane_id)
         of_lane = left.get(lane.rules.lane_id, Lately())

@@ -206,3 +206,12 @@ class Draft:
     body: EventBody
     at: Instant
     evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event that the ledger holds, read back. `draft` None: nothing that it says is asked for; `lane_id` '' then."""
+
+    at: Instant
+    lane_id: str = ""
+    draft: Draft | None = None

@@ -31,7 +31,7 @@ class PartEnd(StrEnum):
     STOPPED = "stopped"
     CLOCK_SET = "clock_set"  # by STEP_S or more (inspection/statistics.py)
     STALLED = "stalled"  # the agent did not come to the lane
-    CUT_OFF = "cut_off"  # the agent ended without a word; counted from its ledger
+    CUT_OFF = "cut_off"  # the agent ended without a word; counted from its ledger at the next start
 
 
 @dataclass(frozen=True, slots=True)

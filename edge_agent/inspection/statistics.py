@@ -12,7 +12,7 @@ The rules, each with its test in tests/unit/inspection/test_statistics.py:
    by its own reckoning, the next one begins by the new one. Less is a clock that is being steered, or seconds of a
    quarter: `covered_s` tells them.
 5. Who does not look for STALL_S stood still, and saw nothing: that time is covered by no part.
-6. A stop ends the part. What ends without a stop leaves its time since the last event uncovered.
+6. A stop ends the part. What ends without a stop is counted at the next start, as far as its ledger goes (recount.py).
 7. A device is up, down or unknown from one word of it to the next; down is what an inspection calls blind.
 """
 
@@ -106,17 +106,17 @@ class Statistics:
     def look(self, now: Instant) -> list[Draft]:
         """It is `now`: the parts that have ended, to be recorded before what follows. The first look begins."""
         if self._part is None or self._last is None:
-            self._begin(now)
+            self.begin(now)
             return []
         last, done = self._last, list[LaneStatistics]()
         told = last.shifted(now.monotonic - last.monotonic)
         step_s = (now.utc - told.utc).total_seconds()
         if now.monotonic - last.monotonic > STALL_S:
             done += [*self._end(last, PartEnd.STALLED)]
-            self._begin(now)
+            self.begin(now)
         elif abs(step_s) >= STEP_S:
             done += [*self._passed(told), *self._end(told, PartEnd.CLOCK_SET, step_s)]
-            self._begin(now)
+            self.begin(now)
         else:
             done += self._passed(now)
         if self._part is not None:
@@ -196,7 +196,8 @@ class Statistics:
 
     # --- parts ------------------------------------------------------------------------------------------------
 
-    def _begin(self, now: Instant) -> None:
+    def begin(self, now: Instant) -> None:
+        """A part begins; what is open of the one before is counted by nobody."""
         quarter_us = _utc_us(now) // _QUARTER_US * _QUARTER_US
         self._part = _Part(now, quarter_us, now.clock_state is ClockState.SYNCHRONISED)
         self._last = now
@@ -213,7 +214,7 @@ class Statistics:
             return []
         boundary = now.shifted(-beyond_us / 1e6)
         done = self._end(boundary, PartEnd.QUARTER)
-        self._begin(boundary)
+        self.begin(boundary)
         return done
 
     def _end(self, at: Instant, why: PartEnd, step_s: float = 0.0) -> list[LaneStatistics]:

@@ -1,7 +1,7 @@
 """What the uplink reads of the ledger, on a connection of its own, and what it reports back to the writer."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +83,25 @@ class LedgerReader:
             self.extent().newest - limit,
         )
         return [event_of(self._path, seq, envelope) for seq, envelope in rows]
+
+    def since_counted(self, lanes: Collection[str], limit: int, context: int) -> Iterator[Event]:
+        """Of the last `limit` events, oldest first: all from `context` events before the last statistics of each lane
+        on, and before that the changes of devices in the same run of the agent."""
+        least = self.extent().newest - limit
+        rows = self._rows(
+            "SELECT seq, envelope FROM event WHERE seq > ? AND kind = 'lane_statistics' ORDER BY seq DESC", least
+        )
+        begin, left = least, set(lanes)
+        for seq, envelope in rows:
+            left.discard(event_of(self._path, seq, envelope).lane_statistics.lane_id)
+            if not left:
+                begin = max(least, seq - context)
+                break
+        opened = "SELECT coalesce(max(seq), 0) FROM event WHERE kind = 'session_opened' AND seq <= ? AND seq > ?"
+        session = int(self._rows(opened, begin, least)[0][0])
+        query = "SELECT seq, envelope FROM event WHERE seq > ? OR (seq > ? AND kind = 'device_changed') ORDER BY seq"
+        for seq, envelope in self._rows(query, begin, max(session, least)):
+            yield event_of(self._path, seq, envelope)
 
     def sha256_at(self, seq: int) -> bytes | None:
         """The SHA-256 of the envelope at `seq`, also of the last one trimmed; None if it is not known.

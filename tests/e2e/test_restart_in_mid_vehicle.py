@@ -60,10 +60,12 @@ async def test_one_truck_one_record_over_a_kill_and_a_stop(tmp_path: Path) -> No
                 portal.send(alarming[5])
                 await asyncio.sleep(0.05)
         await agent.stop()
-    async with portal.listening(), site.agent(config):
+    async with portal.listening(), site.agent(config) as agent:
         await portal.connected()
         portal.send(*alarming[6:], *lines[-2:])
         events = await ledger_when(site, inspections)
+        await agent.stop()
+    events = await ledger_when(site, lambda es: count(es, "lane_statistics") >= 3)
     [opened] = [e["event"]["inspection_opened"] for e in events if "inspection_opened" in e["event"]]
     [inspection] = inspections(events)
     assert inspection["id"] == opened["inspection_id"]
@@ -73,3 +75,11 @@ async def test_one_truck_one_record_over_a_kill_and_a_stop(tmp_path: Path) -> No
     assert "abandoned" not in inspection
     alarms = [e["event"]["alarm_raised"] for e in events if "alarm_raised" in e["event"]]
     assert {alarm["inspection_id"] for alarm in alarms} == {inspection["id"]}
+    parts = [e["event"]["lane_statistics"] for e in events if "lane_statistics" in e["event"]]
+    ends = [part["ended"] for part in parts]
+    assert ends.count("PART_END_CUT_OFF") == 1, "the run that was killed, from its ledger"
+    assert ends.count("PART_END_STOPPED") == 2
+    cut_off = parts[ends.index("PART_END_CUT_OFF")]
+    assert cut_off.get("vehicles", 0) == 0, "its truck left in a later run"
+    figures = ("arrived", "vehicles", "gamma_alarms")
+    assert [sum(part.get(figure, 0) for part in parts) for figure in figures] == [1, 1, len(alarms)]

@@ -1,16 +1,27 @@
 """After a kill a start asks the ledger whether the last draft became an event."""
 
 from dataclasses import replace
+from typing import Any
 
-from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed, ScanReceived
+from edge_agent.domain.event import (
+    DeviceChanged,
+    Draft,
+    FindingsAdded,
+    InspectionClosed,
+    InspectionOpened,
+    ScanReceived,
+    SessionOpened,
+)
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.expected import ExpectationMatch, MatchOutcome
 from edge_agent.domain.finding import Cause, Origin
 from edge_agent.domain.inspection import Complete, Expected, Inspection, ScanJoin, ScanSeen
-from edge_agent.domain.observation import ScanImage
+from edge_agent.domain.observation import DeviceState, DeviceStatus, ScanImage
+from edge_agent.domain.statistics import LaneStatistics, PartEnd
 from edge_agent.inspection.rules import TABLE, Found, finding
 from edge_agent.ledger.lately import Lately, Left, lately
 from edge_agent.ledger.recent import recorded_in
+from edge_agent.ledger.uncounted import uncounted
 from tests.integration.ledger.conftest import Booth, alarm, closed, opened
 from tests.unit.inspection.script import instant
 
@@ -48,3 +59,28 @@ async def test_a_draft_that_became_an_event_is_known_over_a_restart(booth: Booth
         assert not recorded(replace(drafts[1], at=drafts[1].at.shifted(1)))
         moved = replace(drafts[1].at, monotonic_ns=5)
         assert recorded(replace(drafts[1], at=moved)), "the machine may have been started anew"
+
+
+async def test_what_is_in_no_count_yet_is_read_with_what_devices_did_before(booth: Booth) -> None:
+    said = Draft(DeviceChanged("portal", "1", DeviceStatus(DeviceState.ONLINE)), AT)
+    counted = [Draft(LaneStatistics(lane, 0, AT, AT, PartEnd.QUARTER, True), AT) for lane in ("1", "2")]
+    async with booth.open() as ledger:
+        await ledger.recorder.record(said)
+        for n in range(5):
+            await ledger.recorder.record(alarm(n))
+        for draft in (*counted, opened("a"), closed("a")):
+            await ledger.recorder.record(draft)
+    async with booth.open() as ledger:
+        reader = ledger.outbox
+
+        def kinds(*arguments: Any) -> str:
+            events = reader.since_counted(*arguments)
+            return "".join((event.WhichOneof("body") or "?")[0] for event in events)
+
+        assert kinds(["1", "2"], 100, 1) == "dlliis", "device, two counts, a vehicle, a start"
+        assert kinds(["2"], 100, 1) == "dliis"
+        assert kinds(["2"], 4, 1) == "liis", "no further back"
+        assert kinds(["1", "another"], 100, 1) == "sdaaaaalliis", "one that was never counted"
+        bodies = [one.draft and type(one.draft.body) for one in uncounted(reader, ["1"])]
+    assert bodies[:2] == [SessionOpened, DeviceChanged]
+    assert bodies[-4:] == [LaneStatistics, InspectionOpened, InspectionClosed, SessionOpened]

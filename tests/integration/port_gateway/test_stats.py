@@ -102,7 +102,7 @@ def held(port: "Port") -> Held:
 def test_parts_of_a_quarter_add_up(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
     missing, new = ((Expected.SEAL, MissingReason.NOT_SEEN, 1),), DeviceTime("front", 0, 0, 900)
     held.says(
-        part(0, 300, (30,), ended=PartEnd.STOPPED),
+        part(0, 300, (30,), ended=PartEnd.CUT_OFF),
         part(0.125, 450, (40, 50, 600), complete=2, incomplete=1, missing=missing, gamma_alarms=1),
         part(0.25, clock_synchronised=False, devices=(DeviceTime("portal", 450, 450, 0), new)),
     )  # fmt: skip
