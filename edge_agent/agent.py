@@ -18,6 +18,7 @@ from edge_agent.console.feed import SOCKET, Feed
 from edge_agent.console.live import KnownDevice, KnownLane, Live
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.retention import DAY_S
+from edge_agent.expectations.store import DAMAGED, FOLDER
 from edge_agent.expecting import Expecting, expecting, once
 from edge_agent.inspection.assemble import given_up
 from edge_agent.inspection.recount import recount
@@ -30,6 +31,7 @@ from edge_agent.ledger.lately import Lately, lately
 from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.recorder import Ledger, OnRoom, open_ledger
 from edge_agent.ledger.salvaged import open_salvaged
+from edge_agent.ledger.set_aside import tend
 from edge_agent.ledger.store import DATABASE
 from edge_agent.ledger.uncounted import uncounted
 from edge_agent.line import Line, cameras_through
@@ -91,6 +93,8 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 asked.cancel()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(ledger.recorder.watch(), name="ledger")
+                    days, copies = setup.config.retention.set_aside_days, [setup.ledger / FOLDER / DAMAGED]
+                    group.create_task(tend(setup.ledger, days, copies, clock), name="what was set aside")
                     for line in lines:
                         line.start(group)
                     group.create_task(_tell_lanes(known, lines), name="what is expected anew")

@@ -7,6 +7,7 @@ retention:
   days:                   # after the port acknowledged the evidence; at most ledger.retention_days
     frame: {clear: 0}     # whole frames: not without a finding
     plate_crop: {clear: 3, finding: 14}
+  set_aside_days: 30      # of damaged files, and of salvaged ledgers since the port has all of them; null: for ever
 ```
 All of it may be left out; docs/privacy.md has the defaults.
 """
@@ -28,6 +29,8 @@ class RetentionSettings(BaseModel):
     wait_min: float = Field(default=15.0, ge=0, le=10_080)
     wait_longest_h: float = Field(default=24.0, ge=0, le=8_760)
     days: Annotated[EvidenceDays, BeforeValidator(over(BOOTH_DAYS))] = EvidenceDays.of(BOOTH_DAYS)
+
+    set_aside_days: float | None = Field(default=30.0, gt=0, le=36_500)
 
     def rules(self) -> BoothRetention:
         """As the ledger takes them."""

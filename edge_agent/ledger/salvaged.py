@@ -39,8 +39,12 @@ class SalvagedLedger(LedgerReader):
         return self._rows("SELECT seq, sha256 FROM event WHERE seq <= ? ORDER BY seq", through)
 
     def note(self, through: int, receipt: bytes, refused: str) -> None:
-        """The port holds the events through `through`, and signed for it; or refused, in its words."""
+        """The port holds the events through `through`, and signed for it; or refused, in its words. What it has said
+        before is not noted anew: from the file's time counts how long this is kept.
+        """
         path = self._folder / NOTE
+        if said_by_port(self._folder) == (through, refused):
+            return
         said = {"through": through, "receipt": receipt.decode(errors="replace"), "refused": refused}
         unfinished = path.with_suffix(".unfinished")
         try:
@@ -67,14 +71,19 @@ def salvaged_status(directory: Path) -> list[str]:
     for ledger in reversed(open_salvaged(directory)):
         newest = ledger.extent().newest
         ledger.close()
-        try:
-            said = json.loads((directory / SALVAGED / ledger.epoch.hex() / NOTE).read_text())
-            through, refused = int(said["through"]), str(said["refused"])
-        except (OSError, ValueError, KeyError, TypeError):
-            through, refused = 0, ""
+        through, refused = said_by_port(directory / SALVAGED / ledger.epoch.hex()) or (0, "")
         how = "the port holds all of it" if through >= newest else f"the port holds it through {through} of {newest}"
         lines.append(f"{ledger.epoch.hex()}: {refused or how}")
     return lines
+
+
+def said_by_port(folder: Path) -> tuple[int, str] | None:
+    """Through which event the port holds what was salvaged in `folder`, and in what words it refused more."""
+    try:
+        said = json.loads((folder / NOTE).read_text())
+        return int(said["through"]), str(said["refused"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _folders(directory: Path) -> list[Path]:
