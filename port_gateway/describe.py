@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from edge_agent.domain.carriers import on_in_words
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.domain.finding import Decision, Recommendation
 from edge_agent.domain.terms import term
@@ -18,6 +19,7 @@ from edge_agent.wire.identity import certificate_key, key_id
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from edge_agent.wire.v1alpha1 import expected_pb2 as expected
 from edge_agent.wire.v1alpha1 import findings_pb2 as found
+from edge_agent.wire.v1alpha1.joining_pb2 import Belonging
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 from edge_agent.wire.v1alpha1.statistics_pb2 import LaneStatistics
 
@@ -166,6 +168,10 @@ def _key_of(certificate: bytes) -> str:
         return "?"
 
 
+def _on(on: Belonging) -> str:
+    return f" {on_in_words(on.carrier, on.place, on.text)}" if on.carrier else ""
+
+
 def _inspection(inspection: wire.Inspection) -> str:
     plate = _voted(inspection.plate) if inspection.HasField("plate") else "none read"
     codes = ", ".join(
@@ -174,13 +180,13 @@ def _inspection(inspection: wire.Inspection) -> str:
     )
     parts = [f"plate {plate}", f"container {codes or 'none read'}"]
     if inspection.seals:
-        parts.append("seal " + ", ".join(seal.number for seal in inspection.seals))
+        parts.append("seal " + ", ".join(seal.number + _on(seal.on) for seal in inspection.seals))
     parts += [
-        f"SEAL {s.number} {s.condition.replace('_', ' ').upper()}"
+        f"SEAL {s.number}{_on(s.on)} {s.condition.replace('_', ' ').upper()}"
         for s in inspection.seal_states
         if s.condition != "present"
     ]
-    parts += [f"tag {tag.text or tag.epc}" for tag in inspection.tags]
+    parts += [f"tag {tag.text or tag.epc}{_on(tag.on)}" for tag in inspection.tags]
     parts += [f"{weighed.kg:.0f} kg" for weighed in inspection.weights]
     parts += [_scan(scan) for scan in inspection.scans]
     parts += [_spectrum(spectrum) for spectrum in inspection.spectra]

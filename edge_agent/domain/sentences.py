@@ -44,6 +44,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The seal {seal} reports that it was opened or cut.",
         "El precinto {seal} indica que fue abierto o cortado.",
     ),
+    "seal_broken.container": (
+        "The seal {seal} of container {container} reports that it was opened or cut.",
+        "El precinto {seal} del contenedor {container} indica que fue abierto o cortado.",
+    ),
+    "seal_other.declared.container": (
+        "The seal {seal} was found on container {container}; {declared} is declared.",
+        "Se encontró el precinto {seal} en el contenedor {container}; está declarado {declared}.",
+    ),
+    "seal_other.electronics.container": (
+        "The seal {seal} of container {container} does not carry the number that it should.",
+        "El precinto {seal} del contenedor {container} no lleva el número que debería.",
+    ),
+    "seal_other.undeclared.container": (
+        "The seal {seal} was found on container {container}, and is not declared.",
+        "Se encontró el precinto {seal} en el contenedor {container}; no está declarado.",
+    ),
     "seal_other.declared": (
         "The seal {seal} was found; {declared} is declared.",
         "Se encontró el precinto {seal}; está declarado {declared}.",

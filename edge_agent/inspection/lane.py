@@ -18,8 +18,8 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
 7. A read, an alarm, an occupancy or a spectrum that is dated before the last inspection closed came too late for it: it
    belongs not to the next vehicle and opens no inspection. It is reported, a read once for each text, and names the
    inspection whose time it falls into.
-8. A seal that is read while no inspection is open belongs to no vehicle: it is reported as such, once a minute and
-   number.
+8. A seal that is read while no inspection is open, and whose vehicle does not come (rule 15), belongs to no vehicle: it
+   is reported as such, once a minute and number.
 9. A radiation alarm and a change of a device are events of their own, at once. A set-up that a device states is one
    when it is the first or differs from the last.
 10. Malformed input outside an inspection is reported once a minute and device, with the number of such messages.
@@ -34,6 +34,11 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
     was away. Until its devices have spoken, no device has looked and none is occupied; a vehicle is waited for
     `RETURN_S` longer, so that they can connect. A camera that then reads a plate which is unlike all that it had read
     of the vehicle sees another one: the inspection ends as abandoned. One text read again, and it is the same vehicle.
+15. What a seal or tag says while no vehicle is known that it can be of waits for its vehicle: a reader may stand before
+    the first sensor. Without positions it is of the inspection that opens within `settle_s`: no farther apart lie the
+    signs of one vehicle. With positions it waits as long as a vehicle at the slowest speed takes from there to the
+    next sensor, at most a minute; then, or when one leaves before, it is of the vehicle that was there by P3, if all
+    readings of that number can be of that one alone. Else it is of no vehicle (rules 8 and 11).
 
 Rules 1 to 7 are those of a lane that does not know where along it its devices stand (one_at_a_time.py): a plate that
 a camera sees of the *next* vehicle, before the presence device does, is taken for one of the vehicle that is still
@@ -43,7 +48,7 @@ once.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from edge_agent.domain.clock import Instant
 from edge_agent.domain.event import (
@@ -83,6 +88,7 @@ from edge_agent.inspection.row import Row
 from edge_agent.inspection.rules import Facts
 from edge_agent.inspection.sensors import SensorKnown
 from edge_agent.inspection.strays import Strays
+from edge_agent.inspection.traffic import Traffic
 
 MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
@@ -108,32 +114,6 @@ class LaneKnown:
 
     down: tuple[tuple[str, str], ...] = ()
     sensors: tuple[SensorKnown, ...] = ()
-
-
-class Traffic(Protocol):
-    """The vehicles in the lane: `OneAtATime` or, where positions are known, `Row`."""
-
-    @property
-    def busy(self) -> bool: ...
-    @property
-    def empty(self) -> bool: ...
-    def inspections(self) -> tuple[Assembly, ...]: ...
-    def sensors(self) -> tuple[SensorKnown, ...]: ...
-    def knew(self, sensors: Iterable[SensorKnown]) -> None: ...
-    def open_for(self, observation: Observation) -> Assembly | None: ...
-    def late_for(self, observation: Observation) -> str | None: ...
-    def blocked_for(self, observation: Observation) -> bool: ...
-    def keeps_out(self, observation: Observation) -> bool: ...
-    def presence(self, observation: Observation, occupied: bool) -> list[Draft]: ...
-    def begin(self, observation: Observation, cause: str) -> list[Draft]: ...
-    def join(self, observation: Observation) -> None: ...
-    def join_to(self, inspection: Assembly, observation: Observation) -> None: ...
-    def give_up(self, inspection: Assembly, now: Instant, why: str) -> list[Draft]: ...
-    def waits_until(self, monotonic: float) -> None: ...
-    def lost(self, device: str) -> None: ...
-    def next_wake(self) -> float | None: ...
-    def woke(self, now: Instant) -> list[Draft]: ...
-    def stop(self, now: Instant, why: str) -> list[Draft]: ...
 
 
 class Lane:
@@ -170,6 +150,13 @@ class Lane:
 
     def observe(self, observation: Observation) -> list[Draft]:
         """Assign one observation."""
+        drafts = self._strays_that_waited(observation.at)
+        drafts += self._assign(observation)
+        if not self._rules.places and drafts:
+            self._vehicle_came()
+        return drafts
+
+    def _assign(self, observation: Observation) -> list[Draft]:
         if observation.raw:
             self._last_raw[observation.device_id] = observation.raw
         body = observation.body
@@ -216,7 +203,11 @@ class Lane:
 
     def woke(self, now: Instant) -> list[Draft]:
         """Time has passed: close what has settled, give up what does not leave."""
-        return self._strays.woke(now) + self._traffic.woke(now)
+        drafts = self._strays_that_waited(now)
+        wake = self._traffic.next_wake()
+        if wake is not None and wake <= now.monotonic:  # a vehicle may leave
+            self._vehicle_came()
+        return drafts + self._strays.woke(now) + self._traffic.woke(now)
 
     def compared(self, inspection: Inspection, match: ExpectationMatch | None) -> Inspection:
         """The record that just closed with how it compares with what the port expects, and what is found by that."""
@@ -245,7 +236,7 @@ class Lane:
 
     def pause(self, now: Instant) -> list[Draft]:
         """The agent stops, and may soon go on here: what was counted is said, inspections stay open."""
-        return self._strays.stop(now)
+        return self._strays.pause(now)
 
     @property
     def known(self) -> LaneKnown:
@@ -302,12 +293,27 @@ class Lane:
     def _join_or_report(self, observation: Observation, said: str) -> list[Draft]:
         inspection = self._traffic.open_for(observation)
         if inspection is None:
-            return self._strays.seen(observation, said)
+            nobody = self._traffic.late_for(observation) is None and not self._traffic.blocked_for(observation)
+            if not nobody or isinstance(observation.body, Weight):
+                return self._strays.seen(observation, said)
+            return self._strays.waits(observation, said, self._traffic.approach_s(observation.device_id))
         if inspection.heard_before(observation):  # as of a tag that hangs in the yard: it holds nothing open
             inspection.join(observation)
         else:
             self._traffic.join(observation)
         return []
+
+    def _vehicle_came(self) -> None:
+        """What was read of it before the lane knew of it (rule 15)."""
+        for waited in self._strays.taken(self._traffic.open_for):
+            self._traffic.join(waited)
+
+    def _strays_that_waited(self, now: Instant) -> list[Draft]:
+        if not self._strays.due(now):
+            return []
+        if self._rules.places:
+            self._vehicle_came()
+        return self._strays.overdue(now)
 
     def _measured(self, observation: Observation) -> list[Draft]:
         of = self._traffic.late_for(observation)

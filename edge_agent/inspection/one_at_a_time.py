@@ -50,6 +50,10 @@ class OneAtATime:
     def knew(self, sensors: Iterable[SensorKnown]) -> None:
         """As `sensors` said it in an earlier run."""
 
+    def approach_s(self, device: str) -> float:
+        """How long before its vehicle is known something may have been read of it, in seconds."""
+        return self._rules.settle_s
+
     def inspections(self) -> tuple[Assembly, ...]:
         """Those that are open."""
         return (self._open,) if self._open else ()

@@ -11,6 +11,7 @@ from edge_agent.domain.finding import strictest
 from edge_agent.domain.inspection import Expected, Inspection, Outcome
 from edge_agent.domain.observation import Observation
 from edge_agent.inspection.assemble import Assembly, Provider
+from edge_agent.inspection.belonging import belonging
 from edge_agent.inspection.findings import Later, judge
 from edge_agent.inspection.rules import Facts, Rules, gravest_first
 from edge_agent.inspection.scans import Scans
@@ -73,7 +74,8 @@ class Records:
         """Takes out what devices said in the last minutes before a vehicle came to them; `of` picks the devices."""
         since = at - self.rules.memory_s
         taken = tuple(o for o in self.context if of(o.device_id) and o.at.monotonic >= since)
-        rest = [o for o in self.context if not of(o.device_id)]
+        known = {o.id for o in taken}
+        rest = [o for o in self.context if o.id not in known]
         self.context.clear()
         self.context.extend(rest)
         return taken
@@ -96,7 +98,12 @@ class Records:
             now, rules.expects, self.providers, outcome, self.scans.closed, rules.series, self._judge
         )
 
+    def _belonging(self, inspection: Inspection) -> Inspection:
+        sees = {device: provider.sees for device, provider in self.providers.items()}
+        return belonging(inspection, sees, self.rules.places.keys())
+
     def _judge(self, facts: Facts) -> Inspection:
+        facts = replace(facts, inspection=self._belonging(facts.inspection))
         judged = judge(self.rules.findings, facts)
         facts = replace(facts, inspection=judged)
         self.later.closed(facts)
@@ -108,7 +115,8 @@ class Records:
     def compared(self, inspection: Inspection, match: ExpectationMatch | None) -> Inspection:
         """The record that just closed, with how it compares with what the port expects, judged by that as well."""
         known = self._facts.pop(inspection.id, None)
-        facts = replace(known or Facts(inspection), inspection=replace(inspection, expectation=match), match=match)
+        inspection = self._belonging(replace(inspection, expectation=match))
+        facts = replace(known or Facts(inspection), inspection=inspection, match=match)
         judged = judge(self.rules.findings, facts)
         if known is None:  # what its devices saw is found already
             findings = gravest_first((*judged.findings, *inspection.findings))

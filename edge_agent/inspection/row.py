@@ -52,7 +52,7 @@ from edge_agent.domain.observation import (
     Presence,
 )
 from edge_agent.inspection.assemble import Assembly
-from edge_agent.inspection.records import Records
+from edge_agent.inspection.records import LEAST_MEMORY_S, Records
 from edge_agent.inspection.sensors import SensorKnown, Sensors, Vehicle
 from edge_agent.inspection.vehicles import READ_OFF, TICK_S, Vehicles
 from edge_agent.inspection.whereabouts import End, Place, Whereabouts
@@ -113,6 +113,17 @@ class Row:
         """It is of a vehicle whose inspection is closed."""
         vehicle = self._vehicles.whose(observation)
         return isinstance(vehicle, Vehicle) and vehicle.inspection is None
+
+    def approach_s(self, device: str) -> float:
+        """How long before its vehicle is known something may have been read of it, in seconds."""
+        place = self._places.get(device)
+        ways = (
+            one.until - place.begin
+            for sensor, one in self._places.items()
+            if place is not None and self._sensors.spoken(sensor) and one.until >= place.begin
+        )
+        way = min(ways, default=0.0) / self._rules.driving.slowest_mps
+        return min(self._rules.settle_s + way, LEAST_MEMORY_S)
 
     def keeps_out(self, observation: Observation) -> bool:
         """A read is of a vehicle that was given up, or could be of several: it opens nothing."""

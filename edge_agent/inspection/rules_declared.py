@@ -17,7 +17,7 @@ from edge_agent.domain.finding import Identifier
 from edge_agent.domain.inspection import Expected, Inspection, Weighed
 from edge_agent.domain.observation import SealCondition
 from edge_agent.inspection.rules import Facts, Found, Limits, Rule
-from edge_agent.inspection.rules_seen import lane_seal_missing, seal_states_other
+from edge_agent.inspection.rules_seen import lane_seal_missing, on_container, seal_states_other
 
 # A seal or code that fits its declaration, as a reader reads.
 FITS = (
@@ -86,9 +86,10 @@ def seal_other(facts: Facts, rule: Rule, _: Limits) -> Iterator[Found]:
         declared = one.declared or (missing.pop(0) if missing else "")
         basis = (_known(device), tuple(Identifier("seal", text) for text in (one.read, declared) if text), evidence)
         if declared:
-            yield Found("seal_other.declared", (("seal", one.read), ("declared", declared)), *basis)
+            found = Found("seal_other.declared", (("seal", one.read), ("declared", declared)), *basis)
         else:
-            yield Found("seal_other.undeclared", (("seal", one.read),), *basis)
+            found = Found("seal_other.undeclared", (("seal", one.read),), *basis)
+        yield on_container(found, facts.inspection, one.read)
 
 
 def one_character(facts: Facts, _: Rule, __: Limits) -> Iterator[Found]:

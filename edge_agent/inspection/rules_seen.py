@@ -1,10 +1,11 @@
 """Rules on what was seen of a vehicle, whatever was announced of it: radiation, seals, codes, devices, scans."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.finding import Identifier
-from edge_agent.domain.identifiers import fold_plate
+from edge_agent.domain.identifiers import fold_plate, normalise_plate
 from edge_agent.domain.inspection import Expected, Incomplete, Inspection, MissingReason, ScanJoin, ScanSeen
 from edge_agent.domain.observation import RadiationKind, SealCondition
 from edge_agent.inspection.rules import Facts, Found, Limits, Rule
@@ -58,7 +59,7 @@ def _reckoned(key: str, device: str, sigma: float | None, facts: Facts) -> Found
 
 def seal_broken(facts: Facts, rule: Rule, _: Limits) -> Iterator[Found]:
     """By its own electronics."""
-    yield from _condition(facts, rule, SealCondition.BROKEN, "")
+    yield from _condition(facts, rule, SealCondition.BROKEN, "seal_broken")
 
 
 def seal_states_other(facts: Facts, rule: Rule) -> Iterator[Found]:
@@ -70,7 +71,23 @@ def _condition(facts: Facts, rule: Rule, condition: SealCondition, key: str) -> 
     for seen in facts.inspection.seal_states:
         if rule.heeds(seen.device_id) and seen.state.condition is condition:
             number = seen.state.number
-            yield Found(key, (("seal", number),), (seen.device_id,), (Identifier("seal", number),), _talk(facts))
+            found = Found(key, (("seal", number),), (seen.device_id,), (Identifier("seal", number),), _talk(facts))
+            yield on_container(found, facts.inspection, number)
+
+
+def on_container(found: Found, inspection: Inspection, seal: str) -> Found:
+    """The same of a seal of which it is known on which container it is, said with that container."""
+    seals = [(s.number, s.on) for s in inspection.seals] + [(s.state.number, s.on) for s in inspection.seal_states]
+    codes = {on.text for number, on in seals if on and on.text and normalise_plate(number) == normalise_plate(seal)}
+    if len(codes) != 1:
+        return found
+    [code] = codes
+    return replace(
+        found,
+        key=f"{found.key}.container",
+        parameters=(*found.parameters, ("container", code)),
+        identifiers=(*found.identifiers, Identifier("container_code", code)),
+    )
 
 
 def lane_seal_missing(facts: Facts) -> Iterator[Found]:

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+from edge_agent.domain.carriers import on_in_words
 from edge_agent.domain.terms import OUTCOMES, term
 from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
 from edge_agent.wire.codec_inspection import reason_named
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
+from edge_agent.wire.v1alpha1.joining_pb2 import Belonging
 from edge_agent.wire.v1alpha1.retention_pb2 import DELETION_REASON_NO_FINDING, DELETION_REASON_RETENTION_OVER
 
 _CLOCKS = {
@@ -94,6 +96,10 @@ def body_in_words(event: wire.Event) -> str:
     return f"An event of the kind {(kind or 'unknown').replace('_', ' ')}."
 
 
+def _on(on: Belonging) -> str:
+    return on_in_words(on.carrier, on.place, on.text)
+
+
 def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
     """The record of one vehicle, as names and values."""
     rows = [
@@ -106,11 +112,15 @@ def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
     for code in inspection.container_codes:
         check = "check digit right" if code.check_digit_ok else "check digit WRONG or not read"
         rows.append(("Container code", f"{_voted(code.vote)}; {check}"))
-    rows += [("Seal", f"{seal.number} (scanned by {seal.device_id})") for seal in inspection.seals]
+    rows += [("Seal", f"{seal.number} (scanned by {seal.device_id}; {_on(seal.on)})") for seal in inspection.seals]
     rows += [
-        ("Seal's own state", f"{state.number}: {state.condition.replace('_', ' ')}") for state in inspection.seal_states
+        ("Seal's own state", f"{state.number}: {state.condition.replace('_', ' ')} ({_on(state.on)})")
+        for state in inspection.seal_states
     ]
-    rows += [("Tag", f"{tag.text or tag.epc} (answered {tag.reads} times)") for tag in inspection.tags]
+    rows += [
+        ("Tag", f"{tag.text or tag.epc}{f' {_on(tag.on)}' if tag.HasField('on') else ''} (answered {tag.reads} times)")
+        for tag in inspection.tags
+    ]
     rows += [
         ("Weight", f"{weighed.kg:.0f} kg (the scale showed {weighed.shown} {weighed.unit})")
         for weighed in inspection.weights

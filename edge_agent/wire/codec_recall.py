@@ -22,7 +22,7 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
-from edge_agent.domain.joining import PlateRole
+from edge_agent.domain.joining import Belonging, Carrier, KnownBy, PlateRole
 from edge_agent.domain.observation import ScanImage, SealCondition, SealState, Weight
 from edge_agent.wire.codec_findings import finding_of
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
@@ -50,9 +50,9 @@ def recalled(message: wire.Inspection) -> Inspection:
         outcome=_outcome(message),
         plate=_voted(message.plate) if message.HasField("plate") else None,
         container_codes=tuple(VotedCode(_voted(c.vote), c.check_digit_ok) for c in message.container_codes),
-        seals=tuple(SealSeen(s.number, s.symbology, s.device_id, _instant(s.at)) for s in message.seals),
+        seals=tuple(SealSeen(s.number, s.symbology, s.device_id, _instant(s.at), _on(s)) for s in message.seals),
         seal_states=tuple(
-            SealStateSeen(SealState(s.number, SealCondition(s.condition)), s.device_id, _instant(s.at))
+            SealStateSeen(SealState(s.number, SealCondition(s.condition)), s.device_id, _instant(s.at), _on(s))
             for s in message.seal_states
         ),
         weights=tuple(
@@ -87,6 +87,11 @@ def scan_recalled(message: wire.Scan) -> ScanSeen:
         tuple(EvidenceRef(EvidenceKind(f.kind), f.media_type, f.sha256, f.size) for f in message.files),
         message.device_time,
     )
+
+
+def _on(message: wire.SealSeen | wire.SealState) -> Belonging | None:
+    on = message.on
+    return Belonging(Carrier(on.carrier), on.text, KnownBy(on.known_by), on.place) if message.HasField("on") else None
 
 
 def _outcome(message: wire.Inspection) -> Outcome:

@@ -167,11 +167,11 @@ def test_rule_7_nor_does_it_belong_to_the_next_vehicle() -> None:
 
 def test_rule_8_a_seal_without_a_vehicle() -> None:
     script = Script().at(10, "scanner", seal("ML-1234567"))
-    assert script.said() == ["unassigned SealRead"]
-    for t in range(11, 69):
+    assert script.until(13).said() == ["unassigned SealRead"]
+    for t in range(14, 65):
         script.at(t, "scanner", seal("ML-1234567"))
-    assert script.at(69, "scanner", seal("ML-7654321")).said() == ["unassigned SealRead"]
-    assert script.at(71, "scanner", seal("ML-1234567")).said() == ["unassigned SealRead"]
+    assert script.at(65, "scanner", seal("ML-7654321")).until(69).said() == ["unassigned SealRead"]
+    assert script.at(71, "scanner", seal("ML-1234567")).until(74).said() == ["unassigned SealRead"]
 
 
 def test_rule_9_an_alarm_does_not_wait() -> None:

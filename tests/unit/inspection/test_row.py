@@ -176,7 +176,7 @@ def test_rule_p4_one_that_the_sensor_before_missed_is_opened_once() -> None:
 def test_what_belongs_to_no_vehicle_is_reported_as_such(body: Body) -> None:
     script = lane("portal", "scanner").at(10, "scanner", body).at(11, "unplaced", body)
     reported = [] if isinstance(body, Opaque) else [f"unassigned {type(body).__name__}"]
-    assert script.said() == reported * (2 if isinstance(body, (Malformed, Weight)) else 1)
+    assert script.until(100).said() == reported * (2 if isinstance(body, (Malformed, Weight)) else 1)
     assert len(script.lane._records.context) == (2 if isinstance(body, Opaque) else 0)
 
 

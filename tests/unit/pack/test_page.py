@@ -57,7 +57,7 @@ def test_the_page(place: Place, tmp_path: Path) -> None:
         f"Inspection {INSPECTION}",
         "Licence plate ABC120 (read 3 of 4 times, confidence 0.80; other readings: ABC12O)",
         "Container code CSQU3054383",
-        "Seal ML-1234567 (scanned by scanner)",
+        "Seal ML-1234567 (scanned by scanner; on container CSQU3054383)",
         "A vehicle with licence plate ABC120 passed lane 1 of the inspection booth spiffe://uslrd/booth/lane-1 "
         "from 2026-01-01 00:00:01 UTC to 2026-01-01 00:00:09 UTC by the booth's clock.",
         "Arrived 2026-01-01 00:00:01 UTC; the clock followed a time source",

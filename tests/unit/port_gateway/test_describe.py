@@ -31,6 +31,7 @@ from edge_agent.domain.inspection import (
     VotedCode,
     Weighed,
 )
+from edge_agent.domain.joining import Belonging, Carrier, KnownBy
 from edge_agent.domain.observation import (
     DeviceFault,
     DeviceSetup,
@@ -81,11 +82,13 @@ MISSING = (
 )
 SCAN = ScanSeen(ScanImage("s1", "dicos", "AAA111"), "x-ray", AT, ScanJoin.NUMBER)
 CAESIUM = SpectroscopicMeasurement("maker", 3.0, 3.0, 900, 1, True, False, (Nuclide("Cs-137"),))
+REAR = Belonging(Carrier.CONTAINER, "MSKU1234565", KnownBy.REAR, 2)
+TRACTOR = Belonging(Carrier.TRACTOR, "ABC123", KnownBy.TEXT)
 SCANNED = closed(
     outcome=Complete(),
     direction=Direction.BACKWARD,
-    seal_states=(SealStateSeen(SealState("ES-1", SealCondition.BROKEN), "reader", AT),),
-    tags=(TagSeen(TagRead("414E414D31", "ANAM1"), "reader", AT),),
+    seal_states=(SealStateSeen(SealState("ES-1", SealCondition.BROKEN), "reader", AT, REAR),),
+    tags=(TagSeen(TagRead("414E414D31", "ANAM1"), "reader", AT, on=TRACTOR),),
     weights=(Weighed(Weight(30_480, True, "30480", "kg"), "scale", AT),),
     scans=(SCAN,),
     spectra=(SpectrumSeen(CAESIUM, "n42", AT),),
@@ -109,7 +112,15 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
         ["device camera-1 offline (refused)"],
     ),
     (domain.DeviceChanged("p", "lane-1", DeviceFault(FaultKind.TAMPER, False)), ["fault tamper is over"]),
-    (SCANNED, ["drove BACKWARD", "SEAL ES-1 BROKEN", "tag ANAM1", "30480 kg"]),
+    (
+        SCANNED,
+        [
+            "drove BACKWARD",
+            "SEAL ES-1 on the rear container MSKU1234565 BROKEN",
+            "tag ANAM1 on tractor ABC123",
+            "30480 kg",
+        ],
+    ),
     (SCANNED, ["scan s1 (dicos, by number) that states AAA111", "spectrum ALARM: Cs-137"]),
     (domain.ScanReceived("i-7", "lane-1", SCAN), ["scan s1", "from x-ray of inspection i-7"]),
     (domain.ScanReceived("", "lane-1", SCAN), ["belongs to NO vehicle known"]),
