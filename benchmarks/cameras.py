@@ -2,7 +2,7 @@
 
     python -m benchmarks.cameras idle [--cameras 2] [--fps 10] [--seconds 20] [--json]
     python -m benchmarks.cameras busy [--cameras 4] [--looks-per-s 5] [--seconds 20] [--models own|ppocr]
-        [--roles both | plate,plate,container,container] [--at-once 1]
+        [--roles both | plate,plate,container,container] [--at-once 1] [--standing]
 
 The cameras are another process that serves MJPEG over HTTP, 1280 × 720, from frames that were drawn before: an empty
 lane with a sensor's noise, or trucks that drive through it. What is measured is processor time of this process, so that
@@ -11,8 +11,9 @@ other programs change it little.
 `idle`: decoding alone (frames are read and decoded, nothing else), the agent's cameras as they run in a booth, and the
 named peer, a plain OpenCV loop that gives each frame of `VideoCapture` to `createBackgroundSubtractorMOG2`.
 `busy`: presence all the time, so that each camera wants to look `looks-per-s` times a second; the looks that were made,
-and the share of those that were dropped because the recogniser had no time. A look's time holds its waiting for the
-recogniser, which all cameras share.
+and the share of those that were dropped because the recogniser had no time. With `--standing` a truck stands before
+each camera, which then wants two looks a second (ADR 0039). A look's time holds its waiting for the recogniser, which
+all cameras share.
 """
 
 import argparse
@@ -42,18 +43,19 @@ from edge_agent.vision.frame import Frame, Role
 from edge_agent.vision.recogniser import Recogniser, Sighting
 from edge_agent.vision.recognisers import DEFAULT, MODELS, open_recogniser
 from edge_agent.vision.streams import open_stream
-from edge_agent.vision.watch import watch
+from edge_agent.vision.watch import STILL_S, watch
 from hardware_sim.cameras.scene import Noise, PlateView
 from hardware_sim.scenario import load_scenario
 
 FRAMES = 40
+STANDS_AT_S = 3.0  # after the first truck has come into view
 JPEG_QUALITY = 80
 SETTLED_S = 5.0  # the first frame counts as motion, and is looked at for two seconds
 
 
 # --- the cameras: a process of their own ----------------------------------------------------------------------
-def drawn(busy: bool) -> list[bytes]:
-    """JPEGs of an empty lane, no two alike, or of trucks that drive through it."""
+def drawn(busy: bool, standing: bool = False) -> list[bytes]:
+    """JPEGs of an empty lane, no two alike, or of trucks that drive through it, or of one that stands."""
     lane = load_scenario("demo").build_lanes(2026)["1"]
     lane.open(0.0)
     lane.advance(inf)
@@ -61,7 +63,7 @@ def drawn(busy: bool) -> list[bytes]:
     first = lane.passages[0].arrives
     out = []
     for n in range(FRAMES):
-        at = first + 20.0 * n / FRAMES
+        at = first + (STANDS_AT_S if standing else 20.0 * n / FRAMES)
         picture = view.draw(at) if busy else None
         picture = noise.add(picture or view.empty(first), n, night=view.night(at))
         image = np.asarray(picture, np.uint8)[:, :, ::-1]
@@ -69,8 +71,8 @@ def drawn(busy: bool) -> list[bytes]:
     return out
 
 
-def serve(busy: bool, fps: float) -> None:
-    frames = drawn(busy)
+def serve(busy: bool, fps: float, standing: bool) -> None:
+    frames = drawn(busy, standing)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -97,8 +99,9 @@ def serve(busy: bool, fps: float) -> None:
 
 
 @contextmanager
-def cameras(busy: bool, fps: float) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.cameras", "serve", "--fps", str(fps), *(["--busy"] if busy else [])]
+def cameras(busy: bool, fps: float, standing: bool = False) -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.cameras", "serve", "--fps", str(fps)]
+    command += [*(["--busy"] if busy else []), *(["--standing"] if standing else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -236,18 +239,26 @@ def idle(number: int, fps: float, seconds: float, models: Any) -> dict[str, Any]
 
 
 def busy(
-    number: int, fps: float, seconds: float, models: Any, looks_per_s: float, roles: Sequence[Role], at_once: int
+    number: int,
+    fps: float,
+    seconds: float,
+    models: Any,
+    looks_per_s: float,
+    roles: Sequence[Role],
+    at_once: int,
+    standing: bool,
 ) -> dict[str, Any]:
     faces = FaceFinder.open(THREADS)
     recogniser = Counting(open_recogniser(models, THREADS, live=True, long_side=640, at_once=at_once))
-    with cameras(True, fps) as url:
+    with cameras(True, fps, standing) as url:
         booth = asyncio.run(agent(url, number, seconds, recogniser, faces, True, looks_per_s, roles))
-    wanted = looks_per_s * number * booth["passed_s"]
+    rate = min(looks_per_s, 1 / STILL_S) if standing else looks_per_s
+    wanted = rate * number * booth["passed_s"]
     by_camera = [sum(who == f"camera-{n}" for who, _, _ in booth["looks"]) for n in range(number)]
     return {
         "cameras": number,
         "frames_per_s": round(booth["frames"] / booth["passed_s"] / number, 1),
-        "looks_wanted_per_s": looks_per_s,
+        "looks_wanted_per_s": rate,
         "looks_made_per_s": [round(n / booth["passed_s"], 2) for n in by_camera],
         "looks_dropped": round(max(0.0, 1 - len(booth["looks"]) / wanted), 3),
         "look": milliseconds([took for _, _, took in booth["looks"]]),
@@ -271,18 +282,20 @@ def main() -> None:
     parser.add_argument(
         "--at-once", type=int, default=THREADS, help="looks at a time, as the agent does with so many cores"
     )
+    parser.add_argument("--standing", action="store_true", help="busy: a truck stands before each camera")
     parser.add_argument("--busy", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.mode == "serve":
-        serve(options.busy, options.fps)
+        serve(options.busy, options.fps, options.standing)
         return
     if options.mode == "idle":
         result = idle(options.cameras or 2, options.fps, options.seconds, options.models)
     else:
         roles, number = options.roles.split(","), options.cameras or 4
         at_once = min(number, options.at_once)
-        result = busy(number, options.fps, options.seconds, options.models, options.looks_per_s, roles, at_once)
+        how = (options.models, options.looks_per_s, roles, at_once, options.standing)
+        result = busy(number, options.fps, options.seconds, *how)
     if options.json:
         print(json.dumps(result))
         return

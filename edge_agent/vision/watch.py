@@ -17,6 +17,9 @@ from edge_agent.vision.sight import Sight, region_of
 
 TICK_S = 0.5  # how often silence is looked for
 AFTER_MOTION_S = 2.0  # a vehicle that has just stopped is best read now
+# Between two looks at a picture in which nothing has moved for so long: it says little new, and other cameras wait. A
+# track lives on at this pace: it ends when it was not seen for a second and a half (tracks.py).
+STILL_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ async def watch(
 
 
 class Pace:
-    """So many looks a second on average. Times are monotonic seconds.
+    """So many looks a second on average, of a still picture two at most. Times are monotonic seconds.
 
     A look is due from when the last one was due, not from when it was made: late frames do not add up.
     """
@@ -81,13 +84,15 @@ class Pace:
     def __init__(self, looks_per_s: float) -> None:
         self._interval = 1 / looks_per_s
         self._next = float("-inf")
+        self._looked = float("-inf")
 
-    def due(self, at: float) -> bool:
-        return at >= self._next
+    def due(self, at: float, still: bool = False) -> bool:
+        return at >= self._next and not (still and at < self._looked + STILL_S)
 
     def looked(self, at: float) -> None:
         late = at >= self._next + self._interval
         self._next = (at if late else self._next) + self._interval
+        self._looked = at
 
 
 class _Looker:
@@ -108,8 +113,10 @@ class _Looker:
         part = region_of(frame.image, self._camera.settings.region)
         if self._motion.moved(part):
             self._moved_at = frame.at
-        wanted = self._presence() or frame.at - self._moved_at <= AFTER_MOTION_S
-        if not wanted or not self._pace.due(frame.at) or not self._camera.well:
+        still = frame.at - self._moved_at > AFTER_MOTION_S
+        if still and not self._presence():
+            return
+        if not self._pace.due(frame.at, still) or not self._camera.well:
             return
         self._pace.looked(frame.at)
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -19,7 +20,7 @@ from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
 from edge_agent.vision.recogniser import Recogniser, Sighting
-from edge_agent.vision.watch import Pace, watch
+from edge_agent.vision.watch import STILL_S, Pace, watch
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture, plate
 
@@ -160,6 +161,10 @@ async def test_an_empty_lane_is_not_looked_at_until_presence(tmp_path: Path) -> 
     present = Counting()
     await watched(camera(source, playback_fps=15, looks_per_s=20), present, Emitted(), presence=lambda: True)
     assert max(f.sequence for f in present.frames) > 50
+    # What stands still is looked at less often.
+    standing = [f.at for f in present.frames if f.at > present.frames[0].at + 2.1]
+    assert standing
+    assert all(b - a > STILL_S - 0.001 for a, b in pairwise(standing))
 
 
 async def test_motion_is_looked_at_without_presence(tmp_path: Path) -> None:
@@ -192,6 +197,20 @@ def test_frames_a_little_late_or_early_cost_no_look(jitter_s: float) -> None:
             pace.looked(at)
             looks.append(at)
     assert 495 <= len(looks) <= 501
+
+
+def test_a_still_picture_is_looked_at_twice_a_second_and_at_once_when_it_moves() -> None:
+    pace, looks = Pace(5.0), list[float]()
+    for n in range(60):  # ten frames a second; it moves for two seconds, stands for three, and moves again
+        at = n / 10
+        if pace.due(at, still=20 <= n < 50):
+            pace.looked(at)
+            looks.append(at)
+    assert [len([at for at in looks if low <= at < low + 1]) for low in range(6)] == [5, 5, 2, 2, 2, 5]
+    slow = Pace(1.0)
+    slow.looked(0.0)
+    assert not slow.due(0.9, still=True)
+    assert slow.due(1.0, still=True)
 
 
 def test_what_was_missed_in_a_pause_is_not_made_up_for() -> None:
