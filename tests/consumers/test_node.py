@@ -5,6 +5,8 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -13,7 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_agent.domain import event as domain
+from edge_agent.domain.clock import Instant, SystemClock
 from edge_agent.domain.evidence import Evidence, EvidenceKind
+from edge_agent.domain.retention import KeptDays
 from edge_agent.wire.codec import event_payload
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.identity import key_id
@@ -21,7 +25,10 @@ from edge_agent.wire.rotation import possession_message
 from edge_agent.wire.v1alpha1.envelope_pb2 import Envelope
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from port_gateway.evidence import EvidenceFiles
+from port_gateway.retention_events import EventRetention
+from port_gateway.store import Store
 from tests.integration.port_gateway.conftest import PATIENCE_S, Port, Stream
+from tests.unit.port_gateway.findings import closed
 from tests.unit.port_gateway.signing import INSTANT, Ledger, Party, device_event, sign
 from tests.vectors.reading import CASES
 
@@ -71,6 +78,15 @@ async def test_a_case_that_does_not_agree_is_found(tmp_path: Path) -> None:
     wrong = [line for line in said.splitlines() if line.startswith("WRONG")]
     assert (status, len(wrong)) == (1, 1)
     assert wrong[0] == 'WRONG forgeries.json  no key id  [2,"UNKNOWN_KEY",false] instead of [2,"BAD_SIGNATURE",false]'
+
+
+class Later(SystemClock):
+    def __init__(self, days: float) -> None:
+        self._days = days
+
+    def now(self) -> Instant:
+        now = super().now()
+        return replace(now, utc=now.utc + timedelta(days=self._days))
 
 
 class Site:
@@ -158,6 +174,39 @@ async def test_a_port_is_read_over_mutual_tls(served: Port, tmp_path: Path) -> N
     assert " key_rotated " in said
     assert lines[-3].endswith(f"by {served.gateway.identity}, 5 events")
     assert lines[-2].endswith(f"by {served.gateway.identity}, 1008 events")
+
+
+async def test_deleted_events_are_passed_over_and_their_digests_checked(served: Port, tmp_path: Path) -> None:
+    site = Site(served)
+    for number in (1, 1, 2):
+        site.ledger.add(domain.InspectionClosed(closed(f"i-{number}")))
+    site.ledger.grow(1)
+    await site.send()
+    receipt = tmp_path / "receipt.note"
+    receipt.write_bytes(site.receipt)
+
+    def change(work: Callable[[Store], object]) -> None:
+        with contextlib.closing(served.store()) as store:
+            work(store)
+
+    def end(store: Store) -> None:
+        for days in (0, 366):
+            files = EvidenceFiles(served.settings().evidence)
+            list(EventRetention(store, files, KeptDays(365, None, None), Later(days)).run())
+
+    change(end)
+    status, said = await site.read("--note", receipt)  # signed before they went
+    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chains"), said
+    assert said.count(" deleted under retention on ") == 3
+    changed = "UPDATE event SET sha256 = zeroblob(32) WHERE seq = "
+    change(lambda store: store.submit(lambda db: db.execute(changed + "3").fetchall()).result())
+    status, said = await site.read()
+    assert status == 0, "in the middle of deleted ones no link shows it"
+    status, said = await site.read("--note", receipt)
+    assert (status, said.splitlines()[-1].split()[1]) == (1, "FORK"), said
+    change(lambda store: store.submit(lambda db: db.execute(changed + "4").fetchall()).result())
+    status, said = await site.read()
+    assert (status, said.splitlines()[-1].split()[1]) == (1, "BROKEN_CHAIN"), said
 
 
 async def test_who_may_not_read_and_who_is_not_the_gateway(served: Port) -> None:

@@ -8,7 +8,7 @@ import { ofThisChain, openNote, readNote } from './notes.mjs';
 import { decode, writeBytes, writeNumber } from './protobuf.mjs';
 import { Refused } from './refused.mjs';
 import { listed } from './vectors.mjs';
-import { Lost, QUARANTINED, beginning, claimedEpoch, verifyLink, verifyNext } from './verify.mjs';
+import { EPOCH_BYTES, Lost, QUARANTINED, beginning, claimedEpoch, passDeleted, verifyLink, verifyNext } from './verify.mjs';
 
 const ACK_EVERY = 256;
 
@@ -119,7 +119,7 @@ class Reader {
     if (this.options.evidence && line.event) await this.fetch(line.event.evidence);
   }
 
-  verify({ cursor, booth_id: boothId, envelope, quarantined, released_from: releasedFrom }) {
+  verify({ cursor, booth_id: boothId, envelope, quarantined, released_from: releasedFrom, deleted }) {
     const booth = this.booths.get(boothId);
     if (!booth) throw new Refused('NOT_TRUSTED', `${boothId} is no registered booth`);
     if (releasedFrom) {
@@ -129,12 +129,17 @@ class Reader {
       this.unread.delete(unreadName(boothId, envelope)); // acted on once
       return { event, text: `${event.seq} ${body} ${event.id} let out of quarantine` };
     }
-    const epoch = claimedEpoch(this.schema, envelope, quarantined ? QUARANTINED : undefined);
+    const epoch = deleted ? deleted.epoch : claimedEpoch(this.schema, envelope, quarantined ? QUARANTINED : undefined);
+    if (epoch.length !== EPOCH_BYTES) throw new Refused('WRONG_EPOCH', `an epoch of ${epoch.length} bytes`);
     const name = `${boothId}/${epoch.toString('hex')}`;
     const chain = this.chains.get(name) ?? beginning(boothId, epoch, booth.keys, new Map(this.endsWithin(booth.ended, epoch)));
     if (!this.lost.has(boothId)) this.lost.set(boothId, new Lost());
     const lost = this.lost.get(boothId);
     chain.missing = lost.of(epoch);
+    if (deleted) {
+      this.chains.set(name, passDeleted(chain, deleted));
+      return { text: `${deleted.seq} deleted under retention on ${new Date(Number(deleted.deleted_utc_us / 1000n)).toISOString()}` };
+    }
     if (quarantined) {
       const code = this.schema.enums.get('RefusalCode').get(quarantined)?.replace('REFUSAL_CODE_', '');
       if (!['OVERSIZED', 'MALFORMED_EVENT'].includes(code)) throw new Refused('PROTOCOL', `in quarantine for the code ${quarantined}`);

@@ -5,7 +5,8 @@ import { Refused } from './refused.mjs';
 
 const PAYLOAD_TYPE = 'application/vnd.edge-agent.event.v1alpha1+protobuf';
 const ROTATION_TYPE = 'application/vnd.edge-agent.key-rotation.v1alpha1';
-const MAX_ENVELOPE = 131072, MAX_QUARANTINED = 262144, MAX_SIGNATURE = 128, MAX_CERTIFICATE = 8192, EPOCH_BYTES = 16;
+const MAX_ENVELOPE = 131072, MAX_QUARANTINED = 262144, MAX_SIGNATURE = 128, MAX_CERTIFICATE = 8192;
+export const EPOCH_BYTES = 16;
 const MAX_GAP = 65536n;
 const MAX_GAPS = 1000; // that one event may name
 const MAX_GAPS_OF_BOOTH = 4000; // that count of all events of a booth, and the sequences in them
@@ -60,6 +61,16 @@ export function verifyLink(schema, chain, bytes) {
   fill(chain, event.seq);
   chain.leaves.push(digest);
   return { event, chain: moved(chain, event.seq, digest, chain.session) };
+}
+
+/** The chain behind an event that the port deleted under retention: its place and digest are all that is left. */
+export function passDeleted(chain, { seq, sha256: digest }) {
+  if (digest.length !== 32) throw new Refused('PROTOCOL', `deleted, with a digest of ${digest.length} bytes`);
+  if (!chain.session) throw new Refused('PROTOCOL', 'deleted, before a session was opened');
+  follows(chain, { seq, previous_sha256: chain.sha256 });
+  fill(chain, seq);
+  chain.leaves.push(digest);
+  return moved(chain, seq, digest, chain.session);
 }
 
 /** The epoch that an envelope claims, to choose the chain against which all of it is verified. */
