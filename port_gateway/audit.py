@@ -1,6 +1,6 @@
 """Walks everything in a data folder as a stranger would: nothing is believed but the registered certificates."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import apsw
@@ -15,7 +15,9 @@ from edge_agent.wire.refused import Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from edge_agent.wire.verify import Verified
+from edge_agent.wire.witness_policy import NO_POLICY, Policy
 from port_gateway.audit_tokens import Fault, Place, check_time_tokens, stamped_places
+from port_gateway.audit_witnesses import Seen, check_cosignatures, cosigned_places
 from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
@@ -45,31 +47,35 @@ class Counts:
     alarms: int = 0
     quarantined: int = 0
     time_tokens: int = 0
+    cosignatures: int = 0
+    witnessed: list[Seen] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def audit(settings: Settings) -> tuple[Counts, list[str]]:
+def audit(settings: Settings, policy: Policy = NO_POLICY) -> tuple[Counts, list[str]]:
     """Verify every envelope, chain and piece of evidence; the counts, and the recorded alarms in words.
+
+    With a `policy` every chain must have a receipt that its quorum cosigned.
 
     Raises Fault at the first fault, StoreFailed when there is no inbox. May run beside a serving gateway.
     """
     try:
         with offline(settings.database) as db:
-            return _audit(db, EvidenceFiles(settings.evidence), settings.retention.days.rules())
+            return _audit(db, EvidenceFiles(settings.evidence), settings.retention.days.rules(), policy)
     except StoreCorrupt as error:
         raise Fault("STORE_CORRUPT", "the database", error.wrong) from None
 
 
-def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules) -> tuple[Counts, list[str]]:
+def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules, policy: Policy) -> tuple[Counts, list[str]]:
     counts = Counts()
     # All events first: their faults have a place and a code; what remains is SQLite's own check.
     chains = _chains(db)
     unread: dict[object, object] = dict(db.execute("SELECT cursor, released_cursor FROM quarantine"))
     trees: dict[tuple[str, bytes], Tree] = {}
     sealed = {(booth_id, epoch): (size, root) for booth_id, epoch, size, root in sealed_roots(db)}
-    stamped, roots = stamped_places(db), dict[Place, bytes]()
+    stamped, roots = stamped_places(db) | cosigned_places(db), dict[Place, bytes]()
     referenced: dict[bytes, str] = {}
     rows = db.execute("SELECT cursor, booth_id, epoch, seq, sha256, envelope FROM event ORDER BY cursor")
     for cursor, booth_id, epoch, seq, sha256, envelope in rows:
@@ -108,6 +114,7 @@ def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules) -> t
     _check_chains(db, chains)
     _check_pages(db)
     counts.time_tokens = check_time_tokens(db, roots)
+    counts.cosignatures, counts.witnessed = check_cosignatures(db, roots, policy)
     counts.chains = len(chains.standing)
     counts.booths = len({booth_id for booth_id, _ in chains.standing})
     for sha256, where in referenced.items():

@@ -13,9 +13,11 @@ from typing import Any
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
+from edge_agent.wire.witness_policy import NO_POLICY
 from port_gateway.audit import audit
 from port_gateway.audit_tokens import Fault
 from port_gateway.config import read_config
+from port_gateway.config_witnesses import load_policy
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
 from port_gateway.findings_command.cli import add_decide, add_decisions, add_watchlist
@@ -38,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
         return _say_fault(fault, bool(getattr(options, "json", False)))
     except EdgeAgentError as error:
         print(f"port-gateway: {error}", file=sys.stderr)
+        return MISUSED
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        print("port-gateway: an argument is not UTF-8: write it in the terminal's own encoding", file=sys.stderr)
         return MISUSED
     except BrokenPipeError:  # `port-gateway tail | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -159,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         "1 and a named reason at the first fault.",
     )
     add_config(verify)
+    verify.add_argument(
+        "--witnesses", type=Path, metavar="POLICY", help="every chain must have a receipt that this quorum cosigned"
+    )
     verify.add_argument("--json", action="store_true", help="print the result as a JSON object")
     verify.set_defaults(run=_verify)
 
@@ -230,7 +238,8 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    counts, alarms = audit(read_config(options.config))
+    policy = NO_POLICY if options.witnesses is None else load_policy(options.witnesses)
+    counts, alarms = audit(read_config(options.config), policy)
     lines = [
         f"{counts.events} events in {counts.chains} chains of {counts.booths} booths, {counts.sessions} sessions: "
         "every signature and every link verified",
@@ -240,6 +249,12 @@ def _verify(options: argparse.Namespace) -> int:
         f"{counts.evidence_deleted} deleted by retention",
         f"{counts.events_deleted} events deleted by retention: their places and digests are in the chains",
         f"{counts.time_tokens} time tokens, each over a receipt of these chains",
+        f"{counts.cosignatures} cosignatures of witnesses, likewise"
+        + "".join(
+            f"\n  {seen.booth_id} epoch {seen.epoch}: witnessed by {seen.by} of {len(policy.witnesses)} "
+            f"through event {seen.through} of {seen.held}"
+            for seen in counts.witnessed
+        ),
         f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
         f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]

@@ -12,6 +12,7 @@ from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.wire.checkpoint import read_checkpoint
 from edge_agent.wire.tree import consistency_proof
 from edge_agent.wire.witness_policy import Witness
+from port_gateway.alarms import note_alarm
 from port_gateway.store import Store
 from port_gateway.trees import ProvingNodes
 from port_gateway.witness_client import NotCosigned, WitnessClient, WitnessFault
@@ -22,8 +23,6 @@ log = logging.getLogger(__name__)
 # After failures a witness is asked less and less often, at the least once in so many intervals.
 LONGEST = 8
 _ALARMS = (WitnessFault.FORK, WitnessFault.AHEAD)
-# A witness that lies must not crowd out the booths' own alarms.
-MAX_ALARMS = 100
 WHOLE: Chain = ("", b"")
 
 
@@ -150,14 +149,8 @@ class Courier:
             return
         detail = error.detail[:500]
         db.execute("INSERT INTO witness_fault VALUES (?,?,?,?,?,?)", (*row, error.fault.value, detail, now))
-        alarms = "SELECT count(*) FROM alarm WHERE booth_id = ? AND code LIKE 'WITNESS\\_%' ESCAPE '\\'"
-        count = db.execute(alarms, (chain[0],)).get
-        if error.fault in _ALARMS and isinstance(count, int) and count < MAX_ALARMS:
-            db.execute(
-                "INSERT OR IGNORE INTO alarm (booth_id, epoch, seq, code, detail, envelope, received_utc_us)"
-                " VALUES (?,?,?,?,?,x'',?)",
-                (*chain, min(error.size, 2**63 - 1), error.fault.value, detail, now),
-            )
+        if error.fault in _ALARMS:
+            note_alarm(db, (*chain, error.size), error.fault.value, detail, b"", now)
 
     def _now_us(self) -> int:
         return round(self._on.clock.now().utc.timestamp() * 1e6)

@@ -100,8 +100,8 @@ def _keys(kept: Sequence[tuple[str, bytes]]) -> list[VerifierKey]:
     return [VerifierKey.parse(witness) for witness, _ in kept]
 
 
-def check_witnessed(db: apsw.Connection, receipt: WitnessedReceipt, root: bytes) -> list[Cosignature]:
-    """The cosignatures of a receipt over the tree with this root. Raises EdgeAgentError in words."""
+def check_witnessed(receipt: WitnessedReceipt, root: bytes) -> list[Cosignature]:
+    """The cosignatures of a receipt over the tree with this root. Raises ProofInvalid, IdentityInvalid."""
     checkpoint, found = receipt.verified()
     if checkpoint.root != root:
         raise ProofInvalid(ProofFault.PROOF_WRONG_ROOT, "it is over another chain than the one that is held", _KEEP)

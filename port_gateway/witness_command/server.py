@@ -59,6 +59,13 @@ class WitnessServer(ThreadingHTTPServer):
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The handshake is for the connection's own thread."""
+        request, client_address = super().get_request()
+        if self.context is not None:
+            request = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        return request, client_address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
@@ -96,10 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S
 
     def setup(self) -> None:
-        self.request.settimeout(IDLE_S)
-        if self.server.context is not None:
-            self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
 
     def do_POST(self) -> None:
         if self.path != PATH:

@@ -91,7 +91,9 @@ def _last(line: str) -> int:
     return base64.b64decode(line.rsplit(" ", 1)[1])[-1]
 
 
-class _Nodes:
+class Nodes:
+    """Those of the tree of checkpoints.json."""
+
     def nodes(self, level: int, first: int, count: int) -> list[bytes]:
         assert level == 0
         return [leaf_sha256(leaf) for leaf in LEAVES[first : first + count]]
@@ -101,7 +103,7 @@ def submission_cases() -> list[dict[str, Any]]:
     """`seen`: the events under the checkpoint that the witness cosigned last. `status`: of its answer."""
 
     def body(old: int, size: int = SIZE, proof: list[bytes] | None = None, note: str = "") -> str:
-        made = consistency_proof(_Nodes(), old, size) if 0 < old < size else []
+        made = consistency_proof(Nodes(), old, size) if 0 < old < size else []
         receipt = note or by_gateway(Checkpoint(ORIGIN, size, root(size), HELD))
         return Submission(old, tuple(made if proof is None else proof), receipt.encode()).encode().decode()
 
@@ -120,7 +122,7 @@ def submission_cases() -> list[dict[str, Any]]:
         ("the log goes by a newer size", 3, good, 409),
         ("another root of the same size", SIZE, body(SIZE, note=forked), 409),
         ("a fork further on", 7, body(7, note=forked), 422),
-        ("a proof too short", 7, body(7, proof=consistency_proof(_Nodes(), 7, SIZE)[:-1]), 422),
+        ("a proof too short", 7, body(7, proof=consistency_proof(Nodes(), 7, SIZE)[:-1]), 422),
         ("no proof", 7, body(7, proof=[]), 422),
         ("a proof from nothing", 0, body(0, proof=[root(1)]), 422),
         ("a proof between equal sizes", SIZE, body(SIZE, proof=[root(1)]), 422),

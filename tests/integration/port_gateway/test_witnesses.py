@@ -1,5 +1,6 @@
 """Receipts that real witnesses cosign over HTTP, and whatever goes wrong with them."""
 
+import asyncio
 import base64
 import contextlib
 import copy
@@ -10,23 +11,26 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
+import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from edge_agent.wire.checkpoint import split_note
 from edge_agent.wire.cosignature import cosign, cosignatures
 from port_gateway.cli import main
+from port_gateway.config_witnesses import Witnesses as Section
+from port_gateway.serve import running
 from port_gateway.witness_client import MAX_ANSWER_BYTES
 from port_gateway.witnessed import best_witnessed
-from tests.integration.port_gateway.conftest import Port
+from tests.integration.port_gateway.conftest import Port, Stream
 from tests.integration.port_gateway.witnesses import EVERY_S, Witness, WitnessDesk, gateway_key, witness
 from tests.time_authority import Tsa
 from tests.unit.pack.port_of_entry import sign_again, verify
-from tests.unit.pack.test_verify import flip
 
 
 @pytest.fixture
@@ -283,6 +287,75 @@ def test_nobody_listens(desk: WitnessDesk, one: Witness) -> None:
     assert desk.faults() == {"WITNESS_UNREACHABLE"}
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["quick", "silent"])
+async def test_a_gateway_waits_for_no_witness(port: Port, tmp_path: Path, silent: bool) -> None:
+    ledger = port.ledger()
+    liar = Liar(lambda body: (0, "", b""))
+    with witness(tmp_path / "w1", port.gateway) as one, liar as mute:
+        policy = tmp_path / "witnesses.policy"
+        policy.write_text(f"witness a {one.key} {mute if silent else one.address}\nquorum a\n")
+        section = Section(policy=policy, every_min=0.002, timeout_s=60)
+        async with running(port.settings().model_copy(update={"witnesses": section})) as gateway:
+            port.running = gateway
+            async with port.ingest() as stub:
+                stream = Stream(stub)
+                await stream.hello(ledger.hello())
+                for sent, size in ((0, 1), (1, 3), (3, 5)):
+                    await stream.send(sent + 1, *ledger.envelopes[sent:])
+                    await stream.acked(size)
+                    async with asyncio.timeout(20):
+                        while not (liar.asked if silent else [log for log in one.journal.logs() if log.size >= size]):
+                            await asyncio.sleep(0.01)
+                    ledger.grow(2)
+            begun = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - begun < 20
+    assert len(liar.asked) == silent
+
+
+# --- verify ---------------------------------------------------------------------------------------------------------
+def test_verify_looks_at_every_cosignature(desk: WitnessDesk, one: Witness, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.turn(desk.witnesses(desk.policy(one.line("a"))))
+    desk.receive(2)
+    command = ["verify", str(desk.config())]
+    trusted = ["--witnesses", given(desk, one, quorum="quorum w0\n")]
+    assert main([*command, *trusted]) == 0
+    said = capsys.readouterr().out
+    assert "1 cosignatures of witnesses" in said
+    assert "witnessed by 1 of 1 through event 4 of 6" in said
+    assert main([*command, "--witnesses", given(desk, gone_witness(one), quorum="quorum w0\n")]) == 1
+    assert "NOT_WITNESSED: spiffe://uslrd/booth/lane-1" in capsys.readouterr().err
+    for spoil, wrong in (
+        (_RENAMED.replace("w2", "w1 "), "a line that is no signature"),
+        (_RENAMED, "is not by the witness beside it"),
+        ("UPDATE witnessed SET size = 5", "of another place"),
+        ("UPDATE witnessed SET size = 7", "the chain has no such event"),
+        ("UPDATE witnessed SET certificate = x'00'", "the certificate beside a cosigned receipt"),
+    ):
+        statements(
+            desk, "CREATE TABLE was AS SELECT * FROM cosignature", "CREATE TABLE were AS SELECT * FROM witnessed"
+        )
+        statements(desk, spoil)
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert "COSIGNATURE_INVALID" in err, spoil
+        assert wrong in err, err
+        statements(desk, "DELETE FROM cosignature", "INSERT INTO cosignature SELECT * FROM was", "DROP TABLE was")
+        statements(desk, "DELETE FROM witnessed", "INSERT INTO witnessed SELECT * FROM were", "DROP TABLE were")
+    assert main(command) == 0
+
+
+def statements(desk: WitnessDesk, *texts: str) -> None:
+    for text in texts:
+        desk.store.submit(partial(_execute, text)).result()
+
+
+def _execute(text: str, db: apsw.Connection) -> None:
+    db.execute(text)
+
+
+_RENAMED = "UPDATE cosignature SET line = CAST(replace(CAST(line AS TEXT), 'w1', 'w2') AS BLOB)"
+
+
 # --- packs ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def cosigned(desk: WitnessDesk, one: Witness, tmp_path: Path) -> Iterator[tuple[WitnessDesk, Witness, Witness]]:
@@ -424,7 +497,7 @@ def test_a_changed_byte_anywhere(cosigned: tuple[WitnessDesk, Witness, Witness])
     for path in (pack / "WITNESSES", pack / "events" / "0000000002.witnessed.tlog-proof"):
         data = path.read_bytes()
         for where in (0, len(data) // 2, len(data) - 1):
-            flip(path, where)
+            path.write_bytes(data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :])
             status, said = verify(pack)
             assert (status, "its bytes are not those of the manifest" in said) == (1, True), said
             path.write_bytes(data)
