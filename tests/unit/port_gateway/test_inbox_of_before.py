@@ -106,6 +106,7 @@ def test_all_at_once_is_as_one_after_the_other(tmp_path: Path, seed: int) -> Non
     one, all_of_them = found
     assert one["evidence_use"]
     assert one["left"] == []
+    assert len(one["schema"]) == 3  # the table and its two indexes: a new inbox, too, was brought to this schema
     # The one difference: what a booth says it deleted is not believed where something was found later, either.
     clear = {use[0] for use in one["evidence_use"] if use[5] == Standing.CLEAR}
     one["deleted_evidence"] = [row for row in one["deleted_evidence"] if row[0] in clear]
