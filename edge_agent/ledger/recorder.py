@@ -13,13 +13,13 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
 
 from edge_agent.domain.clock import Clock
-from edge_agent.domain.errors import Permanent, StoreFailed, StoreFull
+from edge_agent.domain.errors import StoreFailed, StoreFull
 from edge_agent.domain.event import Draft, EventBody, KeyRotated, Replaced, SessionOpened
+from edge_agent.ledger.batch import Answer, Recorded, Waiting, seal_all
 from edge_agent.ledger.drain import drained
 from edge_agent.ledger.event_store import EventStore
 from edge_agent.ledger.evidence_files import EvidenceFiles
@@ -27,7 +27,7 @@ from edge_agent.ledger.faults import MAKE_ROOM
 from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping, Record
 from edge_agent.ledger.marks import Marks
 from edge_agent.ledger.outbox import LedgerOutbox
-from edge_agent.ledger.seal import Sealed, seal
+from edge_agent.ledger.seal import Sealed
 from edge_agent.ledger.signer import DeviceKey, SessionSigner, Signer
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
 from edge_agent.ledger.trees import Receipt
@@ -41,23 +41,6 @@ MAX_WAITING = 256
 FULL_RETRY_S = 1.0
 
 OnRoom = Callable[[bool, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event that is durable: its place in the chain and its envelope's digest."""
-
-    seq: int
-    sha256: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    draft: Draft
-    answer: asyncio.Future[Recorded] | None  # None: an event of the ledger's own
-
-
-_Answer = tuple[asyncio.Future[Recorded] | None, Recorded | BaseException]
 
 
 class Recorder:
@@ -85,7 +68,7 @@ class Recorder:
         self._on_room = on_room
         self._full_retry_s = full_retry_s
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._places = asyncio.Semaphore(max_waiting)
         self._answers: set[asyncio.Future[Recorded]] = set()
         self._listeners: list[Callable[[], None]] = []
@@ -136,7 +119,7 @@ class Recorder:
             raise self._failure or StoreFailed("the ledger is closed", "record events before closing it")
         answer: asyncio.Future[Recorded] = self._loop.create_future()
         self._answers.add(answer)
-        self._queue.put(_Waiting(draft, answer))
+        self._queue.put(Waiting(draft, answer))
         if isinstance(draft.body, KeyRotated):  # this session is over: the next start opens one by the new key
             self._closed = True
         return await answer
@@ -182,7 +165,7 @@ class Recorder:
 
     # --- in the loop, called by the thread ---------------------------------------------------------------------
 
-    def _answered(self, answers: list[_Answer], head: Head) -> None:
+    def _answered(self, answers: list[Answer], head: Head) -> None:
         grown = head.seq > self._head.seq
         self._head = head
         for future, result in answers:
@@ -270,13 +253,13 @@ class Recorder:
         def record(body: EventBody, blobs: Mapping[bytes, BlobState]) -> None:
             if not self._in_session:
                 raise StoreFull("no session is open yet", MAKE_ROOM)
-            sealed, _ = self._seal_all(store.head(), [_Waiting(Draft(body, self._clock.now()), None)])
+            sealed, _ = self._sealed(store, [Waiting(Draft(body, self._clock.now()), None)])
             store.append(sealed, blobs=blobs)
             self._call(self._answered, [], store.head())
 
         return record
 
-    def _commit(self, store: EventStore, waiting: list[_Waiting]) -> None:
+    def _commit(self, store: EventStore, waiting: list[Waiting]) -> None:
         house = self._housekeeper
         while True:
             with self._marks_lock:
@@ -286,7 +269,7 @@ class Recorder:
             try:
                 if house is not None and self._in_session and not house.ready():
                     raise StoreFull("the space kept back for making room is in use", MAKE_ROOM)
-                sealed, answers = self._seal_all(store.head(), waiting)
+                sealed, answers = self._sealed(store, waiting)
                 store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again, marks.receipt)
                 kinds = {event.kind for event in sealed}
                 self._in_session = (self._in_session or "session_opened" in kinds) and "key_rotated" not in kinds
@@ -310,22 +293,8 @@ class Recorder:
                 self._call(self._wake)
             return
 
-    def _seal_all(self, head: Head, waiting: list[_Waiting]) -> tuple[list[Sealed], list[_Answer]]:
-        sealed: list[Sealed] = []
-        answers: list[_Answer] = []
-        for one in waiting:
-            opens_session = isinstance(one.draft.body, SessionOpened)
-            try:
-                for evidence in one.draft.evidence:
-                    self._evidence.keep(evidence)
-                event = seal(one.draft, head, self._device if opens_session else self._session)
-            except (Permanent, ValueError, TypeError) as wrong:  # this draft alone; its caller gets it
-                answers.append((one.answer, wrong))
-                continue
-            head = event.head_after
-            sealed.append(event)
-            answers.append((one.answer, Recorded(event.seq, event.sha256)))
-        return sealed, answers
+    def _sealed(self, store: EventStore, waiting: list[Waiting]) -> tuple[list[Sealed], list[Answer]]:
+        return seal_all(store.head(), waiting, self._evidence, self._device, self._session)
 
     def _say_room(self, has_room: bool, detail: str) -> None:
         if has_room != self._has_room:

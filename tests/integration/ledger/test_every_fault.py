@@ -12,9 +12,9 @@ import pytest
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed
 from edge_agent.domain.event import StorageLevel, StorageState
 from edge_agent.ledger import housekeeping, store
+from edge_agent.ledger.batch import Recorded
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.housekeeping import Keeping
-from edge_agent.ledger.recorder import Recorded
 from tests.integration.ledger.conftest import Booth, HandClock, alarm, picture
 from tests.integration.ledger.failing_disk import FailingDisk
 

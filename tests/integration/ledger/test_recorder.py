@@ -8,9 +8,9 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import IdentityInvalid, StoreFailed
 from edge_agent.domain.event import Draft, SessionOpened
 from edge_agent.ledger import database
+from edge_agent.ledger.batch import Recorded
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.outbox import LedgerReader
-from edge_agent.ledger.recorder import Recorded
 from edge_agent.ledger.store import DATABASE
 from edge_agent.wire.refused import Refused
 from tests.integration.ledger.conftest import AT, Booth, alarm, closed, opened, picture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.pack.test_verify import Small, flip
+from tests.unit.pack.small import Small, flip
 
 PAGE = Path(__file__).parents[3] / "docs" / "evidence-pack.md"
 
