@@ -1,11 +1,12 @@
 """How letters (A) and digits (0) follow each other on the plates of each country, and about how often.
 
-Sources: the issuing states' own descriptions of their series. The shares are coarse: they say which series is common,
-not how many plates carry it. A series that is not listed is still read; it is only not expected.
+Sources: the issuing states' own descriptions of their series and sizes. The shares are coarse: they say which series is
+common, not how many plates carry it. A series that is not listed is still read; it is only not expected.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 
 # Country by ISO 3166-1 alpha-2 in lower case; series with the parts of a hundred that it makes up there.
 SERIES: Mapping[str, Mapping[str, int]] = {
@@ -69,6 +70,22 @@ SERIES: Mapping[str, Mapping[str, int]] = {
 }  # fmt: skip
 COUNTRIES = tuple(SERIES)
 KNOWN = frozenset(form for forms in SERIES.values() for form in forms)
+# Registered vehicles, millions (national statistics, about 2022): where no country is named, so likely is each.
+VEHICLES: Mapping[str, float] = {
+    "us": 290, "ca": 26, "mx": 55, "br": 115, "ar": 16, "uy": 2.5, "py": 2.7, "cl": 6.5, "co": 18, "pe": 3.5,
+    "de": 60, "gb": 41, "fr": 47, "it": 52, "es": 35, "pt": 7, "nl": 11, "be": 7.5, "lu": 0.6, "at": 7, "ch": 6.5,
+    "pl": 35, "cz": 8.5, "sk": 3.3, "hu": 5.5, "ro": 9.5, "bg": 3.6, "si": 1.6, "hr": 2.4, "rs": 3, "gr": 9, "ie": 3,
+    "dk": 3.7, "se": 6.5, "no": 4.2, "fi": 4.5, "ee": 1, "lv": 1, "lt": 2, "ua": 14, "tr": 29,
+}  # fmt: skip
+# Width by height of a plate of one row: 305 × 152 mm in North America, 400 × 130 by Mercosul's and Brazil's older rule,
+# 520 × 115 elsewhere.
+ASPECTS: Mapping[str, float] = {
+    "us": 2.0, "ca": 2.0, "mx": 2.0, "co": 2.0, "pe": 2.0, "cl": 2.8, "br": 3.1, "ar": 3.1, "uy": 3.1, "py": 3.1,
+    "ch": 3.8, "fi": 3.8,
+}  # fmt: skip
+ASPECT_ELSEWHERE = 4.5
+ASPECT_OFF = 0.25  # how far the logarithm of what is seen of it strays: angle, margins (one standard deviation)
+OTHER_SHAPE = 0.1  # of the plates: two rows, another country's holder
 
 
 def plate_form(text: str) -> str:
@@ -76,12 +93,24 @@ def plate_form(text: str) -> str:
     return "".join("0" if c.isdigit() else "A" for c in text)
 
 
-@cache
-def shares(countries: Sequence[str] = COUNTRIES) -> Mapping[str, float]:
-    """The share (0..1) of each series over these countries, each of which counts as much as another."""
+@lru_cache(maxsize=256)
+def shares(countries: Sequence[str] = COUNTRIES, aspect: float | None = None) -> Mapping[str, float]:
+    """The share (0..1) of each series over these countries; all of them count by their vehicles, some alike.
+
+    `aspect`, the plate's width by its height in one decimal, makes countries with plates of that shape likelier.
+    """
+    weights = {c: (VEHICLES[c] if countries == COUNTRIES else 1.0) * _shaped(c, aspect) for c in countries}
     out: dict[str, float] = {}
-    for country in countries:
-        total = sum(SERIES[country].values())
+    for country, weight in weights.items():
+        total = sum(SERIES[country].values()) * sum(weights.values())
         for form, parts in SERIES[country].items():
-            out[form] = out.get(form, 0.0) + parts / total / len(countries)
+            out[form] = out.get(form, 0.0) + weight * parts / total
     return out
+
+
+def _shaped(country: str, aspect: float | None) -> float:
+    """How likely the country's plates look that wide, by the likeliest shape: 0..1."""
+    if aspect is None:
+        return 1.0
+    off = math.log(aspect / ASPECTS.get(country, ASPECT_ELSEWHERE)) / ASPECT_OFF
+    return (1 - OTHER_SHAPE) * math.exp(-off * off / 2) + OTHER_SHAPE

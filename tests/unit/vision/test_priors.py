@@ -1,7 +1,7 @@
 import pytest
 
 from edge_agent.domain.observation import CharacterRead
-from edge_agent.vision.formats import COUNTRIES, SERIES, plate_form, shares
+from edge_agent.vision.formats import ASPECTS, COUNTRIES, SERIES, VEHICLES, plate_form, shares
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 
 US, ALL = shares(("us",)), shares()
@@ -53,6 +53,16 @@ def test_the_region_decides() -> None:
     assert as_series(read("AB12O45"), shares(("pl",))) == "AB12045"
 
 
+def test_the_shape_of_a_plate_tells_whose_series_it_may_be() -> None:
+    wide, american = shares(COUNTRIES, 3.0), shares(COUNTRIES, 2.0)
+    assert as_series(read("ABC1I34"), wide) == "ABC1I34"  # Mercosul's
+    assert as_series(read("ABC1I34"), american) == "ABC1134"
+    assert as_series(read("A0B1234"), wide) == as_series(read("A0B1234"), american) == "AOB1234"
+    assert as_series(read("ABCO234"), wide) == "ABC0234"  # Paraguay has the form, and few vehicles
+    assert as_series(read("ABCO234"), shares(("py",), 3.0)) == "ABCO234"
+    assert sum(wide.values()) == pytest.approx(1)
+
+
 def test_only_the_same_signs_are_put_into_the_text() -> None:
     raw = read("8BC1O34", c0="B")
     characters = with_same_signs(raw, "BBC1034")
@@ -72,6 +82,7 @@ def test_common_series_have_a_larger_share_than_unlisted_ones() -> None:
 
 def test_every_country_can_be_asked_for() -> None:
     assert all(sum(shares((c,)).values()) == pytest.approx(1) for c in COUNTRIES)
+    assert set(VEHICLES) == set(COUNTRIES) >= set(ASPECTS)
 
 
 def test_nothing_read_is_nothing_expected() -> None:
