@@ -92,6 +92,13 @@ class EvidenceFiles:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
+    def since_before(self, utc_s: float) -> Iterator[bytes]:
+        """The digests of whole files that were written before this time. Raises StoreFailed."""
+        with _disk_in_words(self._folder):
+            for path in self._folder.glob("[0-9a-f][0-9a-f]/**/*"):
+                if SHA256_HEX.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < utc_s:
+                    yield bytes.fromhex(path.name)
+
     def remove(self, sha256: bytes) -> None:
         """Whether it is there or not. Raises StoreFailed."""
         path = self.path(sha256)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 # One step's pieces: acknowledgements wait for a step.
 STEP = 32
 DATED = 2_000
+UNNAMED_DAYS = 90
 # What a booth says that it deleted, and nobody has looked at; and what is to be removed.
 _SAID = (
     "SELECT sha256 FROM doomed_evidence d WHERE EXISTS (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) LIMIT ?"
@@ -49,6 +50,7 @@ class Retention:
     def __init__(self, store: Store, files: EvidenceFiles, rules: EvidenceRules, clock: Clock) -> None:
         self._store, self._files, self._rules, self._clock = store, files, rules, clock
         self._looked_back = False
+        self._looked_us = 0
 
     def run(self) -> Iterator[int]:
         """Delete all that is over; after each step the number of pieces that it deleted. Raises what the store does."""
@@ -59,6 +61,7 @@ class Retention:
         while self._bury():
             pass
         self._date()
+        yield from self._unnamed()
         for kind, days in self._rules.items():
             for standing in Standing:
                 if (keep := days.of(standing)) is not None:
@@ -91,6 +94,26 @@ class Retention:
                 booth_id,
                 count,
             )
+
+    def _unnamed(self) -> Iterator[int]:
+        """Once a day: files that no event has named for as long as a booth may be cut off."""
+        now = self._now_us()
+        if abs(now - self._looked_us) < DAY_US:
+            return
+        self._looked_us = now
+        named = "SELECT 1 FROM evidence_ref WHERE sha256 = ?1 UNION SELECT 1 FROM evidence_use WHERE sha256 = ?1"
+
+        def write(db: apsw.Connection, sha256: bytes) -> int:
+            if db.execute(named, (sha256,)).get is not None:
+                return 0
+            self._files.remove(sha256)
+            return 1
+
+        for sha256 in self._files.since_before(now / 1e6 - UNNAMED_DAYS * 86_400):
+            with self._store.reading() as db:
+                if db.execute(named, (sha256,)).get is not None:
+                    continue
+            yield self._store.submit(lambda db, one=sha256: write(db, one)).result()  # type: ignore[misc]
 
     def undate(self, since_us: int) -> None:
         """The clock was set: what is dated from `since_us` on counts from when a clock is believed again."""

@@ -139,6 +139,11 @@ def write_json(groups: Groups, by: str, out: TextIO) -> None:
             out.write(json.dumps({"by": by, **facts(period)}) + "\n")
 
 
+def _cell(value: Any) -> Any:
+    """A booth's word is no formula to a spreadsheet."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
 def write_csv(groups: Groups, by: str, out: TextIO) -> None:
     """A line a period (RFC 4180); what has names of its own (devices, what was missing) is in JSON alone."""
     writer: Callable[[Sequence[Any]], Any] | None = None
@@ -148,7 +153,7 @@ def write_csv(groups: Groups, by: str, out: TextIO) -> None:
             if writer is None:
                 writer = csv.writer(out).writerow
                 writer(list(row))
-            writer(list(row.values()))
+            writer([_cell(value) for value in row.values()])
 
 
 def _flat(values: Mapping[str, Any], lanes: int) -> dict[str, Any]:

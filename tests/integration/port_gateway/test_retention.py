@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -366,3 +367,17 @@ def test_an_inbox_of_before_has_a_week_to_look_at_its_settings(desk: Desk) -> No
     assert desk.run() == 0
     desk.clock.forward(0.2)
     assert desk.run() == 1
+
+
+def test_files_that_no_event_names_do_not_stay_for_ever(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"named"))
+    desk.receive(alarmed(1))
+    desk.arrive(b"named", b"nobody's")
+    for data in (b"named", b"nobody's"):
+        os.utime(desk.files.path(hashlib.sha256(data).digest()), (NOW.timestamp(), NOW.timestamp()))
+    desk.clock.forward(89)
+    assert desk.run() == 0, "its event may be on its way"
+    desk.clock.forward(2)
+    desk.retention.undate(0)  # its own days count anew
+    assert desk.run() == 1
+    assert desk.here(b"named", b"nobody's") == [b"named"]

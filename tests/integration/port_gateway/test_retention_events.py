@@ -294,3 +294,14 @@ def test_a_kill_in_the_middle_leaves_whole_inspections(desk: Desk, capsys: pytes
         desk.store = store
         desk.clock.forward(4_000)
         assert end(desk) == 12 - went
+
+
+def test_an_argument_that_is_no_text(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(desk.port.write_config())
+    for command in (
+        ["decisions", config, "\udcff"],
+        ["export", config, "\udcff", "out"],
+        ["expect", "list", config, "--plate", "\udcff"],
+    ):
+        assert main(command) == 2
+        assert "not UTF-8" in capsys.readouterr().err

@@ -27,6 +27,7 @@ from edge_agent.wire.verify import Chain, verify_next
 from port_gateway.cli import main
 from port_gateway.inbox import Inbox
 from port_gateway.lane_quarters import COLUMNS, counts_of, packed, unpacked
+from port_gateway.stats_command.table import _cell
 from tests.unit.port_gateway.signing import INSTANT, sign
 
 if TYPE_CHECKING:
@@ -242,3 +243,8 @@ def test_counts_as_they_are_kept() -> None:
 def test_the_message_is_read_as_it_was_said(held: Held) -> None:
     event = Event.FromString(event_payload(Draft(part(0), INSTANT), Head("b", bytes(16))))
     assert read_statistics(event.lane_statistics) == part(0)
+
+
+def test_a_lane_id_is_no_formula_to_a_spreadsheet() -> None:
+    cells = ("=1+1", "@x", "lane-1", "", -3, None)
+    assert [_cell(value) for value in cells] == ["'=1+1", "'@x", "lane-1", "", -3, None]
