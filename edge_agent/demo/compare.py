@@ -10,6 +10,7 @@ from edge_agent.domain.identifiers import normalise_plate
 Json = dict[str, Any]
 # A vehicle's inspection begins before the truck's front reaches the portal (a camera sees it) and ends after settling.
 SLACK_S = 1.0
+NOTHING = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Line:
     @property
     def right(self) -> bool:
         return self.truth == self.received
+
+    @property
+    def wrong(self) -> str:
+        """How it differs, in words."""
+        return "differs" if not self.character else "not read" if self.received == NOTHING else "misread"
 
 
 @dataclass(slots=True)
@@ -109,7 +115,7 @@ def counted(what: list[Json]) -> str:
 
 
 def _shown(value: str | None) -> str:
-    return value or "none"
+    return value or NOTHING
 
 
 def _yes(alarm: bool | None) -> str:

@@ -43,6 +43,9 @@ def test_a_misread_is_shown_and_forgiven(change: dict[str, Any]) -> None:
     assert not vehicle.wholly_right
     assert vehicle.misread
     assert not vehicle.mismatched
+    assert [line.wrong for line in vehicle.lines if not line.right] == [
+        "misread" if "text" in str(change) else "not read"
+    ]
 
 
 @pytest.mark.parametrize(
