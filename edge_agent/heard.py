@@ -88,8 +88,32 @@ def away_in(line: Heard, moved_ns: int) -> Away:
     return replace(away, since=later(away.since, moved_ns), until=later(away.until, moved_ns))
 
 
-def away_of(heard: Sequence[Heard], now: Instant, boot: str) -> tuple[Away, Instant] | None:
-    """From the last thing heard until now, on this run's clock; with that last moment as it was noted."""
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Of what was heard: the run of the machine in which its last was noted, '' if that is not known; the inspections
+    that were opened; the scans that came, by device and moment."""
+
+    boot: str
+    opened: frozenset[str]
+    scans: frozenset[tuple[str, str]]
+
+
+def overview(heard: Iterable[Heard]) -> Overview:
+    """Raises KeyError and TypeError on a line of another version."""
+    boot, opened, scans = "", set[str](), set[tuple[str, str]]()
+    for line in heard:
+        boot = str(line.get("boot", boot))
+        opened.update(line.get("ids", ()))
+        if "files" in line:
+            scans.add((line["said"]["device_id"], line["said"]["at"]["utc"]))
+    return Overview(boot, frozenset(opened), frozenset(scans))
+
+
+def away_of(heard: Sequence[Heard], now: Instant, same_run: bool) -> tuple[Away, Instant] | None:
+    """From the last thing heard until now, on this run's clock; with that last moment as it was noted.
+
+    `same_run`: of the machine, so that its monotonic clock went on.
+    """
     for line in reversed(heard):
         stopped = "stopped" in line
         if "said" in line:
@@ -100,14 +124,9 @@ def away_of(heard: Sequence[Heard], now: Instant, boot: str) -> tuple[Away, Inst
             last = instant_in(line["stopped" if stopped else "woke"], 0)
         else:
             continue
-        moved = 0 if boot_of(heard) == boot != "" else moved_ns_since(last, now)
+        moved = 0 if same_run else moved_ns_since(last, now)
         return Away(later(last, moved), now, stopped), last
     return None
-
-
-def boot_of(heard: Sequence[Heard]) -> str:
-    """The run of the machine in which the last of it was noted, '' if that is not known."""
-    return next((str(line["boot"]) for line in reversed(heard) if "boot" in line), "")
 
 
 def moved_ns_since(last: Instant, now: Instant) -> int:

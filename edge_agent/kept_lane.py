@@ -25,11 +25,11 @@ from edge_agent.domain.observation import Observation
 from edge_agent.heard import (
     Heard,
     NamedEvidence,
+    Overview,
     ReadEvidence,
     again,
     away_in,
     away_of,
-    boot_of,
     heard_in,
     instant_in,
     known_in,
@@ -37,11 +37,12 @@ from edge_agent.heard import (
     moved,
     moved_ns_since,
     noted,
+    overview,
 )
 from edge_agent.inspection.assemble import given_up
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.rules import Facts
-from edge_agent.ledger.lane_journal import LaneJournal
+from edge_agent.ledger.lane_journal import LaneJournal, Lines
 from edge_agent.ledger.lately import Lately
 from edge_agent.ledger.plain import to_plain
 from edge_agent.ledger.store import Unfinished
@@ -230,14 +231,16 @@ def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, bo
         heard = journal.take()
     except OSError as error:
         log.warning("lane %s: what it heard before cannot be read: %s", setup.rules.lane_id, error)
-        heard = []
+        heard = Lines()
     lane = KeptLane(setup, journal, boot)
     try:
-        away = away_of(heard, now, boot)
+        before = overview(heard)
+        same_run = before.boot == boot != ""
+        away = away_of(heard, now, same_run)
         if away is None:
             return _afresh(setup, journal, kept, now, boot)
-        moved_ns = 0 if boot_of(heard) == boot != "" else moved_ns_since(away[1], now)
-        remember(lane, kept.lately, heard, now)
+        moved_ns = 0 if same_run else moved_ns_since(away[1], now)
+        remember(lane, kept.lately, before, now)
         last = lane.hear_again(heard, kept.read, moved_ns, kept.holds)
         last = [_without_gone(draft) for draft in last if not kept.recorded(draft)]
     except Exception:
@@ -268,14 +271,12 @@ def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, bo
     return TakenUp(lane, tuple(drafts), lane, begin)
 
 
-def remember(lane: Lane, lately: Lately, heard: Sequence[Heard], now: Instant) -> None:
+def remember(lane: Lane, lately: Lately, heard: Overview, now: Instant) -> None:
     """Vehicles that left before what is heard again; and whoever matched nothing: that is not heard again."""
-    opened = {id for line in heard for id in line.get("ids", ())}
-    scans = {(line["said"]["device_id"], line["said"]["at"]["utc"]) for line in heard if "files" in line}
     left = [replace(one, inspection=_on_clock_of(now, one.inspection)) for one in lately.left]
     lane.remember(
-        [one.inspection for one in left if one.inspection.id not in opened],
-        [scan for scan in lately.waiting if (scan.device_id, scan.at.utc.isoformat()) not in scans],
+        [one.inspection for one in left if one.inspection.id not in heard.opened],
+        [scan for scan in lately.waiting if (scan.device_id, scan.at.utc.isoformat()) not in heard.scans],
     )
     lane.remember_unmatched(
         Facts(one.inspection, looked=frozenset(one.inspection.looked_for), files=one.files)
@@ -300,7 +301,7 @@ def _without_gone(draft: Draft) -> Draft:
 def _afresh(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, boot: str) -> TakenUp:
     journal.survived()
     lane = KeptLane(setup, journal, boot)
-    remember(lane, kept.lately, (), now)
+    remember(lane, kept.lately, overview(()), now)
     lost = (given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in kept.unfinished)
     return TakenUp(lane, tuple(lost), lane, partial(journal.begin, [{"boot": boot}]))
 

@@ -12,33 +12,55 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 LANES = "lanes"
-# Of one lane, `heard` and `before` each. A busy lane says some 30 kB a second with its pictures; past this nothing is
-# kept until the lane is empty.
+# Of one lane, `heard` and `before` together. A busy lane says some 30 lines and 30 kB a second with its pictures; past
+# this nothing is kept until the lane is empty. So many lines take some ten seconds to hear again.
 MAX_BYTES = 96 * 1024 * 1024
+MAX_LINES = 100_000
 
 Line = Mapping[str, Any]
 
 log = logging.getLogger(__name__)
 
 
+class Lines(Sequence[Line]):
+    """Lines of the journal, each read when it is asked for: as objects they take ten times the room."""
+
+    def __init__(self, texts: Iterable[bytes] = ()) -> None:
+        self._texts = list(texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Lines": ...
+    def __getitem__(self, index: int | slice) -> "Line | Lines":
+        if isinstance(index, slice):
+            return Lines(self._texts[index])
+        line: Line = json.loads(self._texts[index])
+        return line
+
+
 class LaneJournal:
     """One lane's. Its writer is the agent that holds the ledger's lock. Nothing here raises OSError but `take`."""
 
-    def __init__(self, ledger: Path, lane_id: str, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, ledger: Path, lane_id: str, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES) -> None:
         self._lane_id = lane_id
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_lines = max_bytes, max_lines
         folder = ledger / LANES
         self._heard, self._before = folder / f"{lane_id}.heard", folder / f"{lane_id}.before"
         self._trying = folder / f"{lane_id}.trying"
         self._file: int | None = None
-        self._size = 0
+        self._size = self._lines = 0
+        self._size_before = self._lines_before = 0
 
-    def take(self) -> list[Line]:
+    def take(self) -> Lines:
         """All that is there and whole, the oldest first; nothing where the last start did not survive it.
 
         Raises OSError. Until `begin` it is not there for another start.
@@ -50,10 +72,7 @@ class LaneJournal:
             log.error("lane %s: what it heard before cannot be taken up: the last start ended at it", self._lane_id)
         self._heard.parent.mkdir(mode=0o700, exist_ok=True)
         self._trying.touch(0o600)
-        lines: list[Line] = []
-        for data in found:
-            lines += _whole(data)
-        return lines
+        return Lines(text for data in found for text in _whole(data))
 
     def survived(self) -> None:
         """What was taken led to no end of the agent: until `begin` another start may take it again."""
@@ -68,7 +87,7 @@ class LaneJournal:
         unfinished = self._heard.with_suffix(".unfinished")
         try:
             self._file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._size = 0
+            self._size = self._lines = self._size_before = self._lines_before = 0
             for line in lines:
                 self._write(line)
             unfinished.replace(self._heard)
@@ -81,8 +100,9 @@ class LaneJournal:
         """One more thing that happened."""
         if self._file is None:
             return
-        if self._size > self._max_bytes:
-            self._give_up(f"the lane has not been empty for {self._max_bytes} bytes")
+        size, lines = self._size + self._size_before, self._lines + self._lines_before
+        if size > self._max_bytes or lines >= self._max_lines:
+            self._give_up(f"the lane has not been empty for {lines} lines of {size} bytes")
             return
         try:
             self._write(line)
@@ -100,7 +120,8 @@ class LaneJournal:
         self._close()
         try:
             self._file = os.open(self._heard, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._size = 0
+            self._size_before, self._lines_before = self._size, self._lines
+            self._size = self._lines = 0
         except OSError as error:
             self._give_up(f"{error.strerror}")
 
@@ -119,6 +140,7 @@ class LaneJournal:
         data = json.dumps(line, separators=(",", ":")).encode()
         data = b"%08x %s\n" % (zlib.crc32(data), data)
         self._size += len(data)
+        self._lines += 1
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
@@ -149,10 +171,10 @@ def forget_others(ledger: Path, lane_ids: Collection[str]) -> None:
         log.warning("%s: what earlier lanes heard cannot be removed: %s", ledger / LANES, error.strerror)
 
 
-def _whole(data: bytes) -> Iterator[Line]:
+def _whole(data: bytes) -> Iterator[bytes]:
     """Up to the first line that a kill or a power cut left damaged."""
     for line in data.split(b"\n")[:-1]:
         crc, _, said = line.partition(b" ")
         if crc != b"%08x" % zlib.crc32(said):
             return
-        yield json.loads(said)
+        yield said

@@ -5,7 +5,7 @@ A dataclass that stands where a union of several may stand names itself in `is`.
 
 import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -35,46 +35,70 @@ def from_plain(kind: type[T], value: object) -> T:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if get_origin(kind) in (Union, UnionType):
-        return _read_one_of(get_args(kind), value)
-    if get_origin(kind) is tuple:
-        return _read_tuple(get_args(kind), value)
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{value!r} is no {kind!r}")
-        hints = _hints(cast(type, kind))
-        return kind(**{name: _read(hints[name], value[name]) for name in hints})  # type: ignore[operator]
-    if issubclass(kind, Enum):
-        return kind(value)
-    if kind is bytes:
-        return base64.b64decode(value, validate=True)
-    if kind is datetime:
-        return datetime.fromisoformat(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise TypeError(f"{value!r} is no {kind.__name__}")
-    return value
-
-
-def _read_one_of(kinds: tuple[Any, ...], value: Any) -> Any:
-    if value is None and NoneType in kinds:
-        return None
-    there = [kind for kind in kinds if kind is not NoneType]
-    if len(there) == 1:
-        return _read(there[0], value)
-    named = {kind.__name__: kind for kind in there}
-    return _read(named[value["is"]], value)
-
-
-def _read_tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return tuple(_read(kinds[0], item) for item in value)
-    return tuple(_read(kind, item) for kind, item in zip(kinds, value, strict=True))
+    return _reader(kind)(value)
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What reads a value of the kind. A journal holds ten thousands: what follows from the kind is found once."""
+    if get_origin(kind) in (Union, UnionType):
+        return _reader_of_one_of(get_args(kind))
+    if get_origin(kind) is tuple:
+        return _reader_of_tuple(get_args(kind))
+    if dataclasses.is_dataclass(kind):
+        return _reader_of_dataclass(cast(type, kind))
+    if issubclass(kind, Enum):
+        return cast(Callable[[Any], Any], kind)
+    if kind is bytes:
+        return lambda value: base64.b64decode(value, validate=True)
+    if kind is datetime:
+        return datetime.fromisoformat
+
+    def plain(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+
+    return plain
+
+
+def _reader_of_dataclass(kind: type) -> Callable[[Any], Any]:
+    hints = get_type_hints(kind)
+    readers: list[tuple[str, Callable[[Any], Any]]] = []
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is no {kind!r}")
+        if not readers:
+            readers.extend((name, _reader(hint)) for name, hint in hints.items())
+        return kind(**{name: reader(value[name]) for name, reader in readers})
+
+    return read
+
+
+def _reader_of_one_of(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+    there = [kind for kind in kinds if kind is not NoneType]
+    named = {kind.__name__: kind for kind in there}
+
+    def read(value: Any) -> Any:
+        if value is None and NoneType in kinds:
+            return None
+        return _reader(there[0] if len(there) == 1 else named[value["is"]])(value)
+
+    return read
+
+
+def _reader_of_tuple(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+    many = len(kinds) == 2 and kinds[1] is Ellipsis
+    readers = [_reader(kind) for kind in kinds if kind is not Ellipsis]
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is no list")
+        if many:
+            return tuple([readers[0](item) for item in value])
+        return tuple(reader(item) for reader, item in zip(readers, value, strict=True))
+
+    return read

@@ -16,6 +16,7 @@ from edge_agent.domain.event import AlarmRaised, Draft, InspectionClosed, Inspec
 from edge_agent.domain.evidence import Evidence, EvidenceKind
 from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import Body, DeviceState, Observation
+from edge_agent.heard import overview
 from edge_agent.inspection.records import LaneRules
 from edge_agent.inspection.whereabouts import End, Place
 from edge_agent.kept_lane import LOST, Kept, KeptLane, TakenUp, remember, take_up
@@ -60,8 +61,8 @@ class Booth:
             self.at(0, provider.device_id, status(DeviceState.ONLINE))
         self.events.clear()
 
-    def start(self, now: Instant, boot: str = "one", max_bytes: int = 1_000_000) -> TakenUp:
-        journal = LaneJournal(self.folder, "1", max_bytes)
+    def start(self, now: Instant, boot: str = "one", limits: tuple[int, int] = (1_000_000, 10_000)) -> TakenUp:
+        journal = LaneJournal(self.folder, "1", *limits)
         closed = {i.id for i in self.closed}
         opened = [d for d in self.events if isinstance(d.body, InspectionOpened)]
         unfinished = [Unfinished(d.body.inspection_id, "1", d.at) for d in opened if d.body.inspection_id not in closed]  # type: ignore[union-attr]
@@ -301,9 +302,12 @@ def test_a_line_that_was_torn_by_the_kill_is_the_only_one_lost(tmp_path: Path) -
     assert booth.closed[0].observations == 3
 
 
-def test_a_lane_that_never_is_empty_does_not_fill_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("limits", [(20_000, 1000), (1_000_000, 50)], ids=["bytes", "lines"])
+def test_a_lane_that_never_is_empty_does_not_fill_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, limits: tuple[int, int]
+) -> None:
     booth = mid_vehicle(tmp_path)
-    booth.start(instant(15), max_bytes=20_000)
+    booth.start(instant(15), limits=limits)
     for n in range(100):
         booth.at(16 + n / 10, "portal", sample(n))
     assert not any((tmp_path / "lanes").iterdir())
@@ -345,7 +349,7 @@ def test_what_is_heard_again_leads_to_the_same(
         booth.at(now, device, body)
     heard = LaneJournal(folder, "1").take()
     again = KeptLane(booth.setup, LaneJournal(folder / "other", "1"), "one")
-    remember(again, booth.lately, heard, instant(now))
+    remember(again, booth.lately, overview(heard), instant(now))
     again.hear_again(heard, lambda _: b"", 0)
     assert [one.id for one in again.inspections] == [one.id for one in booth.lane.inspections]
     known = {one.id for one in again.inspections}
