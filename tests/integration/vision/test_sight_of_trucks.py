@@ -9,7 +9,7 @@ from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame
-from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.sight import Sight
 from hardware_sim.cameras.scene import Noise, PlateView
 from hardware_sim.scenario import load_scenario
@@ -20,7 +20,8 @@ LOOKS_PER_S = 1.0
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
-def test_each_truck_is_one_vehicle(recogniser: PpOcrRecogniser) -> None:
+def test_each_truck_is_one_vehicle() -> None:
+    recogniser = PlateCodeRecogniser.open(2, look_again=False)  # as at a lane's camera
     lane = load_scenario("demo").build_lanes(2026)["1"]
     lane.open(0.0)
     lane.advance(inf)
