@@ -142,7 +142,14 @@ def _show(options: argparse.Namespace) -> int:
             for log in logs
         ],
         "refusals": [
-            {"origin": r.origin, "seen_size": r.seen_size, "status": r.status, "why": r.why, "at": _moment(r.at_utc_s)}
+            {
+                "origin": r.origin,
+                "seen_size": r.seen_size,
+                "status": r.status,
+                "why": r.why,
+                "at": _moment(r.at_utc_s),
+                "notes": [r.seen_note.decode(errors="replace"), r.note.decode(errors="replace")],
+            }
             for r in refusals
         ],
     }

@@ -57,13 +57,15 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A submission that did not fit what had been cosigned."""
+    """A submission that did not fit what had been cosigned; both notes are signed by the log."""
 
     origin: str
     seen_size: int
     status: int
     why: str
     at_utc_s: int
+    seen_note: bytes
+    note: bytes
 
 
 def make_journal(path: Path) -> None:
@@ -138,8 +140,11 @@ class Journal:
 
     def refusals(self) -> list[Refusal]:
         with self._lock, _in_words(self.path):
-            rows = self._db.execute("SELECT origin, seen_size, status, why, at_utc_s FROM refusal ORDER BY number")
-            return [Refusal(*row) for row in cast("list[tuple[str, int, int, str, int]]", rows.fetchall())]
+            rows = self._db.execute(
+                "SELECT origin, seen_size, status, why, at_utc_s, seen_note, request FROM refusal ORDER BY number"
+            )
+            found = cast("list[tuple[str, int, int, str, int, bytes, bytes]]", rows.fetchall())
+            return [Refusal(*row[:-1], row[-1].partition(b"\n\n")[2]) for row in found]
 
     def _seen(self, origin: str) -> tuple[Seen, bytes]:
         row = self._db.execute("SELECT size, root, note FROM log WHERE origin = ?", (origin,)).fetchone()

@@ -9,9 +9,29 @@ import pytest
 from edge_agent.domain import expected as crossings
 from edge_agent.domain.errors import ProofFault
 from edge_agent.expectations import store
-from edge_agent.wire import checkpoint, enrollment, envelope, quarantine, rotation
+from edge_agent.wire import (
+    add_checkpoint,
+    checkpoint,
+    cosignature,
+    enrollment,
+    envelope,
+    quarantine,
+    rotation,
+    witness_policy,
+)
 from edge_agent.wire.refused import RefusalCode
-from port_gateway import alarms, booth_messages, config, evidence, expected, inbox, serve, subscribe, upload
+from port_gateway import (
+    alarms,
+    booth_messages,
+    config,
+    evidence,
+    expected,
+    inbox,
+    serve,
+    subscribe,
+    upload,
+    witness_client,
+)
 from port_gateway import quarantine as kept
 from tests.vectors.reading import FORGERIES, VECTORS
 
@@ -60,6 +80,8 @@ def test_every_fault_has_a_row_and_cases() -> None:
         ("reader's name", (subscribe.MAX_NAME, inbox.MAX_READERS_AN_IDENTITY, subscribe.MAX_FILTER)),
         ("quarantined events", (kept.MAX_TOLD,)),
         ("a checkpoint", (checkpoint.MAX_NOTE_BYTES,)),
+        ("a submission to", (add_checkpoint.MAX_REQUEST_BYTES, witness_client.MAX_ANSWER_BYTES)),
+        ("witnesses of", (witness_policy.MAX_WITNESSES, witness_policy.MAX_GROUPS, cosignature.MAX_NAME_BYTES)),
         ("enrolment", (enrollment.MAX_TOKEN_CHARACTERS, enrollment.MAX_REQUEST_BYTES)),
         ("alarms that", (alarms.MAX_ALARMS_A_CODE,)),
         ("expectations of a port", (expected.MAX_EXPECTED, expected.MAX_FOR_A_PLATE)),
