@@ -24,7 +24,7 @@ from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.standing import inspection_of, standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
-from port_gateway.decisions import forget_officers, note_inspection
+from port_gateway.decisions import MAX_INSPECTION_ID, forget_officers, note_inspection
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import DAY_US, UNDATED_US
 from port_gateway.retention_index import named
@@ -61,6 +61,27 @@ class EndOfEvents:
     cursors: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Events that go together: all of an inspection at one booth, or a single one about none. `cursors` are the first
+    TOGETHER of them; `standing` and `since_us` the highest of all.
+    """
+
+    booth_id: str
+    inspection_id: str
+    cursors: tuple[int, ...]
+    standing: int
+    since_us: int
+
+    def look_again(self, db: apsw.Connection, at_us: int) -> None:
+        """In a transaction."""
+        if self.inspection_id:
+            where, values = "inspection_id = ? AND booth_id = ?", (self.inspection_id, self.booth_id)
+            db.execute(f"UPDATE event_kept SET look_utc_us = ? WHERE {where}", (at_us, *values))  # noqa: S608
+        else:
+            db.execute("UPDATE event_kept SET look_utc_us = ? WHERE cursor = ?", (at_us, self.cursors[0]))
+
+
 class EventRetention:
     """Over an open store. Blocks: use it from a thread, and only while the clock is believed."""
 
@@ -90,8 +111,7 @@ class EventRetention:
                 if row is None:
                     return
                 after = int(row[0])
-                rows = _together(db, after, str(row[1]), str(row[2]))
-                found = self._if_over(db, str(row[1]), str(row[2]), rows, now)
+                found = self._if_over(db, _together(db, after, str(row[1]), str(row[2])), now)
             if isinstance(found, EndOfEvents) and found.cursors[0] == after:
                 yield found
 
@@ -163,34 +183,32 @@ class EventRetention:
             if row is None or went >= STEP:
                 break
             none = False
-            booth_id, inspection = str(row[1]), str(row[2])
-            rows = _together(db, int(str(row[0])), booth_id, inspection)
-            over = self._if_over(db, booth_id, inspection, rows, now)
+            together = _together(db, int(str(row[0])), str(row[1]), str(row[2]))
+            over = self._if_over(db, together, now)
             if isinstance(over, EndOfEvents):
                 chains |= _chains_of(db, over)
                 self._delete(db, over, now)
                 went += len(over.cursors)
             else:
-                db.executemany("UPDATE event_kept SET look_utc_us = ? WHERE cursor = ?", [(over, r[0]) for r in rows])
+                together.look_again(db, over)
         for chain in chains:
             seal_root(db, chain)
         return None if none else went
 
-    def _if_over(
-        self, db: apsw.Connection, booth_id: str, inspection: str, rows: list[tuple[int, int, int]], now: int
-    ) -> EndOfEvents | int:
+    def _if_over(self, db: apsw.Connection, together: _Together, now: int) -> EndOfEvents | int:
         """What goes; else when to look again."""
+        place = together.booth_id, together.inspection_id
         value = db.execute(
-            "SELECT standing FROM inspection_standing WHERE booth_id = ? AND inspection_id = ?", (booth_id, inspection)
+            "SELECT standing FROM inspection_standing WHERE booth_id = ? AND inspection_id = ?", place
         ).get
-        standing = Standing(max([row[1] for row in rows] + [value if isinstance(value, int) and inspection else 0]))
-        due = self._due(standing, max(row[2] for row in rows))
+        known = value if isinstance(value, int) and together.inspection_id else 0
+        standing = Standing(max(together.standing, known))
+        due = self._due(standing, together.since_us)
         if due > now:
             return due
-        cursors = tuple(row[0] for row in rows)
-        if any(_is_head(db, cursor) for cursor in cursors) or self._kept_by(db, booth_id, inspection, cursors):
+        if any(_is_head(db, cursor) for cursor in together.cursors) or self._kept_by(db, *place, together.cursors):
             return now + DAY_US
-        return EndOfEvents(booth_id, inspection, standing, cursors)
+        return EndOfEvents(*place, standing, together.cursors)
 
     def _due(self, standing: Standing, since_us: int) -> int:
         days = self._days.of(standing)
@@ -227,7 +245,7 @@ class EventRetention:
         number = db.last_insert_rowid()
         for cursor in over.cursors:
             db.execute("UPDATE event SET envelope = x'' WHERE cursor = ?", (cursor,))
-            db.execute("INSERT INTO deleted_event VALUES (?,?)", (cursor, number))
+            db.execute("INSERT OR REPLACE INTO deleted_event VALUES (?,?)", (cursor, number))
             db.execute("DELETE FROM event_kept WHERE cursor = ?", (cursor,))
         if over.inspection_id:
             forget_officers(db, over.booth_id, over.inspection_id)
@@ -241,7 +259,7 @@ class EventRetention:
         ).fetchall()
         for number, envelope in rows:
             digest = hashlib.sha256(envelope if isinstance(envelope, bytes) else b"").digest()
-            db.execute("UPDATE alarm SET envelope = ? WHERE id = ?", (digest, number))
+            db.execute("UPDATE OR REPLACE alarm SET envelope = ? WHERE id = ?", (digest, number))
         return bool(rows)
 
     def _now_us(self) -> int:
@@ -256,22 +274,28 @@ def _about_vehicles(event: Event | None) -> tuple[str, int] | None:
     if kind not in OF_VEHICLES:
         return None
     inspection = inspection_of(event)
+    if len(inspection) > MAX_INSPECTION_ID:  # no agent's
+        inspection = ""
     if kind == "scan_received" and not inspection:  # a later record may be about it
         return "", int(Standing.REFERRED)
     return inspection, int(standing_of(event))
 
 
-def _together(db: apsw.Connection, cursor: int, booth_id: str, inspection: str) -> list[tuple[int, int, int]]:
-    """What goes with this event, at most TOGETHER: cursor, standing, and since when it is kept. By cursor."""
-    query = "SELECT cursor, standing, since_utc_us FROM event_kept"
+def _together(db: apsw.Connection, cursor: int, booth_id: str, inspection: str) -> _Together:
+    """What goes with the event at this cursor."""
+    where = "inspection_id = ? AND booth_id = ?"
+    values: list[str | int] = [inspection, booth_id]
     if not inspection:
-        found = db.execute(f"{query} WHERE cursor = ?", (cursor,)).fetchall()
-    else:
-        found = db.execute(
-            f"{query} WHERE inspection_id = ? AND booth_id = ? ORDER BY cursor LIMIT ?",
-            (inspection, booth_id, TOGETHER),
-        ).fetchall()
-    return [(int(str(c)), int(str(s)), int(str(u))) for c, s, u in found]
+        where, values = "cursor = ?", [cursor]
+    query = f"SELECT max(standing), max(since_utc_us) FROM event_kept WHERE {where}"  # noqa: S608
+    highest = db.execute(query, values).fetchone()
+    rows = db.execute(
+        f"SELECT cursor FROM event_kept WHERE {where} ORDER BY cursor LIMIT ?",  # noqa: S608
+        (*values, TOGETHER),
+    )
+    cursors = tuple(int(str(row[0])) for row in rows)
+    standing, since = (int(str(one)) for one in highest or (0, 0))
+    return _Together(booth_id, inspection, cursors, standing, since)
 
 
 def _used(db: apsw.Connection, booth_id: str, inspection: str) -> list[bytes]:

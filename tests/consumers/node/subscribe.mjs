@@ -138,7 +138,8 @@ class Reader {
     chain.missing = lost.of(epoch);
     if (deleted) {
       this.chains.set(name, passDeleted(chain, deleted));
-      return { text: `${deleted.seq} deleted under retention on ${new Date(Number(deleted.deleted_utc_us / 1000n)).toISOString()}` };
+      const day = new Date(Number(deleted.deleted_utc_us / 1000n));
+      return { text: `${deleted.seq} deleted under retention on ${Number.isNaN(day.getTime()) ? 'no day' : day.toISOString()}` };
     }
     if (quarantined) {
       const code = this.schema.enums.get('RefusalCode').get(quarantined)?.replace('REFUSAL_CODE_', '');

@@ -1,6 +1,7 @@
 """Events whose time at the port is over: the bytes go, and everything that proves the chain stays."""
 
 import contextlib
+import hashlib
 import json
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from edge_agent.domain.retention import KeptDays
 from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import envelope_sha256
 from edge_agent.wire.identity import key_id
-from edge_agent.wire.refused import Refused
+from edge_agent.wire.refused import RefusalCode, Refused
+from port_gateway import retention_events
 from port_gateway.chains import Chains
 from port_gateway.cli import main
 from port_gateway.client import Deleted, Received, Subscription, connected
@@ -129,6 +131,44 @@ def test_other_days_count_for_what_is_here(desk: Desk) -> None:
     desk.run()
     assert end(desk) == 0
     assert sum(EventRetention(desk.store, desk.files, KeptDays(30, None, None), desk.clock).run()) == 3
+
+
+def test_a_long_inspection_goes_in_parts_and_waits_as_a_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention_events, "TOGETHER", 2)
+    config = str(desk.port.write_config())
+    for _ in range(5):
+        desk.receive(closed(1))
+    desk.receive(device_event())
+    assert end(desk) == 0
+    assert main(["retention", "hold", config, ID.format(1), "--reason", "court order 17"]) == 0
+    desk.clock.forward(366)
+    assert end(desk) == 0
+    assert main(["retention", "release", config, ID.format(1), "--reason", "case closed"]) == 0
+    desk.clock.forward(2)
+    assert end(desk) == 5
+
+
+def test_a_refused_event_is_kept_with_its_alarm_for_the_longest_time(desk: Desk) -> None:
+    inbox, head = Inbox(desk.store, desk.clock), Head(desk.ledger.booth_id, desk.ledger.epoch)
+    refused = Refused(RefusalCode.FORK, "another event", 5)
+    query = "SELECT length(envelope), hex(envelope) FROM alarm"
+
+    def alarms() -> list[tuple[object, ...]]:
+        with desk.store.reading() as db:
+            return list(db.execute(query).fetchall())
+
+    inbox.alarm(head, refused, b"7ABC123 " * 9).result()
+    desk.clock.forward(3_649)
+    assert end(desk) == 0
+    assert [row[0] for row in alarms()] == [72]
+    desk.clock.forward(2)
+    assert end(desk) == 0
+    [row] = alarms()
+    assert row[1] == hashlib.sha256(b"7ABC123 " * 9).hexdigest().upper()
+    inbox.alarm(head, refused, b"7ABC123 " * 9).result()  # the same again
+    desk.clock.forward(3_651)
+    assert end(desk) == 0
+    assert len(alarms()) == 1
 
 
 def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
