@@ -61,7 +61,6 @@ TEXTS = {
 AFTER = ("RadiationOccupancy", "SpectroscopicMeasurement")
 
 SHORTEST_M, LONGEST_M = 8.0, 24.0  # of the simulator's trucks
-LEAVES_MPS = 5.0
 SCALE_S = 1.0  # so long a scale's filter shows what stood on it before
 ROUNDED_S = 0.01  # of an observation's moment
 
@@ -128,8 +127,7 @@ def _place(device: DeviceSettings, lane: LaneSettings) -> dict[str, Any]:
         return _stretch(at - reach, last + reach)
     if length := getattr(device, "length_m", None):
         return _stretch(at, at + length)
-    # A portal that holds is occupied until its vehicle has driven on so far.
-    return _stretch(at - 0.5, at + 0.5 + device.holds_s * max(LEAVES_MPS, lane.drive.speed_mps[1]))
+    return {**_stretch(at - 0.5, at + 0.5), "holds_s": device.holds_s}
 
 
 def _stretch(begin: float, until: float) -> dict[str, float]:

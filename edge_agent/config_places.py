@@ -19,6 +19,8 @@ class PlaceSettings(BaseModel):
     position_m: Metres | None = None
     # How far it reaches from there, both ways.
     reach_m: float = Field(default=1.0, gt=0, le=100)
+    # How long it stays occupied after its vehicle has left it: a portal's hold-in, as it is set up at the portal.
+    holds_s: float = Field(default=0.0, ge=0, le=60)
     # Which part of a vehicle it looks at: it makes a plate the tractor's or the trailer's. Left out: the front for a
     # camera whose role is plate and that has a position, else any.
     sees: Literal["front", "rear", "any"] | None = None
@@ -28,7 +30,7 @@ def place_of(settings: PlaceSettings, role: str = "") -> Place | None:
     """The place; None if the settings do not state it."""
     if settings.position_m is None:
         return None
-    return Place(settings.position_m, settings.reach_m, end_of(settings, role))
+    return Place(settings.position_m, settings.reach_m, end_of(settings, role), settings.holds_s)
 
 
 def end_of(settings: PlaceSettings, role: str = "") -> End:

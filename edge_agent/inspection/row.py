@@ -11,6 +11,7 @@ P1. A presence sensor that becomes occupied has met the foremost vehicle that ha
 P2. What a presence sensor measures while it is occupied belongs to the vehicle that occupies it; an alarm within
     `settle_s` after that, an occupancy or a spectrum within `scan_delay_s`, to the vehicle that was the last on it, if
     the sensor was not down since. What it said of its background before is of the vehicle that comes to it next.
+    A sensor that holds itself occupied (a portal's hold-in, `holds_s`) was left so long before it says so.
 P3. Every other observation belongs to the vehicle whose front (a camera of plates), rear (a camera or scanner at the
     rear) or any part can have been in the device's stretch at that moment. Of several it is the one of which the same
     text was read already; else the one that must have been there, if the device has read no other text of it; else
@@ -192,6 +193,7 @@ class Row:
     def _clears(self, vehicle: Vehicle, device: str, place: Place, at: float) -> None:
         since = vehicle.on.pop(device)
         driving = self._rules.driving
+        at = max(since, at - place.holds_s)
         if at - since < driving.shortest_m / driving.fastest_mps and not vehicle.where.backing:
             self._lost[device] = vehicle
             return

@@ -124,7 +124,8 @@ class Vehicles:
         limits = []
         for device, place in self._places.items():
             if device in vehicle.on and vehicle.on[device] <= at:
-                limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until)))
+                held = place.holds_s * self._rules.driving.fastest_mps  # it may have left it already
+                limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until + held)))
             elif device not in vehicle.reached and self._has_watched(device, vehicle):
                 limits.append(Fact(at, front=Span(hi=place.until)))
         return limits

@@ -24,11 +24,15 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The stretch of the lane that a device looks at: `at_m`, and `reach_m` before and behind it."""
+    """The stretch of the lane that a device looks at: `at_m`, and `reach_m` before and behind it.
+
+    A sensor stays occupied for `holds_s` after its vehicle has left it.
+    """
 
     at_m: float
     reach_m: float = 1.0
     end: End = End.ANY
+    holds_s: float = 0.0
 
     @property
     def begin(self) -> float:

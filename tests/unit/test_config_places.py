@@ -11,7 +11,7 @@ from tests.unit.test_config import GOOD, folder, mistakes, written
 __all__ = ["folder"]
 
 PLACED = (
-    GOOD.replace('1600"}}', '1600"}, position_m: 0}')
+    GOOD.replace('1600"}}', '1600"}, position_m: 0, holds_s: 2}')
     .replace("usb-scanner}}", "usb-scanner}, position_m: 4, reach_m: 2, sees: rear}\n"
              "      - {id: x-ray, driver: watched_folder, settings: {directory: /srv}}")
     .replace("role: plate}", "role: plate, position_m: -6}")
@@ -22,7 +22,7 @@ PLACED = (
 def test_positions_reach_the_lane(folder: Path) -> None:
     [lane] = read_config(written(folder, PLACED.replace("    devices", "    fastest_mps: 5\n    devices"))).lanes
     assert lane.rules.places == {
-        "portal": Place(0, 1, End.ANY),
+        "portal": Place(0, 1, End.ANY, 2),
         "scanner": Place(4, 2, End.REAR),
         "front": Place(-6, 1, End.FRONT),
         "side": Place(3.5, 1, End.ANY),

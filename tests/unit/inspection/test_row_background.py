@@ -1,7 +1,10 @@
 """Which vehicle's radiation profile holds what a portal said of its background, in a lane with positions."""
 
+import pytest
+
 from edge_agent.domain.evidence import EvidenceKind
-from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, background
+from edge_agent.inspection.whereabouts import End, Place
+from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, background, seal
 from tests.unit.inspection.test_row import lane
 
 
@@ -35,3 +38,16 @@ def test_rule_p2_with_an_entry_and_an_exit_it_is_of_the_vehicle_that_comes_to_th
     script.at(33, "exit", ARRIVES).at(37, "exit", DEPARTS)  # the first one
     script.at(38, "entry", DEPARTS).at(39, "portal", background(39)).at(40, "portal", ARRIVES).at(44, "portal", DEPARTS)
     assert backgrounds(script.until(300)) == {"inspection-1": [9, 15], "inspection-2": [23, 24, 25, 39]}
+
+
+@pytest.mark.parametrize("holds_s", [2.0, 0.0])
+def test_rule_p2_a_portal_that_holds_itself_occupied_was_left_so_long_before_it_says_so(holds_s: float) -> None:
+    places = {"portal": Place(0, 0.5, holds_s=holds_s), "scanner": Place(6, 1, End.REAR)}
+    script = Script(expects=(), places=places).at(1, "portal", DEPARTS).at(10, "portal", ARRIVES)
+    script.at(15.5, "scanner", seal("ML-1")).at(16, "portal", DEPARTS).at(16.1, "scanner", seal("ML-2")).until(90)
+    script.said()
+    [inspection] = script.closed
+    numbers = [seen.number for seen in inspection.seals]
+    assert numbers == (["ML-1", "ML-2"] if holds_s else []), (
+        "its rear has driven on since 14, or was at the portal at 16"
+    )
