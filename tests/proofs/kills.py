@@ -43,11 +43,10 @@ from port_gateway.evidence import EvidenceFiles as PortFiles
 from tests.e2e.port import Site, free_port
 from tests.proofs.ends import TOKEN, BackOffice, Lost, Scanner
 from tests.proofs.faults import FAULTS
-from tests.proofs.nursery import Nursery, nursery
+from tests.proofs.nursery import PATIENCE_S, Nursery, nursery
 
 BOOTH = "spiffe://uslrd/booth/lane-1"
 CHAPTER = 100
-PATIENCE_S = 60.0
 SCANNERS = 2
 
 

@@ -19,6 +19,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+# For each step of a program. On a machine whose cores belong to others, more: `make soak PATIENCE_S=900`.
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,7 +43,7 @@ class Nursery:
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        async with self._turn, asyncio.timeout(60):
+        async with self._turn, asyncio.timeout(PATIENCE_S):
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             line = await self._process.stdout.readline()
         assert line, "the nursery has ended"
