@@ -164,6 +164,14 @@ class Background(_Fault):
     neutron: Annotated[float, Field(ge=0, le=1000)] = 1.0
 
 
+class Misjudge(_Fault):
+    """A portal alarms above `n_sigma`, not above the N sigma that it states: set up otherwise, or broken. With a very
+    large one it never alarms, with a very low one always."""
+
+    kind: Literal["misjudge"]
+    n_sigma: Annotated[float, Field(ge=-1e6, le=1e6)] = 1e6
+
+
 class ClockSkew(_Fault):
     """The device's own clock is wrong by `by_s`: what it stamps by itself says so."""
 
@@ -224,7 +232,7 @@ class Down(_Fault):
 
 FaultSettings = Annotated[
     Drop | Delay | Garble | Split | Merge | WrongChecksum | Silence | HangUp | RePlug | WrongBaud
-    | StuckMotion | Tamper | Background | ClockSkew | Frozen | Black | LensFlare
+    | StuckMotion | Tamper | Background | Misjudge | ClockSkew | Frozen | Black | LensFlare
     | Refuse | Slow | HalfOpen | Forget | Down,
     Field(discriminator="kind"),
 ]  # fmt: skip

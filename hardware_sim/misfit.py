@@ -20,6 +20,7 @@ _NEEDS = {
     "stuck_motion": "a scale that says when it is in motion",
     "tamper": "a portal that says when its housing is open",
     "background": "a portal that counts radiation",
+    "misjudge": "a VM-250",
     "clock_skew": "a device that states the time by its own clock",
     **dict.fromkeys(("frozen", "black", "lens_flare"), "a camera"),
     **dict.fromkeys(("refuse", "slow", "half_open", "forget", "down"), "the target `port`, the way to the port"),

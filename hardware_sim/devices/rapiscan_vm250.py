@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hardware_sim.device import Site, WiredSettings
-from hardware_sim.faults import Background, FaultSettings
+from hardware_sim.faults import Background, FaultSettings, Misjudge
 from hardware_sim.world import radiation
 from hardware_sim.world.passage import Passage
 
@@ -110,12 +110,13 @@ class RapiscanVm250:
     depend on how long the lane stood empty before."""
 
     kind = "rapiscan_vm250"
-    own_faults = frozenset({"tamper", "background"})
+    own_faults = frozenset({"tamper", "background", "misjudge"})
 
     def __init__(self, name: str, settings: Settings, site: Site) -> None:
         self.name = name
         self.reports: dict[int, OccupancyReport] = {}
         self._settings = settings
+        self._n_sigma = settings.n_sigma  # above which it alarms
         self._lane = site.lane
         self._site = site
         self._at_m = settings.at_m
@@ -133,8 +134,10 @@ class RapiscanVm250:
         self._woke = site.started
 
     def fault(self, settings: FaultSettings, active: bool) -> None:
-        """Its housing is opened or closed; its detectors count more or less than they should."""
-        if isinstance(settings, Background):
+        """Its housing is opened or closed; its detectors count more or less than they should; it judges otherwise."""
+        if isinstance(settings, Misjudge):
+            self._n_sigma = settings.n_sigma if active else self._settings.n_sigma
+        elif isinstance(settings, Background):
             gamma, neutron = (settings.gamma, settings.neutron) if active else (1.0, 1.0)
             self._physics.gamma_background = np.array(self._settings.gamma_background) * gamma
             self._physics.neutron_background = np.array(self._settings.neutron_background) * neutron
@@ -222,7 +225,7 @@ class RapiscanVm250:
         said = self._neutron_line(occupancy, enters)
         for k in range(PRE_TRIGGER, 0, -1):
             rates = self._physics.gamma(None, enters - k * INTERVAL_S)
-            said += occupancy.gamma_line(rates, self._settings.n_sigma)
+            said += occupancy.gamma_line(rates, self._n_sigma)
         return said
 
     def _tick(self, occupancy: "_Occupancy") -> bytes:
@@ -231,7 +234,7 @@ class RapiscanVm250:
         said = b""
         if occupancy.ticks % PER_SECOND == 0:
             said += self._neutron_line(occupancy, at)
-        said += occupancy.gamma_line(self._physics.gamma(passage, at - INTERVAL_S / 2), self._settings.n_sigma)
+        said += occupancy.gamma_line(self._physics.gamma(passage, at - INTERVAL_S / 2), self._n_sigma)
         begins, measured = passage.reaches(self._at_m), passage.reaches(self._at_m + _MEASURED_M)
         if not occupancy.speed_said and at >= measured:
             occupancy.speed_said = True
@@ -249,7 +252,7 @@ class RapiscanVm250:
         rates = self._physics.neutron(None if before else occupancy.passage, at - 0.5)
         counts = occupancy.random.poisson(rates)
         background = self._neutron_milli / 1000
-        alarm = background > 0 and _sigma(float(counts.sum()), background) > self._settings.n_sigma
+        alarm = background > 0 and _sigma(float(counts.sum()), background) > self._n_sigma
         occupancy.neutron_alarm |= alarm
         return _line("NA" if alarm else "NS", counts)
 

@@ -155,7 +155,8 @@ class ReverseSettings(SimSettings):
 class TruckSettings(SimSettings):
     """What is stated of one truck; what is not stated is drawn from the seed. A plate, tag or seal of `null`: none.
 
-    `container_code`, `size_type`, `seal` and `seal_opened` are those of the first container; `containers` states all.
+    `container_code`, `size_type`, `seal`, `seal_opened` and `misprinted` are the first container's; `containers` states
+    all.
     """
 
     at_s: Annotated[float, Field(ge=0, le=604_800)] | None = Field(
@@ -167,6 +168,7 @@ class TruckSettings(SimSettings):
     size_type: SizeType | None = None
     seal: SealNumber | None = None
     seal_opened: bool | None = None
+    misprinted: bool = Field(default=False, description="the check digit on the first container is painted wrong")
     containers: Annotated[tuple[ContainerSettings, ...], Field(min_length=1, max_length=2)] | None = None
     tag: Annotated[str, Field(pattern=r"^[A-Z0-9]{4,32}$")] | None = Field(
         default=None, description="what the tag behind the windscreen says; null: it has none"
@@ -188,7 +190,7 @@ class TruckSettings(SimSettings):
 
     @model_validator(mode="after")
     def _one_load(self) -> "TruckSettings":
-        firsts = {"container_code", "size_type", "seal", "seal_opened"} & self.model_fields_set
+        firsts = {"container_code", "size_type", "seal", "seal_opened", "misprinted"} & self.model_fields_set
         if self.containers is not None and firsts:
             raise ValueError(f"{', '.join(sorted(firsts))}: say it under `containers`, which states the whole load")
         if len(self.containers or ()) == 2 and any(c.size_type != "22G1" for c in self.containers or ()):
@@ -230,7 +232,10 @@ class TruckSettings(SimSettings):
             size_type = self.size_type or first.size_type
             if size_type != "22G1":
                 others = []  # nothing else fits beside it
-            first = replace(first, code=self.container_code or first.code, size_type=size_type, seal=seal)
+            code = self.container_code or first.code
+            if self.misprinted:
+                code = f"{code[:-1]}{(int(code[-1]) + 1) % 10}"
+            first = replace(first, code=code, size_type=size_type, seal=seal)
             return (first, *others)
         found = []
         for number, entry in enumerate(self.containers):

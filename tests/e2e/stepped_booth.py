@@ -6,9 +6,9 @@ PortSim ──memory links──► Line ──► recorder ══ ledger on dis
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import yaml
 from edge_agent.config import CameraConfig, read_config
 from edge_agent.devices.link import LinkSettings
 from edge_agent.devices.source import Emit
-from edge_agent.domain.clock import Clock, SystemClock
-from edge_agent.domain.event import Draft, InspectionClosed
+from edge_agent.domain.clock import Clock, SystemClock, at_monotonic
+from edge_agent.domain.event import Draft
 from edge_agent.domain.expected import ExpectationMatch
 from edge_agent.domain.identifiers import check_digit_ok, normalise_plate
 from edge_agent.domain.inspection import Inspection
@@ -30,13 +30,14 @@ from edge_agent.domain.observation import (
     DeviceStatus,
     PlateRead,
     Reading,
+    ScanImage,
 )
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.recorder import open_ledger
 from edge_agent.line import Line
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import Role, SpiffeId, certificate_key, create_identity, key_id, load_certificate
-from edge_agent.wire.verify import Chain, verify_next
+from edge_agent.wire.verify import Chain, Verified, verify_next
 from hardware_sim.links.memory import MemoryEnd
 from hardware_sim.run import PortSim
 from hardware_sim.scenario import Scenario
@@ -51,12 +52,16 @@ from port_gateway.describe import event_json
 # Where the front of a truck is while a camera has it well in view, metres past the portal; looks a second.
 IN_VIEW = {"plate": (1.0, 6.0), "container": (3.0, 12.0)}
 LOOKS_PER_S = 2.0
+SCANNED_M = 2.0
+LATER_S = 20.0
 SETTLES_S = 30.0  # after the last truck: what a lane waits for
 
 # What a camera sees: given the lane, the role and the moment; None: nothing is there.
 Eye = Callable[[Lane, str, float], Iterator[Reading]]
 # Is told of each event before it is recorded.
 Onlooker = Callable[[Draft], None]
+# The number that an imaging scanner states of a truck, and how long after the truck has left it.
+Scanner = Callable[[Truck], tuple[str, float]]
 # How a record compares with what is expected.
 Compare = Callable[[Inspection], ExpectationMatch | None]
 
@@ -72,6 +77,7 @@ class Day:
     closed: dict[str, Any]  # the inspections' records, by id
     records: list[dict[str, Any]]  # the ledger's events as JSON
     lanes: dict[str, Lane]  # what drove through each
+    verified: list[Verified]  # the ledger's events with their envelopes, as a port takes them
 
     @property
     def misses(self) -> list[tuple[str, Check]]:
@@ -135,11 +141,15 @@ def run_day(
     eye: Eye = oracle,
     compare: Compare | None = None,
     onlooker: Onlooker | None = None,
+    later: Mapping[str, Callable[[], None]] | None = None,
+    scanner: Scanner | None = None,
 ) -> Day:
     """Play the scenario to its end through a booth with the devices of `booth` (as under `lanes` in a settings file; a
-    device's link is put in; `cameras` by role, both without). Everything is kept in `folder`."""
+    device's link is put in; `cameras` by role, both without). Everything is kept in `folder`.
+
+    `later`: by truck, what changes in what the port expects `LATER_S` after it has left the lane."""
     with asyncio.Runner(loop_factory=SteppedLoop) as runner:
-        return runner.run(_day(scenario, booth, folder, eye, compare, onlooker))
+        return runner.run(_day(scenario, booth, folder, eye, compare, onlooker, later or {}, scanner))
 
 
 async def _day(
@@ -149,6 +159,8 @@ async def _day(
     eye: Eye,
     compare: Compare | None,
     onlooker: Onlooker | None,
+    later: Mapping[str, Callable[[], None]],
+    scanner: Scanner | None,
 ) -> Day:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedLoop)
@@ -170,10 +182,6 @@ async def _day(
     epoch = ledger.recorder.head.epoch
 
     async def record(draft: Draft) -> None:
-        body = draft.body
-        if compare is not None and isinstance(body, InspectionClosed):
-            lane = lines[body.inspection.lane_id]._lane  # as the line does it, without its thread: time is stepped
-            draft = replace(draft, body=InspectionClosed(lane.compared(body.inspection, compare(body.inspection))))
         if onlooker is not None:
             onlooker(draft)
         with loop.working():  # the recorder's thread
@@ -182,9 +190,26 @@ async def _day(
     try:
         await sim.open()
         links = {link.url: link for link in sim.memory_links.values()}
-        lines = {lane.rules.lane_id: Line(lane, record, clock, watch, open_link) for lane in setup.lanes}
+        lines = {
+            lane.rules.lane_id: Line(lane, record, clock, watch, open_link, compare=compare) for lane in setup.lanes
+        }
         async with asyncio.TaskGroup() as group:
             booths = [group.create_task(_keep(line)) for line in lines.values()]
+            for lane_id, line in lines.items() if scanner else ():
+                assert scanner is not None
+                emit = line._emit("x-ray", wait=True)
+                booths.append(group.create_task(_scan(sim.lanes[lane_id].lane, scanner, emit, clock)))
+
+            def change(of: Callable[[], None]) -> None:
+                of()
+                for line in lines.values():
+                    group.create_task(line.expectations_changed())
+
+            def departed(truth: dict[str, Any]) -> None:
+                if truth["id"] in later:
+                    loop.call_later(LATER_S, change, later[truth["id"]])
+
+            sim.subscribe(departed)
             await sim.run()
             await asyncio.sleep(SETTLES_S)
             for line in lines.values():
@@ -196,13 +221,14 @@ async def _day(
             await sim.close()
             await opening.__aexit__(None, None, None)
     simulated = loop.time() - started
-    events = _verified(setup.ledger, Head(str(setup.booth), epoch), setup.certificate)
+    verified = _verified(setup.ledger, Head(str(setup.booth), epoch), setup.certificate)
+    events = [event_json(one.event) for one in verified]
     truth = read_truth(sim.truth_path)
     inbox = parse_received(iter(json.dumps(event).encode() for event in events), "the ledger")
     closed = [e["inspection_closed"]["inspection"] for e in events if "inspection_closed" in e]
     lanes = {lane_id: run.lane for lane_id, run in sim.lanes.items()}
     by_id = {one["id"]: one for one in closed}
-    return Day(judge(truth, inbox), len(closed), len(events), simulated, by_id, events, lanes)
+    return Day(judge(truth, inbox), len(closed), len(events), simulated, by_id, events, lanes, verified)
 
 
 async def _keep(line: Line) -> None:
@@ -216,6 +242,22 @@ async def _look(lane: Lane, role: str, eye: Eye, emit: Emit, clock: Clock) -> No
         await asyncio.sleep(1 / LOOKS_PER_S)
         for reading in eye(lane, role, clock.monotonic()):
             await emit(reading)
+
+
+async def _scan(lane: Lane, scanner: Scanner, emit: Emit, clock: Clock) -> None:
+    """In an imaging scanner's place: a scan of each truck that has driven through, with a number and no picture."""
+    scanned = 0
+    while True:
+        await asyncio.sleep(1 / LOOKS_PER_S)
+        while scanned < len(lane.passages):
+            passage = lane.passages[scanned]
+            number, delay_s = scanner(passage.truck)
+            if passage.leaves(SCANNED_M) + delay_s > clock.monotonic():
+                break
+            scanned += 1
+            taken = at_monotonic(clock, passage.leaves(SCANNED_M)).utc.isoformat()
+            scan = ScanImage(f"x-ray-{scanned}", "other", number)
+            await emit(Reading(scan, clock.monotonic(), device_time=taken))
 
 
 def _settings(booth: dict[str, Any], folder: Path) -> Path:
@@ -250,18 +292,18 @@ def _settings(booth: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _verified(ledger: Path, begin: Head, certificate: Path) -> list[dict[str, Any]]:
+def _verified(ledger: Path, begin: Head, certificate: Path) -> list[Verified]:
     """Every event of the ledger, each envelope verified as a back-office would."""
     key = certificate_key(load_certificate(certificate))
     chain = Chain(begin, {key_id(key): key})
     reader = LedgerReader(ledger)
     try:
-        events: list[dict[str, Any]] = []
+        events: list[Verified] = []
         while envelopes := reader.after(len(events), 256, 4 * 1024 * 1024):
             for envelope in envelopes:
                 verified = verify_next(chain, envelope)
                 chain = verified.chain
-                events.append(event_json(verified.event))
+                events.append(verified)
         return events
     finally:
         reader.close()

@@ -8,7 +8,8 @@ import pytest
 
 from hardware_sim.devices import aspect_modbus, rapiscan_vm250, rice_lake_iq355, spectroscopic_n42
 from hardware_sim.devices.imaging import ImagingScanner, ImagingSettings
-from hardware_sim.faults import Background, ClockSkew, StuckMotion, Tamper
+from hardware_sim.faults import Background, ClockSkew, Misjudge, StuckMotion, Tamper
+from hardware_sim.world.truck import Cargo, CargoKind
 from tests.unit.hardware_sim.roads import TCP, lane_of, said_by, site_of, standing, truck
 
 TAMPER = Tamper(kind="tamper", target="portal")
@@ -47,6 +48,19 @@ def test_background_out_of_bounds_has_its_own_tags_until_it_is_back() -> None:
     assert set(tags(said_by(portal, 40.0))) == {"NB", "GB"}
     portal.fault(Background(kind="background", target="portal", gamma=0.1), active=True)
     assert set(tags(said_by(portal, 60.0))) == {"NB", "GL"}
+
+
+@pytest.mark.parametrize(("n_sigma", "alarms"), [(1e6, False), (-1e6, True)])
+def test_a_portal_that_judges_otherwise_than_it_states(n_sigma: float, alarms: bool) -> None:
+    lane = lane_of([truck() if alarms else truck(cargo=Cargo(CargoKind.SOURCE, 3000.0, 0.0, 0.0, "Cs-137"))])
+    portal = vm250(lane)
+    portal.fault(Misjudge(kind="misjudge", target="portal", n_sigma=n_sigma), active=True)
+    passage = lane.passages[0]
+    assert b"05.0" in portal.connected()
+    assert ("GA" in tags(said_by(portal, portal.done_with(passage)))) is alarms
+    said = portal.said_of(passage)
+    assert said is not None
+    assert (said["gamma_alarm"], said["expected_gamma_alarm"]) == (alarms, not alarms)
 
 
 def test_aspect_shows_tampering_and_high_background_in_its_bits() -> None:

@@ -144,6 +144,13 @@ def test_containers_are_stated_in_full_or_drawn(scenario: Make) -> None:
     assert re.fullmatch(r"[A-Z]+\d{7}", made[2].seal or "")
 
 
+def test_a_check_digit_that_is_painted_wrong(scenario: Make) -> None:
+    stated = "{container_code: MSKU0383250, misprinted: true}, {misprinted: true}, {container_code: MSKU0383250}"
+    codes = [one.container_code for one in trucks(scenario(f"traffic: {{trucks: [{stated}]}}"))]
+    assert codes[::2] == ["MSKU0383251", "MSKU0383250"]
+    assert not iso6346.is_valid(codes[1])
+
+
 def test_what_is_stated_of_every_truck_holds_unless_one_says_otherwise(scenario: Make) -> None:
     made = trucks(
         scenario("traffic: {count: 3, every_truck: {night: true, rain: true, tag: null}, trucks: [{rain: false}]}")
