@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
-from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled, translated
+from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled
 from edge_agent.uplink.receipts import check_receipt
 from edge_agent.uplink.window import ChainForked, SendWindow, in_quarantine
 from edge_agent.wire.checkpoint import origin_of
@@ -192,17 +192,12 @@ class Uplink:
         self._on_link(state, str(why))
 
     async def _stream(self) -> None:
-        channel = await self._port.dial()
-        try:
+        async with self._port.channel() as channel:
             call = IngestServiceStub(channel).StreamEvents()
             try:
                 await self._converse(call)
             finally:
                 call.cancel()
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, self._settings.gateway) from None
-        finally:
-            await channel.close()
 
     async def _converse(self, call: _Call) -> None:
         outbox = self._outbox

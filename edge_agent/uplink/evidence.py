@@ -127,18 +127,13 @@ class EvidenceUplink:
 
     async def _connected(self, generation: int) -> None:
         """Returns when the booth's next certificate is in force: this channel is to be left."""
-        channel = await self._port.dial()
-        try:
+        async with self._port.channel() as channel:
             stub: EvidenceServiceAsyncStub = EvidenceServiceStub(channel)
             await self._ask_for_sent(stub)
             while generation == self._port.generation:
                 self._news.clear()
                 await self._pass(stub)
                 await self._news.wait()
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, self._settings.gateway) from None
-        finally:
-            await channel.close()
 
     async def _ask_for_sent(self, stub: "EvidenceServiceAsyncStub") -> None:
         """At the start and after an outage: a restored port may have all events, and lack evidence that it took."""

@@ -4,7 +4,8 @@ import asyncio
 import random
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -232,6 +233,17 @@ class Port:
         except Recoverable as error:  # the key's token is not there: the booth goes on, and tries again
             raise KeyUnavailable(error.wrong, error.remedy) from None
         return self._channel(identity)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A new channel, closed at the end; gRPC's errors within come out as ours. Raises what `dial` does."""
+        channel = await self.dial()
+        try:
+            yield channel
+        except grpc.aio.AioRpcError as error:
+            raise translated(error, self._settings.gateway) from None
+        finally:
+            await channel.close()
 
     def _channel(self, identity: TlsIdentity) -> grpc.aio.Channel:
         settings = self._settings

@@ -18,7 +18,7 @@ import grpc.aio
 
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, Fatal, IdentityInvalid, PortRefused, PortUnreachable
-from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled, translated
+from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled
 from edge_agent.uplink.receipts import check_receipt, check_signature
 from edge_agent.uplink.window import (
     MAX_BATCH_BYTES,
@@ -157,17 +157,12 @@ class SalvagedUplink:
             await asyncio.to_thread(ledger.note, 0, b"", failure.wrong)
 
     async def _offer(self, ledger: Salvaged) -> None:
-        channel = await self._port.dial()
-        try:
+        async with self._port.channel() as channel:
             call = IngestServiceStub(channel).StreamEvents()
             try:
                 await self._converse(call, ledger)
             finally:
                 call.cancel()
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, self._settings.gateway) from None
-        finally:
-            await channel.close()
 
     async def _converse(self, call: _Call, ledger: Salvaged) -> None:
         window = SendWindow(self._present.booth_id, ledger.epoch, *await asyncio.to_thread(ledger.extent))

@@ -27,7 +27,7 @@ from edge_agent.domain.errors import (
     Recoverable,
 )
 from edge_agent.domain.expected import ExpectationList
-from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled, translated
+from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled
 from edge_agent.wire.codec_expected import list_message, list_of
 from edge_agent.wire.v1alpha1.watch_pb2 import (
     ExpectationsKept,
@@ -116,17 +116,12 @@ class Watch:
         return self._settings.refused_retry_s * self._rng.uniform(0.5, 1)
 
     async def _stream(self, generation: int) -> None:
-        channel = await self._port.dial()
-        try:
+        async with self._port.channel() as channel:
             call = BoothServiceStub(channel).Watch()
             try:
                 await self._converse(call, generation)
             finally:
                 call.cancel()
-        except grpc.aio.AioRpcError as error:
-            raise translated(error, self._settings.gateway) from None
-        finally:
-            await channel.close()
 
     async def _converse(self, call: _Call, generation: int) -> None:
         held = await _in_thread(self._known.begin)

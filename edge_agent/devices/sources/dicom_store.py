@@ -10,14 +10,13 @@ AE titles only name a peer, they prove nothing: beyond loopback use TLS with cli
 
 import asyncio
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from edge_agent.devices.source import Emit
 from edge_agent.devices.sources.intake import open_intake
-from edge_agent.devices.sources.places import TlsSettings, is_loopback, tls_context
-from edge_agent.devices.sources.scan_file import FileSettings
+from edge_agent.devices.sources.listening import ListenSettings
 from edge_agent.devices.sources.threads import in_thread
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import SettingsInvalid
@@ -41,15 +40,12 @@ AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Uid = Annotated[str, AfterValidator(_uid)]
 
 
-class Settings(FileSettings):
+class Settings(ListenSettings):
     """Where the agent listens, under which name, and for whom."""
 
-    host: str = "127.0.0.1"
     port: int = Field(ge=0, le=65_535, description="104 and 11112 are usual; 0: any that is free, for tests")
     ae_title: AeTitle = Field(default="EDGE-AGENT", description="the title by which scanners must call the agent")
     calling_ae_titles: tuple[AeTitle, ...] = Field(min_length=1, description="the scanners' titles; others are refused")
-    tls: TlsSettings | None = None
-    insecure: bool = Field(default=False, description="without TLS on other addresses than loopback")
     sop_classes: tuple[Uid, ...] = Field(
         default=(), description="a maker's own storage classes, besides DICOM's and DICOS's"
     )
@@ -57,12 +53,6 @@ class Settings(FileSettings):
     max_pdu_kb: int = Field(default=128, ge=4, le=1024)
     idle_s: float = Field(default=60.0, gt=0, le=3600, description="an association that says nothing so long is ended")
     answer_s: float = Field(default=30.0, gt=0, le=600, description="how long the ledger may take, then A700")
-
-    @model_validator(mode="after")
-    def _not_in_the_clear(self) -> Self:
-        if self.tls is None and not self.insecure and not is_loopback(self.host):
-            raise ValueError("without `tls` it listens on loopback only, unless `insecure: true` says otherwise")
-        return self
 
 
 class DicomStore:
@@ -79,7 +69,7 @@ class DicomStore:
         except ImportError as error:
             raise SettingsInvalid(f"{error.name} is not installed", "pip install 'edge-agent[booth]'") from None
         settings = self._settings
-        context = tls_context(settings.tls) if settings.tls else None
+        context = settings.context()
         async with open_intake(settings, self._clock, emit, settings.answer_s) as intake:
             server = DicomServer(settings, intake, asyncio.get_running_loop(), context)
             try:

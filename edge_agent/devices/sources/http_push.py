@@ -16,14 +16,15 @@ import hmac
 import logging
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from edge_agent.devices.source import Emit
 from edge_agent.devices.sources.intake import Intake, NotTaken, open_intake
-from edge_agent.devices.sources.places import Place, TlsSettings, checks_files, is_loopback, tls_context
-from edge_agent.devices.sources.scan_file import MAX_FILE_BYTES, NOTHING, TEXT_MAX, FileSettings, Stated, clean
+from edge_agent.devices.sources.listening import ListenSettings
+from edge_agent.devices.sources.places import Place, checks_files
+from edge_agent.devices.sources.scan_file import MAX_FILE_BYTES, NOTHING, TEXT_MAX, Stated, clean
 from edge_agent.devices.sources.scan_reading import File
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import LinkDown, SettingsInvalid
@@ -46,25 +47,15 @@ _DIGEST = re.compile(r"\bsha-256=:([A-Za-z0-9+/=]{44}):")
 log = logging.getLogger(__name__)
 
 
-class Settings(FileSettings):
+class Settings(ListenSettings):
     """Where the agent listens, for whom, and how long it waits."""
 
-    host: str = "127.0.0.1"
     port: int = Field(ge=0, le=65_535, description="0: any that is free, for tests")
     token_file: Place = Field(description="a file with the token, at least 16 characters on one line")
-    tls: TlsSettings | None = None
-    insecure: bool = Field(default=False, description="plain HTTP beyond loopback: others can read the token")
     max_connections: int = Field(default=8, ge=1, le=100)
     idle_s: float = Field(default=10.0, gt=0, le=600, description="how long a connection may take for a request's head")
     receive_s: float = Field(default=120.0, gt=0, le=3600, description="how long a file may take to come")
     answer_s: float = Field(default=30.0, gt=0, le=600, description="how long the ledger may take, then 503")
-
-    @field_validator("host")
-    @classmethod
-    def _host_is_one(cls, host: str) -> str:
-        if not host or any(c.isspace() for c in host):
-            raise ValueError("give one address, or 0.0.0.0 for all")
-        return host
 
     @field_validator("token_file")
     @classmethod
@@ -75,12 +66,6 @@ class Settings(FileSettings):
             except LinkDown as error:
                 raise ValueError(f"{error.wrong}: {error.remedy}") from None
         return path
-
-    @model_validator(mode="after")
-    def _not_in_the_clear(self) -> Self:
-        if self.tls is None and not self.insecure and not is_loopback(self.host):
-            raise ValueError("without `tls` it listens on loopback only, unless `insecure: true` says otherwise")
-        return self
 
 
 class HttpPush:
@@ -98,7 +83,7 @@ class HttpPush:
             raise SettingsInvalid(f"{error.name} is not installed", "pip install 'edge-agent[booth]'") from None
         settings = self._settings
         token = _token(settings.token_file)
-        context = tls_context(settings.tls) if settings.tls else None
+        context = settings.context()
         async with open_intake(settings, self._clock, emit, settings.answer_s) as intake:
             handler = _Handler(settings, token, intake)
             async with http_server.listening(handler.handle, settings, context) as where:
