@@ -1,6 +1,7 @@
 """Several crops of one plate, each read by itself: the text on which they agree."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge_agent.domain.identifiers import fold_plate
 from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probability
@@ -10,7 +11,15 @@ SERIES_WEIGHT = 0.2
 SHARE_MIN = 1e-4
 
 
-def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> LineRead:
+@dataclass(frozen=True)
+class Agreed:
+    """A text, as one crop reads it, and its mean probability over all crops (0..1)."""
+
+    read: LineRead
+    agreement: float
+
+
+def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:
     """The text that the crops support most, as the crop that reads it surest says it.
 
     `crops`: steps × classes of each, at least one. Every text that a crop reads is weighed by its mean probability over
@@ -22,15 +31,15 @@ def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Lin
         if read.characters and (known is None or read.probability > known.probability):
             reads[read.as_read] = read
     if not reads:
-        return best_path(crops[0])
-    support = {text: _support(crops, text) * max(share(text), SHARE_MIN) ** SERIES_WEIGHT for text in reads}
-    together: dict[str, float] = {}
-    for text, weight in support.items():
-        together[fold_plate(text)] = together.get(fold_plate(text), 0.0) + weight
-    best = max(together, key=together.__getitem__)
-    return reads[max((t for t in reads if fold_plate(t) == best), key=support.__getitem__)]
+        return Agreed(best_path(crops[0]), 0.0)
+    each = {text: [text_probability(p, text) for p in crops] for text in reads}
+    mean = {text: sum(ps) / len(ps) for text, ps in each.items()}
+    support = {t: (mean[t] + max(each[t])) * max(share(t), SHARE_MIN) ** SERIES_WEIGHT for t in reads}
+    best = max(support, key=lambda text: _of_sign(support, text))
+    said = max((t for t in reads if fold_plate(t) == fold_plate(best)), key=support.__getitem__)
+    return Agreed(reads[said], min(1.0, _of_sign(mean, said)))
 
 
-def _support(crops: Sequence[Probabilities], text: str) -> float:
-    each = [text_probability(p, text) for p in crops]
-    return sum(each) / len(each) + max(each)
+def _of_sign(values: dict[str, float], text: str) -> float:
+    """What all texts have together that are `text` but for O and 0, I and 1."""
+    return sum(value for other, value in values.items() if fold_plate(other) == fold_plate(text))

@@ -21,27 +21,40 @@ def alike(text: str) -> float:
 
 
 def test_two_crops_that_agree_outweigh_a_surer_one() -> None:
-    assert agreed([crop("AB1Z34", 0.9), crop("AB1234", 0.88), crop("AB1234", 0.87)], alike).as_read == "AB1234"
+    assert agreed([crop("AB1Z34", 0.9), crop("AB1234", 0.88), crop("AB1234", 0.87)], alike).read.as_read == "AB1234"
 
 
 def test_a_doubt_counts_for_what_is_doubted() -> None:
-    assert agreed([crop("8BC123", 0.6, c0="B"), crop("BBC123", 0.6)], alike).as_read == "BBC123"
+    assert agreed([crop("8BC123", 0.6, c0="B"), crop("BBC123", 0.6)], alike).read.as_read == "BBC123"
 
 
 def test_of_equal_texts_the_commoner_series_wins() -> None:
     crops = [crop("ABCI234", 0.9), crop("ABC7234", 0.9)]
-    assert agreed(crops, lambda text: 0.1 if text == "ABC7234" else 0.001).as_read == "ABC7234"
-    assert agreed(crops, lambda text: 0.1 if text == "ABCI234" else 0.001).as_read == "ABCI234"
+    assert agreed(crops, lambda text: 0.1 if text == "ABC7234" else 0.001).read.as_read == "ABC7234"
+    assert agreed(crops, lambda text: 0.1 if text == "ABCI234" else 0.001).read.as_read == "ABCI234"
 
 
 def test_o_and_0_are_one_sign_for_support_and_the_surer_is_said() -> None:
-    read = agreed([crop("ABC7", 0.9), crop("A0C1", 0.8), crop("AOC1", 0.85)], alike)
-    assert read.as_read == "AOC1"
-    assert read == agreed([crop("AOC1", 0.85)], alike)
+    said = agreed([crop("ABC7", 0.9), crop("A0C1", 0.8), crop("AOC1", 0.85)], alike)
+    assert said.read.as_read == "AOC1"
+    assert said.read == agreed([crop("AOC1", 0.85)], alike).read
 
 
 def test_only_what_a_crop_read_is_said() -> None:
     nothing = np.zeros((5, CLASSES), np.float32)
     nothing[:, 0] = 1
-    assert agreed([nothing], alike).as_read == ""
-    assert agreed([nothing, crop("AB12", 0.3)], alike).as_read == "AB12"
+    assert agreed([nothing], alike).read.as_read == ""
+    assert agreed([nothing, crop("AB12", 0.3)], alike).read.as_read == "AB12"
+
+
+def test_agreement_is_low_where_one_crop_alone_is_sure() -> None:
+    one, other = crop("MS301"), crop("LM5301", 0.6)
+    assert agreed([one], alike).agreement > 0.85
+    assert agreed([one, one], alike).agreement > 0.85
+    mixed = agreed([one, other, other], alike)
+    assert mixed.read.as_read == "MS301"
+    assert mixed.agreement < 0.4
+    assert agreed([crop("A0C1"), crop("AOC1")], alike).agreement > 0.85, "one sign"
+    nothing = np.zeros((5, CLASSES), np.float32)
+    nothing[:, 0] = 1
+    assert agreed([nothing], alike).agreement == 0
