@@ -26,6 +26,7 @@ from edge_agent.keys_command.cli import add_commands as add_keys_commands
 from edge_agent.keys_command.cli import add_enroll_command
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
 from edge_agent.ledger_command.cli import add_commands as add_ledger_commands
+from edge_agent.subcommand import subcommand
 
 # What a supervisor sees: 1 a fault while running (restart), 2 a mistake of the caller's (repair first).
 EXIT_FAULT, EXIT_MISTAKE = 1, 2
@@ -65,15 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"edge-agent {version('edge-agent')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = _command(commands, "run", _run, "run the booth until it is stopped (SIGTERM or Ctrl-C)")
+    run = subcommand(commands, "run", _run, "run the booth until it is stopped (SIGTERM or Ctrl-C)")
     run.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     run.add_argument("--verbose", action="store_true", help="log more")
 
-    check = _command(commands, "check", _check, "check a settings file: every mistake in one go, with its line")
+    check = subcommand(commands, "check", _check, "check a settings file: every mistake in one go, with its line")
     check.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     check.add_argument("--json", action="store_true", help="print what was understood as one JSON object")
 
-    read = _command(commands, "read", _read, "read plates and container codes from photos or a video")
+    read = subcommand(commands, "read", _read, "read plates and container codes from photos or a video")
     read.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a photo, a video or a folder of them")
     read.add_argument("--json", action="store_true", help="print one JSON object a photo")
     read.add_argument("--threads", type=int, default=2, help="processor threads to use (default: %(default)s)")
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--keep-faces", action="store_true", help="do not blur the faces in what --draw writes")
     read.add_argument("--models", choices=("own", "ppocr"), help=argparse.SUPPRESS)
 
-    replay = _command(commands, "replay", _replay, "run a recorded capture of a device through its driver")
+    replay = subcommand(commands, "replay", _replay, "run a recorded capture of a device through its driver")
     replay.add_argument(
         "driver", nargs="?", metavar="DRIVER", help="e.g. rapiscan_vm250; not needed for a file by `devices capture`"
     )
@@ -113,12 +114,12 @@ def _parser() -> argparse.ArgumentParser:
 
     ledger = commands.add_parser("ledger", help="look at this booth's ledger")
     ledger_commands = ledger.add_subparsers(required=True, metavar="COMMAND")
-    checked = _command(
+    checked = subcommand(
         ledger_commands, "check", _ledger_check, "verify every event and the chain; the agent may run meanwhile"
     )
     checked.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     checked.add_argument("--json", action="store_true", help="print one JSON object")
-    exported = _command(
+    exported = subcommand(
         ledger_commands,
         "export",
         _ledger_export,
@@ -132,22 +133,13 @@ def _parser() -> argparse.ArgumentParser:
 
     add_ledger_commands(ledger_commands)
 
-    demo = _command(commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof")
+    demo = subcommand(
+        commands, "demo", _demo, "simulator, agent and port gateway on this machine: trucks, truth, proof"
+    )
     demo.add_argument(
         "--out", type=Path, default=Path("demo-run"), metavar="DIR", help="where the run is kept (default: %(default)s)"
     )
     demo.add_argument("--scenario", default="demo", help="a scenario of hardware-sim (default: %(default)s)")
-    return parser
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=function)
     return parser
 
 

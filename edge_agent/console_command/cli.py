@@ -8,33 +8,22 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from edge_agent.domain.errors import EdgeAgentError
+from edge_agent.subcommand import subcommand
 
 
 def add_commands(console: argparse.ArgumentParser) -> None:
     """Adds `serve` and `set-password`."""
     commands = console.add_subparsers(required=True, metavar="COMMAND")
-    serve = _command(commands, "serve", _serve, "serve the booth's page beside the agent, until it is stopped")
+    serve = subcommand(commands, "serve", _serve, "serve the booth's page beside the agent, until it is stopped")
     serve.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     serve.add_argument("--json", action="store_true", help="print one JSON object when it is served")
     summary = "set the password of the booth's page: asks for it twice; who is logged in has to log in again"
-    password = _command(commands, "set-password", _set_password, summary)
+    password = subcommand(commands, "set-password", _set_password, summary)
     password.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     password.add_argument("--stdin", action="store_true", help="read it from standard input, one line, for installers")
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=function)
-    return parser
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -9,12 +9,13 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import EdgeAgentError
+from edge_agent.subcommand import subcommand
 
 if TYPE_CHECKING:
     from edge_agent.devices_command.settings import Attached
@@ -28,11 +29,11 @@ _CONFIG_HELP = "the booth's settings file (YAML)"
 def add_commands(devices: argparse.ArgumentParser) -> None:
     """Adds `list`, `probe`, `monitor` and `capture`."""
     commands = devices.add_subparsers(required=True, metavar="COMMAND")
-    listed = _command(commands, "list", _list, "what is attached here, and the drivers there are")
+    listed = subcommand(commands, "list", _list, "what is attached here, and the drivers there are")
     listed.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help=_CONFIG_HELP + "; shows its devices too")
     listed.add_argument("--json", action="store_true", help="print one JSON object")
 
-    probed = _command(commands, "probe", _probe, "does each device speak? status 1 if one does not")
+    probed = subcommand(commands, "probe", _probe, "does each device speak? status 1 if one does not")
     probed.add_argument("config", type=Path, metavar="CONFIG", help=_CONFIG_HELP)
     probed.add_argument("devices", nargs="*", metavar="DEVICE", help="a device's id (default: all of them)")
     probed.add_argument("--seconds", type=_positive, default=10.0, help="how long to listen (default: %(default)g)")
@@ -41,13 +42,13 @@ def add_commands(devices: argparse.ArgumentParser) -> None:
     )
     probed.add_argument("--json", action="store_true", help="print one JSON object a device")
 
-    monitored = _command(commands, "monitor", _monitor, "what a device says, as it says it; Ctrl-C ends it")
+    monitored = subcommand(commands, "monitor", _monitor, "what a device says, as it says it; Ctrl-C ends it")
     monitored.add_argument("config", type=Path, metavar="CONFIG", help=_CONFIG_HELP)
     monitored.add_argument("device", metavar="DEVICE", help="the device's id")
     monitored.add_argument("--seconds", type=_positive, help="how long (default: until Ctrl-C)")
     monitored.add_argument("--json", action="store_true", help="print one JSON object an observation")
 
-    captured = _command(commands, "capture", _capture, "record a device's bytes with their times, for `replay`")
+    captured = subcommand(commands, "capture", _capture, "record a device's bytes with their times, for `replay`")
     captured.add_argument("config", type=Path, metavar="CONFIG", help=_CONFIG_HELP)
     captured.add_argument("device", metavar="DEVICE", help="the device's id")
     captured.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new file (docs/captures.md)")
@@ -55,17 +56,6 @@ def add_commands(devices: argparse.ArgumentParser) -> None:
     captured.add_argument(
         "--bytes", type=int, default=10_000_000, help="about so many bytes at most (default: %(default)s)"
     )
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=function)
-    return parser
 
 
 def _positive(text: str) -> float:

@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.keys_command.make import init_booth, request, show
+from edge_agent.subcommand import subcommand
 
 _SIGNER = "pkcs11:token=…;object=…?module-path=…&pin-source=file:… (docs/operate.md)"
 
@@ -17,14 +17,14 @@ _SIGNER = "pkcs11:token=…;object=…?module-path=…&pin-source=file:… (docs
 def add_commands(keys: argparse.ArgumentParser) -> None:
     """Adds `init`, `csr`, `rotate` and `show`."""
     commands = keys.add_subparsers(required=True, metavar="COMMAND")
-    init = _command(commands, "init", _init, "make a key and a certificate; never overwrites")
+    init = subcommand(commands, "init", _init, "make a key and a certificate; never overwrites")
     _booth(init)
     init.add_argument("--out", type=Path, default=Path("keys"), metavar="DIR", help="folder (default: %(default)s)")
     init.add_argument("--signer", metavar="URI", help=f"a key in a hardware token, made there if need be: {_SIGNER}")
     init.add_argument(
         "--passphrase-file", type=Path, metavar="FILE", help="encrypt the key's file with this passphrase"
     )
-    csr = _command(
+    csr = subcommand(
         commands, "csr", _csr, "print a certificate signing request, for a site with an authority of its own"
     )
     _booth(csr)
@@ -35,10 +35,10 @@ def add_commands(keys: argparse.ArgumentParser) -> None:
         help="the device key, as in the settings (default: %(default)s)",
     )
     summary = "hand the ledger over to a new key; stop the agent before, and start it after"
-    rotated = _command(commands, "rotate", _rotate, summary)
+    rotated = subcommand(commands, "rotate", _rotate, summary)
     rotated.add_argument("config", type=Path, metavar="CONFIG", help="the booth's settings file (YAML)")
     rotated.add_argument("--json", action="store_true", help="print one JSON object")
-    shown = _command(commands, "show", _show, "show whom a certificate names, its key id and its dates")
+    shown = subcommand(commands, "show", _show, "show whom a certificate names, its key id and its dates")
     shown.add_argument("certificate", type=Path, metavar="CERTIFICATE", help="a .crt file")
     shown.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -56,17 +56,6 @@ def add_enroll_command(enroll: argparse.ArgumentParser) -> None:
 
 def _booth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("booth", metavar="BOOTH", help="the booth's identity, e.g. spiffe://uslrd/booth/lane-1")
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    function: Callable[[argparse.Namespace], int],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(command=function)
-    return parser
 
 
 def _init(options: argparse.Namespace) -> int:
