@@ -178,6 +178,12 @@ def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
     desk.receive(device_event())
     end(desk)
     old = desk.ledger.envelopes[1]
+    decided = (b"m" * 16, desk.ledger.booth_id, ID.format(3), "release", "R. Vega", "papers seen", "operator", 7, 7)
+    query = (
+        "INSERT INTO decision (message_id, booth_id, inspection_id, decision, officer, reason, by_whom,"
+        " decided_utc_us, chained_seq) VALUES (?,?,?,?,?,?,?,?,?)"
+    )
+    desk.store.submit(lambda db: db.execute(query, decided).fetchall()).result()
     desk.clock.forward(366)
     desk.run()
     assert end(desk) == 4
@@ -193,6 +199,7 @@ def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
         ["retention", "hold", config, ID.format(1), "--reason", "late"],
         ["retention", "status", config],
         ["about", config, "7ABC123", "--reason", "request 1"],
+        ["decisions", config],
     ):
         status = main(command)
         out, err = capsys.readouterr()
@@ -210,7 +217,13 @@ def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
         assert status == 2
         assert f"deleted under retention on {day}" in words
     assert "events about vehicles: 2 here, 4 deleted" in said[5][1]
-    assert [status for status, _ in said[5:]] == [0, 0]
+    assert [status for status, _ in said[5:]] == [0, 0, 0]
+    assert "not looked through: 4 events of which retention left the digest alone" in said[6][1]
+    assert "RELEASE (by whom and why was deleted under retention)  chained" in said[7][1]
+    assert "Vega" not in said[7][1]
+    never = Inbox(desk.store, desk.clock).deleted(ref(b"crop").sha256)
+    assert never is not None, "no event names it any more: it is not waited for"
+    assert never.rule == RULE
     with desk.store.reading() as db:
         rows = db.execute("SELECT rule, sum(events) FROM event_deletion").fetchall()
         assert rows == [(RULE, 4)]
@@ -219,6 +232,19 @@ def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
     chain = inbox.chain(Head(desk.ledger.booth_id, desk.ledger.epoch, 10), {})
     judged = judge_batch(inbox, chain, {}, 2, [old])
     assert (judged.verified, judged.refused) == ((), None)
+
+
+def test_what_was_let_out_of_quarantine_and_is_deleted_comes_once(desk: Desk) -> None:
+    a_year_ago(desk)
+    query = "INSERT INTO quarantine VALUES (2, ?, ?, 2, 'MALFORMED_EVENT', '', 100, 7)"
+    place = desk.ledger.booth_id, desk.ledger.epoch
+    desk.store.submit(lambda db: db.execute(query, place).fetchall()).result()
+    inbox = Inbox(desk.store, desk.clock)
+    assert [one.cursor for one in inbox.page(0, None, 100)[0]] == [*range(1, 9), 100]
+    desk.clock.forward(366)
+    desk.run()
+    assert end(desk) == 3
+    assert [one.cursor for one in inbox.page(0, None, 100)[0]] == list(range(1, 9))
 
 
 def test_the_bytes_are_in_no_file_of_the_inbox(desk: Desk) -> None:

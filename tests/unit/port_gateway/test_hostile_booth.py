@@ -24,6 +24,7 @@ from port_gateway.clock_doubt import believe
 from port_gateway.decisions import decide, read_decisions
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
+from port_gateway.moments import UNDATED_US
 from port_gateway.retention import Retention
 from port_gateway.retention_events import EventRetention
 from port_gateway.retention_records import hold, read_status
@@ -200,8 +201,10 @@ def test_what_comes_before_the_clock_is_set_counts_from_when_it_is(port: AtPort,
     clock.days = -15_000  # no battery
     port.inbox = Inbox(port.store, clock)
     port.closes(ID, ref(b"crop"))
+    assert port.rows("SELECT received_utc_us FROM evidence_use") == [(UNDATED_US,)]
     crop, worker = arrived(files, b"crop"), keeper(port, files, clock)
     assert worker.turn() == 0
+    assert port.rows("SELECT 1 FROM meta WHERE key = 'clock_believed_us'") == []
     clock.days = 0
     assert worker.turn() == 0
     assert keeper(port, files, clock).turn() == 0  # restarted as the log says: a person must say that it is right

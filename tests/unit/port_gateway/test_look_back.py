@@ -58,8 +58,11 @@ def test_vehicles_since_then_become_findings_as_if_they_had_closed_now(port: AtP
     assert hits(port) == [("i-2", "w-1", 1), ("i-3", "w-0", 0), ("i-4", "w-1", 0)]
     told = [findings_added_of(message.findings, "1") for message in port.waiting()]
     assert [(one.inspection_id, one.cause) for one in told] == [(f"i-{n}", "watch_list") for n in (3, 2, 4)]
+    port.run(lambda db: put(db, [replace(NEW, id="w-2", text="CD-0001")], "operator", "added", NOW_US))
     # A second time nothing is new, and what the booth says that it holds is noted as ever.
     assert look_back(port.store, ["w-1"], NOW_US - 10 * DAY_US, NOW_US) == LookedBack(3, 0, True)
+    assert look_back(port.store, ["w-1"], NOW_US - 17 * DAY_US // 2, NOW_US) == LookedBack(2, 0, True)
+    assert len(hits(port)) == 3
     port.says(told[1])
     assert port.rows("SELECT inspection_id FROM watch_list_hit WHERE chained_seq IS NOT NULL") == [("i-2",)]
     assert len(port.waiting()) == 2
