@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_agent.vision.frame import Image
 from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
 from edge_agent.vision.plate_code_finder import areas
-from edge_agent.vision.text_finder import TextRegion, finder_input
+from edge_agent.vision.text_finder import Map, TextRegion, finder_input
 
 MODEL = "line_finder"
 
@@ -25,8 +25,11 @@ class LineFinder:
         """Raises ModelRefused if the model's file is not the stated one. `folder`: of another set of models."""
         return cls(open_model(MODEL, threads, folder))
 
-    def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> list[TextRegion]:
-        """A picture's lines, surest first, looked at as text_finder.finder_size says for any short side."""
-        batch = finder_input(image, long_side, enlarge, short_side=0)
+    def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: Map | None = None) -> list[TextRegion]:
+        """A picture's lines, surest first, looked at as text_finder.finder_size says for any short side.
+
+        `batch`: what finder_input makes of the picture, if it was made already.
+        """
+        batch = finder_input(image, long_side, enlarge, short_side=0) if batch is None else batch
         (lines,) = self._model.run(batch)[0]
         return areas(lines, (batch.shape[2], batch.shape[3]), image.shape[0], image.shape[1])

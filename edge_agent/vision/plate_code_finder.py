@@ -52,9 +52,12 @@ class PlateCodeFinder:
         """Raises ModelRefused if the model's file is not the stated one. `folder`: of another set of models."""
         return cls(open_model(MODEL, threads, folder))
 
-    def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
-        """Plates and code lines of a picture, looked at as text_finder.finder_size says for any short side."""
-        batch = finder_input(image, long_side, enlarge, short_side=0)
+    def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: Map | None = None) -> Finding:
+        """Plates and code lines of a picture, looked at as text_finder.finder_size says for any short side.
+
+        `batch`: what finder_input makes of the picture, if it was made already.
+        """
+        batch = finder_input(image, long_side, enlarge, short_side=0) if batch is None else batch
         maps = self._model.run(batch)[0]
         size = batch.shape[2:]
         plates, lines = (areas(maps[c], (size[0], size[1]), image.shape[0], image.shape[1]) for c in (0, 1))
