@@ -104,7 +104,9 @@ def test_what_was_declared_and_what_was_decided(browser: Browser, served: Served
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_ten_alarms_and_names_without_an_end(browser: Browser, served: Served, width: int) -> None:
+def test_ten_alarms_names_without_an_end_and_a_clock_that_runs_free(
+    browser: Browser, served: Served, width: int
+) -> None:
     crowded = copy.deepcopy(served.snapshot)
     lane, name = crowded["lanes"][0], "a-portal-with-a-name-as-long-as-the-settings-allow-" + 12 * "n"
     at = crowded["now"] - 3000
@@ -122,6 +124,7 @@ def test_ten_alarms_and_names_without_an_end(browser: Browser, served: Served, w
     crowded["booth"] = f"spiffe://{'port' * 10}/booth/{name}"
     crowded["lanes"].append({**lane, "id": "L" * 63, "devices": [], "reads": [], "vehicles": [], "alarms": []})
     served.tell(crowded)
+    served.clock.runs_free()
     with page(browser, served.url, viewport={"width": width, "height": 900}) as shown:
         live(shown)
         expect(shown.locator(".banner.alarm span")).to_have_text(["GAMMA ALARM in lane 1", "NEUTRON ALARM in lane 1"])
@@ -129,16 +132,9 @@ def test_ten_alarms_and_names_without_an_end(browser: Browser, served: Served, w
         expect(shown.locator(".radiation li")).to_have_count(10)
         states = shown.evaluate("[...document.querySelectorAll('.device-state')].map((e) => e.offsetHeight)")
         assert max(states) < 40, "a state is broken into several lines"
-        expect(shown.locator("#devices")).to_contain_text("The settings name no device of this lane.")
-        assert not faults(shown)
-
-
-def test_a_clock_that_runs_free_is_said_before_any_time_is_read(browser: Browser, served: Served) -> None:
-    served.clock.runs_free()
-    with page(browser, served.url) as shown:
-        live(shown)
         expect(shown.locator(".banner.doubt")).to_contain_text("This booth's clock follows no time source")
         expect(shown.locator("#health .warn").filter(has_text="Clock")).to_contain_text("RUNS FREE")
+        expect(shown.locator("#devices")).to_contain_text("The settings name no device of this lane.")
         assert not faults(shown)
 
 
