@@ -123,7 +123,7 @@ def test_a_camera_is_looked_at_for_what_its_role_says(recogniser: PlateCodeRecog
 @pytest.mark.parametrize("role", ["plate", "container"])
 def test_a_camera_for_one_thing_does_not_search_for_the_other(folder: Path, role: Role) -> None:
     class Broken:
-        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
+        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0, batch: object = None) -> None:
             raise AssertionError("looked for what nobody asks for")
 
     whole = PlateCodeRecogniser.open(1, folder=folder)
@@ -163,7 +163,7 @@ def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Pa
     class Counting(LineFinder):
         looks = 0
 
-        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> list[TextRegion]:
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> list[TextRegion]:
             self.looks += 1
             return super().find(image, long_side, enlarge)
 
@@ -181,14 +181,14 @@ def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(
     class Counting(LineFinder):
         looks = 0
 
-        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> list[TextRegion]:
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> list[TextRegion]:
             self.looks += 1
             return super().find(image, long_side, enlarge)
 
     class Better(PlateCodeFinder):
         """Sees the second plate in its second look only."""
 
-        def find(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
             plates = super().find(image, long_side, enlarge).plates
             first = long_side == LONG_SIDE
             return Finding([p for p in plates if (p.quad[0, 1] < 300) == first], [])
@@ -277,7 +277,7 @@ def test_a_part_of_a_larger_picture_is_looked_at_as_it_is(recogniser: PlateCodeR
 
 def test_a_model_that_fails_is_not_an_empty_lane(folder: Path) -> None:
     class Broken:
-        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0) -> None:
+        def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0, batch: object = None) -> None:
             raise cv2.error("ONNX Runtime: bad allocation")
 
     broken = PlateCodeRecogniser(Broken(), Broken(), Broken())  # type: ignore[arg-type]
