@@ -96,8 +96,8 @@ def add_witness(parser: argparse.ArgumentParser) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     settings = read_witness(options.settings)
+    key = witness_key(settings.name, make_key(settings.key).public_key())  # first: an old key gets no empty state
     make_journal(settings.state)
-    key = witness_key(settings.name, make_key(settings.key).public_key())
     show({"witness": str(key)}, options.json, f"{key}\n  give this verifier key to the ports, and to whoever verifies")
     return OK
 

@@ -22,6 +22,7 @@ PATH = "/add-checkpoint"
 MAX_CONNECTIONS = 32
 # A peer that says nothing for so long is gone, and no connection is older than that.
 IDLE_S, LIFE_S = 10.0, 60.0
+_LINGER_S, _LINGER_READS = 1.0, 16
 _TEXT, _SIZE = "text/plain; charset=utf-8", "text/x.tlog.size"
 
 
@@ -143,6 +144,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+        if close:
+            self._let_read()
+
+    def _let_read(self) -> None:
+        """Closed with bytes unread, a connection is reset and the answer lost: take some, and wait for the end."""
+        self.wfile.flush()
+        self.request.settimeout(_LINGER_S)
+        with contextlib.suppress(OSError):
+            for _ in range(_LINGER_READS):
+                if not self.rfile.read1(4096):
+                    return
 
     def log_message(self, format: str, *args: Any) -> None:
         """Declined submissions are told where they are declined."""

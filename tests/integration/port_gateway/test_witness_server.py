@@ -170,7 +170,7 @@ def test_settings_that_are_none(settings: Path, tmp_path: Path, capsys: pytest.C
             read_witness(settings)
     settings.write_text(text)
     assert main(["witness", "init", str(settings)]) == 2  # never a second time
-    assert "exists already" in capsys.readouterr().err
+    assert "File exists" in capsys.readouterr().err
     key = tmp_path / "witness.key"
     assert key.stat().st_mode & 0o777 == 0o600
     key.chmod(0o640)
@@ -178,6 +178,9 @@ def test_settings_that_are_none(settings: Path, tmp_path: Path, capsys: pytest.C
         load_key(key)
     (tmp_path / "witness.sqlite").unlink()
     key.chmod(0o600)
+    assert main(["witness", "init", str(settings)]) == 2
+    assert not (tmp_path / "witness.sqlite").exists()  # an old key with an empty state would cosign a second version
+    capsys.readouterr()
     assert main(["witness", "serve", str(settings)]) == 2
     assert "what this witness cosigned is not there" in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import logging
+import re
 import shutil
 import socket
 import threading
@@ -20,10 +21,12 @@ import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from edge_agent.domain.errors import SettingsInvalid, StoreFailed
 from edge_agent.wire.checkpoint import split_note
-from edge_agent.wire.cosignature import cosign, cosignatures
+from edge_agent.wire.cosignature import cosign, cosignatures, witness_key
 from port_gateway.cli import main
 from port_gateway.config_witnesses import Witnesses as Section
+from port_gateway.config_witnesses import asked
 from port_gateway.serve import running
 from port_gateway.witness_client import MAX_ANSWER_BYTES
 from port_gateway.witnessed import best_witnessed
@@ -93,6 +96,7 @@ def test_a_chain_goes_on_and_a_witness_that_was_away_gets_the_newest(desk: Witne
     for grown in (256, 3):  # more than a tile
         desk.receive(grown)
         asks.turn()
+    statements(desk, "DELETE FROM tile")  # as in a chain that a gateway of schema 1 left
     desk.turn(asks)
     assert [log.size for log in one.journal.logs()] == [263]
     with desk.store.reading() as db:
@@ -260,13 +264,14 @@ def _saying(make: Callable[[bytes], bytes]) -> Callable[[bytes], tuple[int, str,
     return lambda body: (200, "text/plain", make(split_note(body.partition(b"\n\n")[2])[0]))
 
 
-def test_a_liar_does_not_crowd_out_the_alarms(desk: WitnessDesk, one: Witness) -> None:
+def test_a_liar_does_not_crowd_out_the_alarms(desk: WitnessDesk, one: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("port_gateway.alarms.MAX_ALARMS_A_CODE", 3)
     sizes = iter(range(5, 1000))
     with Liar(lambda body: (409, SIZE, b"%d\n" % next(sizes))) as address:
         asks = desk.witnesses(desk.policy(f"witness a {one.key} {address}\n"))
-        for _ in range(110):
+        for _ in range(5):
             desk.turn(asks)
-    assert len(desk.alarms()) == 100
+    assert len(desk.alarms()) == 3
 
 
 def test_the_gateway_says_its_key(desk: WitnessDesk, one: Witness, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,10 +283,48 @@ def test_the_gateway_says_its_key(desk: WitnessDesk, one: Witness, capsys: pytes
     assert capsys.readouterr().out == f"witness a {one.key}\ngroup enough 1 a\nquorum enough\n"
 
 
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("", "no address"),
+        ("http://witness.example/w1", "http:// is for a witness on this machine alone"),
+        ("http://192.0.2.1", "http:// is for a witness on this machine alone"),
+        ("ftp://witness.example", "no address that can be asked"),
+        ("https://me:secret@witness.example", "no address that can be asked"),
+        ("https://witness.example?x", "no address that can be asked"),
+        ("https://witness.example:70000", "no address"),
+        ("https:///w1", "no address that can be asked"),
+    ],
+)
+def test_where_a_witness_may_be(tmp_path: Path, url: str, wrong: str) -> None:
+    key = witness_key("w", ed25519.Ed25519PrivateKey.generate().public_key())
+    path = tmp_path / "policy"
+    path.write_text(f"witness a {key} {url}\nquorum a\n")
+    with pytest.raises(SettingsInvalid, match=re.escape(f"witness a: {wrong}")):
+        asked(path)
+    for good in ("https://witness.example:8443/w1", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"):
+        path.write_text(f"witness a {key} {good}\nquorum a\n")
+        assert asked(path).witnesses["a"].url == good
+
+
+def test_policies_that_a_gateway_cannot_use(tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    with pytest.raises(StoreFailed, match="cannot be read"):
+        asked(path)
+    for data, wrong in (
+        (b"quorum none\n", "names no witness"),
+        (b"\xff", "not UTF-8"),
+        (b"x" * 70_000, "at most 65536"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(SettingsInvalid, match=wrong):
+            asked(path)
+
+
 def test_nobody_listens(desk: WitnessDesk, one: Witness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         policy = desk.policy(f"witness a {one.key} http://127.0.0.1:{silent.getsockname()[1]}\n")
-        asks = desk.witnesses(policy, timeout_s=0.2)
+        asks = desk.witnesses(policy, timeout_s=0.05)
         waits = [desk.turn(asks)[0] for _ in range(4)]
     assert waits == [EVERY_S, 3 * EVERY_S, 7 * EVERY_S, 7 * EVERY_S]
     assert desk.faults() == {"WITNESS_UNREACHABLE"}
@@ -400,8 +443,6 @@ def test_a_pack_says_who_witnessed(cosigned: tuple[WitnessDesk, Witness, Witness
     both = "group g all w0 w1\nquorum g\n"
     status, said = verify(pack, "-w", given(desk, one, two, quorum=both))
     assert (status, "witnessed by 2 of 2 of those that were given with -w, which is enough:" in said) == (0, True), said
-    status, said = verify(pack, "-w", given(desk, one, gone_witness(two), quorum=both))
-    assert (status, "FAILED: witnessed by 1 of 2 of those in" in said) == (1, True), said
 
 
 def gone_witness(like: Witness) -> Witness:
