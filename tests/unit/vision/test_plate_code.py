@@ -9,6 +9,9 @@ import pytest
 
 from edge_agent.domain.errors import ModelRefused, RecogniserBroken
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
+from edge_agent.vision import line_finder as lines_module
+from edge_agent.vision import plate_code as looks_module
+from edge_agent.vision import plate_code_finder as plates_module
 from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
@@ -16,7 +19,7 @@ from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCode
 from edge_agent.vision.plate_code_finder import INSET, Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
-from edge_agent.vision.text_finder import TextRegion
+from edge_agent.vision.text_finder import Map, TextRegion, finder_input
 from tests.unit.vision.striped import draw, empty, level, models, turned
 
 
@@ -157,6 +160,21 @@ def test_a_code_with_a_character_that_is_a_guess_is_not_reported(recogniser: Pla
     between = (level(LETTERS_AND_DIGITS.index("1") + 1) + level(LETTERS_AND_DIGITS.index("2") + 1)) / 2
     image[100:140, at : at + 21, 0] = round((between + 1) * 127.5)
     assert codes(recogniser.look(Frame(image))) == []
+
+
+def test_a_camera_for_both_shrinks_its_picture_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, sizes = PlateCodeRecogniser.open(1, look_again=False, folder=folder), list[int]()
+
+    def counted(image: Image, long_side: int, enlarge: float, short_side: int) -> Map:
+        sizes.append(long_side)
+        return finder_input(image, long_side, enlarge, short_side)
+
+    for module in (looks_module, plates_module, lines_module):
+        monkeypatch.setattr(module, "finder_input", counted)
+    image = empty()
+    draw(image, "7KLM223", 200, 250, 192, 48)
+    assert [p.text for p in plates(live.look(Frame(image)))] == ["7KLM223"]
+    assert sizes == [LONG_SIDE]
 
 
 def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Path) -> None:
