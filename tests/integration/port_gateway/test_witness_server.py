@@ -145,6 +145,9 @@ def test_over_tls_and_with_more_peers_than_it_has_room_for(
         for each in mute[MAX_CONNECTIONS:]:  # the last ones are turned away at once
             each.settimeout(20)
             assert each.recv(1) == b""
+        mute[MAX_CONNECTIONS - 1].setblocking(False)
+        with pytest.raises(BlockingIOError):  # and the others are not
+            mute[MAX_CONNECTIONS - 1].recv(1)
         for each in mute:
             each.close()
         deadline = SystemClock().now().monotonic_ns + 20_000_000_000

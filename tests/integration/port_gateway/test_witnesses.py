@@ -21,19 +21,21 @@ import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import SettingsInvalid, StoreFailed
-from edge_agent.wire.checkpoint import split_note
+from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint, split_note
 from edge_agent.wire.cosignature import cosign, cosignatures, witness_key
 from port_gateway.cli import main
 from port_gateway.config_witnesses import Witnesses as Section
 from port_gateway.config_witnesses import asked
 from port_gateway.serve import running
 from port_gateway.witness_client import MAX_ANSWER_BYTES
-from port_gateway.witnessed import best_witnessed
+from port_gateway.witness_courier import Courier
+from port_gateway.witnessed import WitnessedReceipt, best_witnessed, keep_cosignature
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.integration.port_gateway.witnesses import EVERY_S, Witness, WitnessDesk, gateway_key, witness
 from tests.time_authority import Tsa
-from tests.unit.pack.port_of_entry import sign_again, verify
+from tests.unit.pack.port_of_entry import by, sign_again, verify
 
 
 @pytest.fixture
@@ -96,12 +98,15 @@ def test_a_chain_goes_on_and_a_witness_that_was_away_gets_the_newest(desk: Witne
     for grown in (256, 3):  # more than a tile
         desk.receive(grown)
         asks.turn()
-    statements(desk, "DELETE FROM tile")  # as in a chain that a gateway of schema 1 left
     desk.turn(asks)
     assert [log.size for log in one.journal.logs()] == [263]
+    desk.receive(2)
+    statements(desk, "DELETE FROM tile")  # as in a chain that a gateway of schema 1 left
+    desk.turn(asks)
+    assert [log.size for log in one.journal.logs()] == [265]
     with desk.store.reading() as db:
         sizes = db.execute("SELECT size FROM witnessed ORDER BY size").fetchall()
-    assert sizes == [(4,), (263,)]
+    assert sizes == [(4,), (263,), (265,)]
     assert (desk.faults(), desk.alarms(), one.journal.refusals()) == (set(), [], [])
 
 
@@ -327,6 +332,18 @@ def test_nobody_listens(desk: WitnessDesk, one: Witness) -> None:
         asks = desk.witnesses(policy, timeout_s=0.05)
         waits = [desk.turn(asks)[0] for _ in range(4)]
     assert waits == [EVERY_S, 3 * EVERY_S, 7 * EVERY_S, 7 * EVERY_S]
+    waited: list[float | None] = []
+
+    class Recorded(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            self.set()
+            return True
+
+    courier = Courier(replace(asks.couriers[0]._on, stopped=Recorded()), policy.witnesses["a"])
+    courier.ring()
+    courier.run()  # leaves it alone for so long
+    assert waited == [EVERY_S]
     assert desk.faults() == {"WITNESS_UNREACHABLE"}
 
 
@@ -394,6 +411,18 @@ def statements(desk: WitnessDesk, *texts: str) -> None:
 
 def _execute(text: str, db: apsw.Connection) -> None:
     db.execute(text)
+
+
+def test_a_cosigned_receipt_over_another_chain(desk: WitnessDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway, key = desk.port.gateway, ed25519.Ed25519PrivateKey.generate()
+    chain = desk.ledger.booth_id, desk.ledger.epoch
+    forged = Checkpoint(origin_of(*chain), 4, bytes(32), SystemClock().now().utc)
+    note = sign_checkpoint(forged, gateway.identity, gateway.key.public_key(), by(gateway.key))
+    receipt = WitnessedReceipt(chain, 4, note, gateway.certificate_der, ())
+    cosignature = cosign(split_note(note)[0], "w", key, 7)
+    desk.store.submit(lambda db: keep_cosignature(db, receipt, cosignature, 7)).result()
+    assert main(["verify", str(desk.port.write_config())]) == 1
+    assert "it is over another chain than the one that is held" in capsys.readouterr().err
 
 
 _RENAMED = "UPDATE cosignature SET line = CAST(replace(CAST(line AS TEXT), 'w1', 'w2') AS BLOB)"
