@@ -212,7 +212,7 @@ _HAPPENINGS = st.sampled_from(
 _RUN = st.lists(st.tuples(st.floats(0, 300), _HAPPENINGS), max_size=25)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(_RUN, st.integers(0, 12), st.integers(0, 2)), min_size=1, max_size=3), st.booleans())
 def test_killed_wherever_each_event_is_counted_once(
     runs: list[tuple[list[tuple[float, tuple[str, Body] | None]], int, int]], stopped: bool
