@@ -57,11 +57,13 @@ async def test_every_vector() -> None:
     notes = json.loads((VECTORS / "checkpoints.json").read_text())
     certificates = json.loads((VECTORS / "certificates.json").read_text())
     gaps = json.loads((VECTORS / "gaps.json").read_text())
+    cosignatures = json.loads((VECTORS / "cosignatures.json").read_text())
     parts = [
         *(v for v in notes.values() if isinstance(v, list)),
         certificates["listed"],
         certificates["shown"],
         gaps["cases"],
+        cosignatures["cosignatures"],
     ]
     cases = len(CASES) + sum(map(len, parts)) - len(notes["envelope_sha256"])
     assert said.endswith(f"all {cases} cases agree\n")

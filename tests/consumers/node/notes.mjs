@@ -70,13 +70,16 @@ export function openNote(note, name, key) {
   const cut = note.lastIndexOf('\n\n');
   if (cut < 0 || note.at(-1) !== 10) throw malformed('no signatures after a blank line');
   const text = note.subarray(0, cut + 1);
-  const signatures = lines(note.subarray(cut + 2)).map(readSignature);
+  const signatures = signatureLines(note.subarray(cut + 2));
   const hint = key.ed25519 ? sha256(Buffer.from(`${name}\n\x01`), key.raw) : sha256(key.spki);
   const mine = signatures.find((each) => each.name === name && each.blob.subarray(0, 4).equals(hint.subarray(0, 4)));
   if (!mine) throw new Refused('NOTE_NOT_SIGNED', `not signed by ${name}`);
   if (!signedBy(key, text, mine.blob.subarray(4))) throw new Refused('NOTE_BAD_SIGNATURE', `not by the key of ${name}`);
   return readText(text);
 }
+
+/** Name and signature, key id first, of each line. */
+export const signatureLines = (bytes) => lines(bytes).map(readSignature);
 
 /** The checkpoint in a note, whoever has signed it. */
 export function readNote(note) {

@@ -6,6 +6,7 @@ import { ofThisChain, openNote, rootOf, verifyConsistency, verifyInclusion } fro
 import { decode } from './protobuf.mjs';
 import { Refused } from './refused.mjs';
 import { beginning, claimedEpoch, Lost, verifyLink, verifyNext } from './verify.mjs';
+import { cosigners, verifierKey } from './witnesses.mjs';
 
 const hex = (text) => Buffer.from(text, 'hex');
 const whole = (written) => (typeof written === 'string' ? hex(written) : joined(written));
@@ -40,8 +41,27 @@ export function runVectors(schema, folder, print) {
     coded('certificates.json', one.name, one.code, () => listed(certificates.booth_id, hex(one.certificate)));
   }
   for (const one of certificates.shown) coded('certificates.json', one.name, one.code, () => shown(certificates.registered, one));
+  cosigned(read('cosignatures.json'), check);
   trees(read('checkpoints.json'), check, (name, code, run) => coded('checkpoints.json', name, code, run));
   return { cases, wrong };
+}
+
+function cosigned(vectors, check) {
+  const note = Buffer.from(vectors.note), text = note.subarray(0, note.lastIndexOf('\n\n') + 1);
+  const witnesses = vectors.witnesses.map(verifierKey);
+  const names = (by) => Object.keys(by).sort();
+  for (const one of vectors.cosignatures) {
+    check('cosignatures.json', one.name, one.fault ?? names(one.by), () => {
+      let found = null;
+      const code = codeOf(() => {
+        found = cosigners(text, Buffer.from(one.lines), witnesses);
+      });
+      if (code !== null) return code;
+      // A time beyond 2^53 is no exact number in JSON as JavaScript reads it.
+      const times = [...found].every(([name, at]) => Number(at) === one.by[name]);
+      return times ? [...found.keys()].sort() : 'another time';
+    });
+  }
 }
 
 function trees(vectors, check, coded) {
