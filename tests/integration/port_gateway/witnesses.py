@@ -8,7 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import apsw
 
 from edge_agent.domain.clock import SystemClock
 from edge_agent.wire.cosignature import VerifierKey, log_key, witness_key
@@ -122,3 +125,13 @@ class WitnessDesk(Desk):
         path = self.port.write_config()
         path.write_text(path.read_text() + f"witnesses: {{policy: {self.path.name}}}\n")
         return path
+
+
+def statements(desk: Desk, *texts: str) -> None:
+    """Somebody's hand in the inbox."""
+
+    def run(text: str, db: apsw.Connection) -> None:
+        db.execute(text)
+
+    for text in texts:
+        desk.store.submit(partial(run, text)).result()
