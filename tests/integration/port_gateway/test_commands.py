@@ -123,7 +123,7 @@ async def test_a_day_of_a_back_office(port: Port) -> None:
         early = await arun("fetch", digest.hex(), *connection(port, address), "--out", folder)
         assert (early.returncode, "not arrived" in early.stdout) == (1, True)
         verified = await arun("verify", config, "--json")  # beside the running gateway
-        assert json.loads(verified.stdout)["evidence_missing"] == 1
+        assert json.loads(verified.stdout)["evidence_at_booth"] == 1
         async with port.channel(port.booth, address=address) as channel:
             header = wire.BlobHeader(sha256=digest, size=len(image))
             requests = [wire.PutBlobRequest(header=header)]
