@@ -1,5 +1,3 @@
--- REBUILT from port_gateway/witnessed.py and witnesses.py after the first draft of this file was overwritten by mistake
--- (portkeep, 20:33). Witness: compare with yours, put your own words and constraints back, and remove these two lines.
 -- Receipts that witnesses cosigned, each with its cosignatures.
 CREATE TABLE witnessed (
     booth_id     TEXT NOT NULL,
