@@ -191,11 +191,17 @@ class Assembly:
         return self._doubted
 
     def heard_before(self, observation: Observation) -> bool:
-        """A tag, or a seal's condition, that is known of this vehicle: its reader says it again and again."""
+        """A tag, or a seal's condition, that is known of this vehicle: its reader says it again and again.
+
+        So does that of one which has no place among them any more.
+        """
         body = observation.body
         if isinstance(body, TagRead):
-            return body.epc in self._tags
-        return isinstance(body, SealState) and any(seen.state == body for seen in self._seal_states)
+            return body.epc in self._tags or len(self._tags) >= MAX_TAGS
+        if not isinstance(body, SealState):
+            return False
+        said = {(seen.state.number, seen.state.condition) for seen in self._seal_states}
+        return (body.number, body.condition) in said or len(self._seal_states) >= MAX_SEALS
 
     def unlike(self, observation: Observation) -> bool:
         """A plate or code that is unlike all that this device has read of the vehicle, and it has read one."""

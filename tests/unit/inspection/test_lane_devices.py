@@ -1,5 +1,6 @@
 """What a lane makes of seals, tags, scales, spectroscopic portals and of what devices say of their set-up."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from edge_agent.domain.observation import (
     TagRead,
     Weight,
 )
+from edge_agent.inspection.assemble import MAX_TAGS
 from edge_agent.inspection.lane import Lane
 from edge_agent.inspection.records import LaneRules
 from edge_agent.inspection.whereabouts import Place
@@ -119,6 +121,28 @@ def test_each_change_of_a_seal_is_kept_once() -> None:
         ("ES-200", "present", 14),
     ]
     assert inspection.outcome == Complete()
+
+
+@pytest.mark.parametrize("said", [tag, seal_state])
+def test_rule_11_what_hangs_in_the_yard_holds_nothing_open_were_it_more_than_a_record_holds(
+    said: Callable[[str], Body],
+) -> None:
+    script = passing().at(12, "portal", DEPARTS)
+    for second in range(12, 50):
+        for number in range(MAX_TAGS + 2):
+            script.at(second + number / 1000, "reader", said(f"{number}"))
+    script.said()
+    assert script.closed[0].closed.monotonic < 16
+
+
+def test_rule_11_nor_does_a_seal_whose_second_number_is_read_otherwise_each_time() -> None:
+    script = passing().at(12, "portal", DEPARTS)
+    for second in range(12, 50):
+        script.at(
+            second, "reader", SealState("ES-1", SealCondition.OTHER_NUMBER, f"user words 0 to 1 holds '{second}'")
+        )
+    script.said()
+    assert script.closed[0].closed.monotonic < 16
 
 
 def test_the_strongest_read_of_a_tag_stays_and_nothing_known_of_it_is_lost() -> None:
