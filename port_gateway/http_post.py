@@ -29,31 +29,45 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, li
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=timeout_s, context=context
-        )
+        connection: http.client.HTTPConnection = _Https(host, port, timeout_s)
     else:
         connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         with contextlib.closing(connection):
             connection.connect()
             with _ended_after(timeout_s, connection.sock):
+                if isinstance(connection.sock, ssl.SSLSocket):
+                    connection.sock.do_handshake()
                 connection.request("POST", path, body, dict(headers))
                 return _read(connection.getresponse(), limit, who)
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         # A time-out shows as an error or, from `_ended_after`, as an answer that ends too early.
         raise PortUnreachable(f"{who} does not answer ({type(error).__name__})") from None
 
 
+class _Https(http.client.HTTPSConnection):
+    """Leaves the handshake to its user, whose time it is to count in."""
+
+    def __init__(self, host: str, port: int | None, timeout: float) -> None:
+        self._tls = ssl.create_default_context()
+        super().__init__(host, port, timeout=timeout, context=self._tls)
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+
+
 def _read(response: http.client.HTTPResponse, limit: int, who: str) -> Answer:
-    data = response.read(limit + 1)
+    data = bytearray()
+    # `read` takes the size of a chunk as the server gives it: all there is for one of -1.
+    while len(data) <= limit and (part := response.read1(limit + 1 - len(data))):
+        data += part
     if len(data) > limit:
         raise PortUnreachable(f"{who} answers with more than {limit} bytes")
     if response.length:
         raise PortUnreachable(f"{who} ends its answer too early")
     kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
-    return Answer(response.status, kind, data)
+    return Answer(response.status, kind, bytes(data))
 
 
 @contextlib.contextmanager
