@@ -29,32 +29,21 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, li
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "https":
-        connection: http.client.HTTPConnection = _Https(host, port, timeout_s)
+        context = ssl.create_default_context()
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=timeout_s, context=context
+        )
     else:
         connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         with contextlib.closing(connection):
             connection.connect()
             with _ended_after(timeout_s, connection.sock):
-                if isinstance(connection.sock, ssl.SSLSocket):
-                    connection.sock.do_handshake()
                 connection.request("POST", path, body, dict(headers))
                 return _read(connection.getresponse(), limit, who)
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         # A time-out shows as an error or, from `_ended_after`, as an answer that ends too early.
         raise PortUnreachable(f"{who} does not answer ({type(error).__name__})") from None
-
-
-class _Https(http.client.HTTPSConnection):
-    """Leaves the handshake to its user, whose time it is to count in."""
-
-    def __init__(self, host: str, port: int | None, timeout: float) -> None:
-        self._tls = ssl.create_default_context()
-        super().__init__(host, port, timeout=timeout, context=self._tls)
-
-    def connect(self) -> None:
-        http.client.HTTPConnection.connect(self)
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
 
 
 def _read(response: http.client.HTTPResponse, limit: int, who: str) -> Answer:
