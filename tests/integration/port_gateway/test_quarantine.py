@@ -24,7 +24,7 @@ from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 from port_gateway import quarantine
 from port_gateway.cli import main
-from port_gateway.client import InQuarantine, Received, Subscription
+from port_gateway.client import Deleted, InQuarantine, Received, Subscription
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.unit.port_gateway.signing import INSTANT, Ledger, device_event, sign
 
@@ -103,7 +103,7 @@ def rows(port: Port, query: str) -> list[tuple[object, ...]]:
         return list(db.execute(query))
 
 
-async def read(port: Port, count: int, after: int = 0, name: str = "") -> list[Received | InQuarantine]:
+async def read(port: Port, count: int, after: int = 0, name: str = "") -> list[Received | InQuarantine | Deleted]:
     async with port.subscribe() as stub, Subscription(stub, name, after) as subscription:
         found = []
         for _ in range(count):
@@ -225,7 +225,7 @@ async def test_a_released_event_is_acted_on_once_and_where_it_was_passed_over(
         assert isinstance(passed, InQuarantine)
         monkeypatch.setattr(verify, "_parse", lambda payload: Event.FromString(payload))
 
-        def let_out(cursor: int, released_from: int) -> Received | InQuarantine:
+        def let_out(cursor: int, released_from: int) -> Received | InQuarantine | Deleted:
             return subscription._in_chain(
                 wire.SubscribeResponse(
                     cursor=cursor, booth_id=ledger.booth_id, envelope=envelope, released_from=released_from

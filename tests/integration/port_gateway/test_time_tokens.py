@@ -26,7 +26,7 @@ from tests.integration.port_gateway.conftest import Port, Stream
 from tests.integration.port_gateway.desk import EVERY_S, Desk
 from tests.time_authority import Tsa
 from tests.unit.pack.port_of_entry import sign_again, verify
-from tests.unit.pack.test_verify import flip
+from tests.unit.pack.small import flip
 from tests.unit.port_gateway.signing import Ledger, Party
 
 
