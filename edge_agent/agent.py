@@ -117,16 +117,17 @@ async def _take_up(setup: Setup, ledger: Ledger, clock: Clock) -> list[TakenUp]:
     for lane in setup.lanes:
         for part in recount(lane.rules, lane.providers, earlier, clock.now()):
             await recorder.record(part)
+    known = {lane.rules.lane_id for lane in setup.lanes}
+    for one in unfinished:
+        if one.lane_id not in known:  # the settings name that lane no more
+            await recorder.record(given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), LOST))
+    for lane in setup.lanes:  # from here on nothing waits for the disk
         own = [one for one in unfinished if one.lane_id == lane.rules.lane_id]
         journal = LaneJournal(setup.ledger, lane.rules.lane_id)
         of_lane = left.get(lane.rules.lane_id, Lately())
         kept = Kept(own, recorded, outbox.read_blob, outbox.holds_blob, of_lane)
         lanes.append(await asyncio.to_thread(take_up, lane, journal, kept, clock.now(), boot))
-    known = {lane.rules.lane_id for lane in setup.lanes}
     forget_others(setup.ledger, known)
-    for one in unfinished:
-        if one.lane_id not in known:  # the settings name that lane no more
-            await recorder.record(given_up(one.inspection_id, one.lane_id, one.opened, clock.now(), LOST))
     return lanes
 
 

@@ -1,7 +1,7 @@
 """The lines of a lane's journal: what happened in the lane, as JSON says it, and what a later run makes of it.
 
     {"said": an observation, "ids": of the inspections that it opened, "files": of a scan}
-    {"woke": a moment}  {"stopped": a moment}  {"away": an absence}
+    {"woke": a moment}  {"stopped": a moment}  {"away": an absence}  {"hears": a moment, some time after an absence}
     {"boot": the run of the machine, "known": what the lane knew when it was empty}
     {"unknown": ids of inspections that the ledger knows nothing of, "at": a moment}
 
@@ -120,8 +120,8 @@ def away_of(heard: Sequence[Heard], now: Instant, same_run: bool) -> tuple[Away,
             last = from_plain(Instant, line["said"]["at"])
         elif "away" in line:
             last = from_plain(Away, line["away"]).until
-        elif stopped or "woke" in line:
-            last = instant_in(line["stopped" if stopped else "woke"], 0)
+        elif what := next((what for what in ("stopped", "woke", "hears") if what in line), ""):
+            last = instant_in(line[what], 0)
         else:
             continue
         moved = 0 if same_run else moved_ns_since(last, now)

@@ -117,6 +117,12 @@ class KeptLane(Lane):
         super().resume(away)
         self._begun, self._turns = away.until.monotonic, 2
 
+    def hears(self, now: Instant) -> None:
+        """As of a Lane."""
+        if not self.idle:
+            super().hears(now)
+            self._journal.note({"hears": to_plain(now)})
+
     def _is_old(self, at: float) -> bool:
         return self._begun is None or at - self._begun >= self._keep_s - TICK_S
 
@@ -173,6 +179,8 @@ class KeptLane(Lane):
                 self._said_before = []
             elif "woke" in line:
                 drafts = super().woke(instant_in(line["woke"], clock_moved_ns))
+            elif "hears" in line:
+                super().hears(instant_in(line["hears"], clock_moved_ns))
             elif "stopped" in line:
                 drafts = self.pause(instant_in(line["stopped"], clock_moved_ns))
             elif "unknown" in line:

@@ -166,6 +166,7 @@ class Line:
         self._statistics.look(self._clock.now())
         if self._taken is not None:
             await self._taken.settle(self._record_earlier, partial(compared, self._compare))
+            self._lane.hears(self._clock.now())
         while True:
             said, drafts = None, list[Draft]()
             try:

@@ -32,7 +32,7 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
     belongs to is decided in inspection/scans.py.
 14. After an absence of the agent the open inspections go on: what devices say joins them, and each says when the agent
     was away. Until its devices have spoken, no device has looked and none is occupied; a vehicle is waited for
-    `RETURN_S` longer, so that they can connect. A camera that then reads a plate which is unlike all that it had read
+    `RETURN_S` longer, from when they are heard again on, so that they can connect. A camera that then reads a plate which is unlike all that it had read
     of the vehicle sees another one: the inspection ends as abandoned. One text read again, and it is the same vehicle.
 15. What a seal or tag says while no vehicle is known that it can be of waits for its vehicle: a reader may stand before
     the first sensor. Without positions it is of the inspection that opens within `settle_s`: no farther apart lie the
@@ -270,6 +270,10 @@ class Lane:
             for device in self._records.providers:
                 inspection.was_blind(device, f"the agent was {how} for {away.seconds:.0f} s")
         self._traffic.waits_until(away.until.monotonic + RETURN_S)
+
+    def hears(self, now: Instant) -> None:
+        """After an absence devices are heard from now on: whoever is in the lane is waited for from here (rule 14)."""
+        self._traffic.waits_until(now.monotonic + RETURN_S)
 
     # --- what belongs to a vehicle ------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from edge_agent.agent import _tell_lanes
 from edge_agent.config import Device, DeviceConfig, LaneSetup
 from edge_agent.devices.catalogue import SourceDriver
 from edge_agent.devices.source import Emit
-from edge_agent.domain.clock import Clock, SystemClock
+from edge_agent.domain.clock import Clock, Instant, SystemClock
 from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed
 from edge_agent.domain.expected import ExpectationMatch, MatchOutcome
 from edge_agent.domain.finding import Recommendation
@@ -24,9 +24,11 @@ from edge_agent.domain.statistics import LaneStatistics
 from edge_agent.expecting import Expecting
 from edge_agent.inspection import findings
 from edge_agent.inspection.assemble import Provider
+from edge_agent.inspection.lane import RETURN_S
 from edge_agent.inspection.records import LaneRules
 from edge_agent.line import Line
 from tests.unit.inspection.facts import matched
+from tests.unit.inspection.script import instant
 from tests.unit.test_kept_lane import mid_vehicle
 from tests.unit.test_kept_lane_longer import killed_at_its_last_word
 
@@ -144,3 +146,25 @@ async def test_what_a_start_gives_up_is_recorded_told_and_counted(tmp_path: Path
     counted = (await kept.next(LaneStatistics)).body
     assert isinstance(counted, LaneStatistics)
     assert (counted.arrived, counted.abandoned) == (0, 1)
+
+
+class At(SystemClock):
+    """It is 60 s after the beginning, and stays so."""
+
+    def now(self) -> Instant:
+        return instant(60)
+
+    def monotonic(self) -> float:
+        return 60.0
+
+
+async def test_whoever_is_in_a_lane_is_waited_for_from_when_it_hears_again(tmp_path: Path) -> None:
+    booth, kept = mid_vehicle(tmp_path), Kept()
+    taken = killed_at_its_last_word(booth, 20)  # and 40 s pass: its disk was full, other lanes had heard much
+    line = Line(booth.setup, kept.record, At(), None, lane=taken.lane, compare=Known().compare, taken=taken)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        line.start(group)
+        while taken.lane.next_wake() != pytest.approx(60 + RETURN_S + booth.setup.rules.settle_s):
+            await asyncio.sleep(0.01)
+        await line.stop()
+    assert len(line.vehicles) == 1

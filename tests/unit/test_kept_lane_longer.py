@@ -72,6 +72,20 @@ def test_a_vehicle_that_blocked_the_lane_has_one_record(tmp_path: Path, places: 
     assert len(opened) == len(booth.closed) == 1
 
 
+@pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
+def test_a_lane_that_hears_late_waits_from_then_on_in_every_later_run(tmp_path: Path, places: None) -> None:
+    booth = mid_vehicle(tmp_path, places)
+    booth.start(instant(20))
+    booth.lane.hears(instant(60))
+    booth.events += booth.lane.woke(instant(61))
+    booth.start(instant(70))
+    booth.events += booth.lane.woke(instant(71))
+    [inspection] = booth.lane.inspections
+    booth.at(72, "portal", ARRIVES).at(75, "portal", DEPARTS).until(300)
+    assert [one.id for one in booth.closed] == [inspection.id]
+    assert [round(away.seconds) for away in booth.closed[0].resumed] == [6, 9]
+
+
 def test_an_empty_lane_forgets_its_vehicles_though_nothing_more_is_heard(tmp_path: Path) -> None:
     booth = mid_vehicle(tmp_path).at(17, "portal", DEPARTS).until(25)
     files = tmp_path / "lanes"
