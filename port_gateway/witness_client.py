@@ -13,6 +13,8 @@ from port_gateway.http_post import Answer, post
 
 # Signature lines of a witness with keys of several kinds; a post-quantum one has 3,300 characters.
 MAX_ANSWER_BYTES = 16 * 1024
+# The end of the year 9999, in seconds since 1970.
+LAST_S = 253_402_300_799
 _SIZE_KIND = "text/x.tlog.size"
 
 
@@ -110,6 +112,8 @@ class WitnessClient:
             raise NotCosigned(
                 WitnessFault.NO_COSIGNATURE, f"{name} answers without a signature by the key in the policy"
             )
+        if found[0].at_s > LAST_S:  # no pack with it would verify (VERIFY.sh)
+            raise NotCosigned(WitnessFault.BAD_COSIGNATURE, f"{name} states a time after the year 9999")
         return found[0]
 
 

@@ -77,12 +77,16 @@ def receipts_from(
         (*chain, seq, MAX_LOOKED_THROUGH),
     ).fetchall()
     for size, note, certificate in rows:
-        kept = db.execute(
-            "SELECT witness, line FROM cosignature WHERE booth_id = ? AND epoch = ? AND size = ? ORDER BY witness",
-            (*chain, size),
-        ).fetchall()
-        lines = tuple((str(witness), _bytes(line)) for witness, line in kept)
-        yield WitnessedReceipt(chain, int(str(size)), _bytes(note), _bytes(certificate), lines)
+        yield _receipt(db, chain, int(str(size)), note, certificate)
+
+
+def _receipt(db: apsw.Connection, chain: Chain, size: int, note: object, certificate: object) -> WitnessedReceipt:
+    kept = db.execute(
+        "SELECT witness, line FROM cosignature WHERE booth_id = ? AND epoch = ? AND size = ? ORDER BY witness",
+        (*chain, size),
+    ).fetchall()
+    lines = tuple((str(witness), _bytes(line)) for witness, line in kept)
+    return WitnessedReceipt(chain, size, _bytes(note), _bytes(certificate), lines)
 
 
 def best_witnessed(db: apsw.Connection, chain: Chain, seq: int, policy: Policy) -> WitnessedReceipt | None:
@@ -110,13 +114,9 @@ def check_witnessed(receipt: WitnessedReceipt, root: bytes) -> list[Cosignature]
 
 def all_witnessed(db: apsw.Connection) -> Iterator[WitnessedReceipt]:
     """Every cosigned receipt, chain by chain."""
-    chains = db.execute("SELECT DISTINCT booth_id, epoch FROM witnessed ORDER BY booth_id, epoch").fetchall()
-    for booth_id, epoch in chains:
-        sizes = db.execute(
-            "SELECT size FROM witnessed WHERE booth_id = ? AND epoch = ? ORDER BY size", (booth_id, epoch)
-        ).fetchall()
-        for (size,) in sizes:
-            yield next(receipts_from(db, (str(booth_id), _bytes(epoch)), int(str(size))))
+    rows = db.execute("SELECT booth_id, epoch, size, note, certificate FROM witnessed ORDER BY booth_id, epoch, size")
+    for booth_id, epoch, size, note, certificate in rows:
+        yield _receipt(db, (str(booth_id), _bytes(epoch)), int(str(size)), note, certificate)
 
 
 def _bytes(value: object) -> bytes:

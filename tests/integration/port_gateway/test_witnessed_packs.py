@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -15,7 +16,7 @@ from edge_agent.domain.clock import SystemClock
 from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint, split_note
 from edge_agent.wire.cosignature import cosign
 from port_gateway.cli import main
-from port_gateway.witnessed import WitnessedReceipt, keep_cosignature
+from port_gateway.witnessed import WitnessedReceipt, all_witnessed, keep_cosignature
 from tests.integration.port_gateway.conftest import Port
 from tests.integration.port_gateway.witnesses import Witness, WitnessDesk, gateway_key, statements, witness
 from tests.time_authority import Tsa
@@ -76,6 +77,23 @@ def test_a_cosigned_receipt_over_another_chain(desk: WitnessDesk, capsys: pytest
     desk.store.submit(lambda db: keep_cosignature(db, receipt, cosignature, 7)).result()
     assert main(["verify", str(desk.port.write_config())]) == 1
     assert "it is over another chain than the one that is held" in capsys.readouterr().err
+
+
+def test_every_receipt_is_read_once(desk: WitnessDesk) -> None:
+    row = (desk.ledger.booth_id, desk.ledger.epoch)
+    many = [(*row, size, b"note", b"certificate") for size in range(1, 51)]
+    desk.store.submit(lambda db: db.executemany("INSERT INTO witnessed VALUES (?,?,?,?,?)", many)).result()
+    rows = []
+
+    def count(_: apsw.Cursor, row: apsw.SQLiteValues) -> apsw.SQLiteValues:
+        rows.append(row)
+        return row
+
+    with desk.store.reading() as db:
+        db.row_trace = count
+        assert [receipt.size for receipt in all_witnessed(db)] == list(range(1, 51))
+        db.row_trace = None
+    assert len(rows) == 50
 
 
 _RENAMED = "UPDATE cosignature SET line = CAST(replace(CAST(line AS TEXT), 'w1', 'w2') AS BLOB)"

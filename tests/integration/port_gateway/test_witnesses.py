@@ -243,11 +243,12 @@ def test_what_a_witness_may_answer(desk: WitnessDesk, one: Witness) -> None:
 
 
 def test_cosignatures_that_are_none(desk: WitnessDesk, one: Witness) -> None:
-    """By another key, over another text, and by the right one among others."""
+    """By another key, over another text, at no time that a pack could state, and by the right one among others."""
     mine, other = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     answers = [
         lambda text: cosign(text, "w", other, 7).line,
         lambda text: cosign(text.replace(b"\n4\n", b"\n5\n"), "w", mine, 7).line,
+        lambda text: cosign(text, "w", mine, 253_402_300_800).line,
         lambda text: cosign(text, "v", other, 7).line + cosign(text, "w", mine, 7).line,
     ]
     said = []
@@ -256,7 +257,7 @@ def test_cosignatures_that_are_none(desk: WitnessDesk, one: Witness) -> None:
         with Liar(_saying(make)) as address:
             desk.turn(desk.witnesses(desk.policy(f"witness a {key} {address}\n")))
         said.append(desk.faults())
-    assert said == [{"WITNESS_NO_COSIGNATURE"}, {"WITNESS_BAD_COSIGNATURE"}, set()]
+    assert said == [{"WITNESS_NO_COSIGNATURE"}, {"WITNESS_BAD_COSIGNATURE"}, {"WITNESS_BAD_COSIGNATURE"}, set()]
 
 
 def _saying(make: Callable[[bytes], bytes]) -> Callable[[bytes], tuple[int, str, bytes]]:
