@@ -85,7 +85,7 @@ def test_every_receipt_is_read_once(desk: WitnessDesk) -> None:
     desk.store.submit(lambda db: db.executemany("INSERT INTO witnessed VALUES (?,?,?,?,?)", many)).result()
     rows = []
 
-    def count(_: apsw.Cursor, row: apsw.SQLiteValues) -> apsw.SQLiteValues:
+    def count(_: apsw.Cursor, row: "apsw.SQLiteValues") -> "apsw.SQLiteValues":
         rows.append(row)
         return row
 
