@@ -268,9 +268,9 @@ class EventRetention:
 
 def _about_vehicles(event: Event | None) -> tuple[str, int] | None:
     """The inspection and the standing that an event says; None of an event that stays."""
-    if event is None:  # in quarantine: it may say anything
+    kind = event.WhichOneof("body") if event is not None else None
+    if event is None or kind is None:  # in quarantine, as of a later version: it may say anything
         return "", int(Standing.REFERRED)
-    kind = event.WhichOneof("body")
     if kind not in OF_VEHICLES:
         return None
     inspection = inspection_of(event)

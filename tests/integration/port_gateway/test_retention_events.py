@@ -28,6 +28,7 @@ from port_gateway.inbox import Inbox
 from port_gateway.receive import judge_batch
 from port_gateway.retention_events import EventRetention
 from tests.integration.port_gateway.conftest import PATIENCE_S, Port
+from tests.integration.port_gateway.test_quarantine import filled
 from tests.integration.port_gateway.test_retention import ID, Clock, Desk, alarmed, closed, ref
 from tests.unit.port_gateway.signing import Ledger, Party, device_event
 
@@ -245,6 +246,16 @@ def test_what_was_let_out_of_quarantine_and_is_deleted_comes_once(desk: Desk) ->
     desk.run()
     assert end(desk) == 3
     assert [one.cursor for one in inbox.page(0, None, 100)[0]] == list(range(1, 9))
+
+
+def test_a_body_that_no_version_knows_yet_has_the_longest_time(desk: Desk) -> None:
+    filled(desk.port, 2)
+    assert end(desk) == 0
+    desk.clock.forward(3_649)
+    assert end(desk) == 0
+    desk.clock.forward(2)
+    assert end(desk) == 1, "the other one ends its chain"
+    assert gone(desk) == [2]
 
 
 def test_the_bytes_are_in_no_file_of_the_inbox(desk: Desk) -> None:
