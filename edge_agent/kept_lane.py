@@ -273,7 +273,9 @@ def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, bo
         empty = _afresh(setup, journal, replace(kept, unfinished=()), now, boot)
         return replace(empty, drafts=tuple(drafts), heard_by=lane)
     if there:
-        log.warning("lane %s: %d inspections go on after %.0f s", setup.rules.lane_id, len(there), away[0].seconds)
+        log.warning(
+            "lane %s: open inspections that go on after %.0f s: %d", setup.rules.lane_id, away[0].seconds, len(there)
+        )
     journal.survived()
     begin = partial(journal.begin, again(heard, away[0], boot, moved_ns, unknown))
     return TakenUp(lane, tuple(drafts), lane, begin)

@@ -3,6 +3,10 @@
 Identifiers are left out: the ledger keeps them for as long as it may, and a log is kept by others.
 """
 
+import re
+from collections import Counter
+from collections.abc import Iterable
+
 from edge_agent.domain.event import (
     AlarmRaised,
     DecisionRecorded,
@@ -41,7 +45,7 @@ def in_words(draft: Draft) -> str:
             return f"scan from {body.scan.device_id}{belongs}"
         case Unassigned():
             observation = body.observation
-            return f"belongs to no vehicle: {type(observation.body).__name__} of {observation.device_id}"
+            return f"belongs to no vehicle: {_kind(observation.body)} of {observation.device_id}"
         case LaneStatistics() if body.vehicles:
             return _statistics(body)
         case _:
@@ -85,7 +89,7 @@ def _inspection(inspection: Inspection) -> str:
         seen.append("RADIATION ALARM")
     if any(o.disagreement for o in inspection.radiation):
         seen.append("radiation cross-check disagrees")
-    done = f"vehicle done, {how}: {', '.join(seen) or 'nothing read'}"
+    done = f"vehicle done, {how}: {_each_once(seen) or 'nothing read'}"
     if inspection.recommendation is None:
         return done
     findings = f"; found: {_found(inspection.findings)}" if inspection.findings else ""
@@ -94,4 +98,14 @@ def _inspection(inspection: Inspection) -> str:
 
 def _found(findings: tuple[Finding, ...]) -> str:
     """By rule, without the identifiers that a sentence names."""
-    return ", ".join(f"{one.rule.replace('_', ' ')} ({one.severity})" for one in findings)
+    return _each_once(f"{one.rule.replace('_', ' ')} ({one.severity})" for one in findings)
+
+
+def _each_once(words: Iterable[str]) -> str:
+    """'plate, 2 × tag': in the order of the first of each."""
+    return ", ".join(word if n == 1 else f"{n} × {word}" for word, n in Counter(words).items())
+
+
+def _kind(body: object) -> str:
+    """'spectroscopic measurement' of a SpectroscopicMeasurement."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(body).__name__).lower()

@@ -56,7 +56,7 @@ async def watch(
             ended = camera.ended
             for change in camera.changes():
                 level = logging.INFO if change.state is DeviceState.ONLINE else logging.WARNING
-                log.log(level, "%s is %s: %s", camera_id, change.state, change.detail)
+                log.log(level, "%s is %s", camera_id, ": ".join(filter(None, (change.state, change.detail))))
                 if change.state is DeviceState.ONLINE and camera.decoder != decoder:
                     decoder = camera.decoder
                     log.info("%s is decoded in %s", camera_id, decoder)
