@@ -269,7 +269,7 @@ def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, bo
     drafts = [*last, *(given_up(one.inspection_id, one.lane_id, one.opened, now, LOST) for one in lost)]
     lane.resume(away[0])
     if why := _too_late(setup, away, moved_ns, now):
-        drafts += lane.give_up_all(now, why)
+        drafts += [draft for draft in lane.give_up_all(now, why) if not kept.recorded(draft)]
         empty = _afresh(setup, journal, replace(kept, unfinished=()), now, boot)
         return replace(empty, drafts=tuple(drafts), heard_by=lane)
     if there:

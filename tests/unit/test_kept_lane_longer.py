@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed, InspectionOpened, ScanReceived
+from edge_agent.domain.event import Draft, FindingsAdded, InspectionClosed, InspectionOpened, ScanReceived, Unassigned
 from edge_agent.domain.expected import ExpectationList, ExpectationMatch, MatchOutcome
 from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import DeviceState, Observation
@@ -16,7 +16,7 @@ from edge_agent.ledger.store import Unfinished
 from edge_agent.line import compared
 from edge_agent.wire.refused import RefusalCode, Refused
 from tests.unit.inspection.facts import matched
-from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, scan, status
+from tests.unit.inspection.script import ARRIVES, DEPARTS, alarm, instant, plate, sample, scan, status, tag
 from tests.unit.test_kept_lane import PLACES, Booth, mid_vehicle
 
 LIST = ExpectationList(b"l" * 16, 1, 1)
@@ -125,6 +125,16 @@ async def test_a_start_that_is_killed_before_it_has_recorded_loses_nothing(tmp_p
     if seconds == 20:
         third = killed_at_its_last_word(booth, 21)
         assert third.drafts == first.drafts, "begun, and the alarm may still not be in the ledger"
+
+
+def test_a_start_that_is_killed_after_it_has_reported_whose_tag_it_was_not_leads_to_no_second_report(
+    tmp_path: Path,
+) -> None:
+    booth = Booth(tmp_path).at(10, "scanner", tag("E2"))
+    [reported] = killed_at_its_last_word(booth, 500).drafts
+    assert isinstance(reported.body, Unassigned)
+    booth.events.append(reported)
+    assert killed_at_its_last_word(booth, 501).drafts == ()
 
 
 async def test_a_record_that_a_start_closes_is_compared_with_what_the_port_expects(tmp_path: Path) -> None:
