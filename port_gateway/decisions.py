@@ -172,9 +172,6 @@ def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth:
             f"no event here opens or closes an inspection {inspection_id!r}", "`port-gateway tail` shows ids"
         )
     own = {one: at for one, at in booths.items() if SpiffeId.parse(one).port == gateway.port}
-    gone = deleted_inspection(db, inspection_id)
-    if gone:
-        raise InspectionUnknown(f"inspection {inspection_id}: {gone}", "there is nothing left to decide over")
     if not own:
         raise InspectionUnknown(
             f"the inspection {inspection_id!r} is of {', '.join(sorted(booths))}, not of this port {gateway.port}",
@@ -185,7 +182,11 @@ def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth:
         raise InspectionUnknown(
             f"{booth!r} has no inspection {inspection_id!r} ({', '.join(sorted(own))})", "say which: --booth NAME"
         )
-    return min(chosen, key=lambda one: own[one])  # whoever names it later has it from others
+    first = min(chosen, key=lambda one: own[one])  # whoever names it later has it from others
+    gone = deleted_inspection(db, inspection_id, first)
+    if gone:
+        raise InspectionUnknown(f"inspection {inspection_id}: {gone}", "there is nothing left to decide over")
+    return first
 
 
 def _named_before(db: apsw.Connection, inspection_id: str) -> Iterator[tuple[str, int]]:

@@ -179,10 +179,14 @@ def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
     return None if row is None else Deleted(int(row[0]), str(row[1]), str(row[2]))
 
 
-def deleted_inspection(db: apsw.Connection, inspection_id: str) -> str:
-    """In words, that events of this inspection are gone; '' if none are."""
+def deleted_inspection(db: apsw.Connection, inspection_id: str, booth_id: str = "") -> str:
+    """In words, that the events of this inspection (at this booth) are gone; '' if none are, or others are here."""
+    of = "inspection_id = ?1 AND (?2 = '' OR booth_id = ?2)"
+    if db.execute(f"SELECT 1 FROM event_kept WHERE {of} LIMIT 1", (inspection_id, booth_id)).get is not None:  # noqa: S608
+        return ""
     row = db.execute(
-        "SELECT max(at_utc_us), sum(events), rule FROM event_deletion WHERE inspection_id = ?", (inspection_id,)
+        f"SELECT max(at_utc_us), sum(events), rule FROM event_deletion WHERE {of}",  # noqa: S608
+        (inspection_id, booth_id),
     ).fetchone()
     if row is None or not isinstance(row[0], int) or not inspection_id:
         return ""

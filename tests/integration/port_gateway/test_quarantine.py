@@ -26,6 +26,7 @@ from port_gateway import quarantine
 from port_gateway.cli import main
 from port_gateway.client import Deleted, InQuarantine, Received, Subscription
 from tests.integration.port_gateway.conftest import Port, Stream
+from tests.integration.port_gateway.test_retention import Clock, Desk
 from tests.unit.port_gateway.signing import INSTANT, Ledger, device_event, sign
 
 OF_PICTURE = EvidenceRef(EvidenceKind.FRAME, "image/jpeg", b"p" * 32, 1)
@@ -355,3 +356,13 @@ def test_envelopes_in_quarantine_are_read_one_at_a_time(port: Port, command: str
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * len(LARGE)
+
+
+def test_a_body_that_no_version_knows_yet_has_the_longest_time(port: Port) -> None:
+    ledger = filled(port, 2)
+    with contextlib.closing(port.store()) as store:
+        desk = Desk(port, store, ledger, Clock())
+        for days, ended in ((0, 0), (3_649, 0), (2, 1)):  # the other one ends its chain
+            desk.clock.forward(days)
+            assert sum(desk.events.run()) == ended
+    assert rows(port, "SELECT seq FROM event WHERE envelope = x''") == [(2,)]

@@ -28,7 +28,6 @@ from port_gateway.inbox import Inbox
 from port_gateway.receive import judge_batch
 from port_gateway.retention_events import EventRetention
 from tests.integration.port_gateway.conftest import PATIENCE_S, Port
-from tests.integration.port_gateway.test_quarantine import filled
 from tests.integration.port_gateway.test_retention import ID, Clock, Desk, alarmed, closed, ref
 from tests.unit.port_gateway.signing import Ledger, Party, device_event
 
@@ -124,6 +123,26 @@ def test_what_keeps_an_inspection(desk: Desk) -> None:
     desk.clock.forward(1.1)
     assert end(desk) == 1
     assert gone(desk) == [2, 3, 7, 9]
+
+
+def test_the_end_of_what_another_booth_said_of_an_inspection(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    other, config = Ledger(desk.port.other_booth.identity, desk.port.other_booth.key), str(desk.port.write_config())
+    desk.receive(closed(1))
+    desk.receive(alarmed(1))
+    desk.receive(device_event())
+    desk.receive(closed(1), ledger=other)
+    desk.receive(device_event(), ledger=other)
+    assert end(desk) == 0
+    desk.clock.forward(366)
+    assert end(desk) == 1
+    decide = ["decide", config, ID.format(1), "hold", "--officer", "R. Vega", "--reason", "court order 17", "--booth"]
+    assert main([*decide, desk.port.booth.identity]) == 0
+    assert main(["retention", "hold", config, ID.format(1), "--reason", "court order 17"]) == 0
+    capsys.readouterr()
+    assert main([*decide, desk.port.other_booth.identity]) != 0
+    assert "deleted under retention" in capsys.readouterr().err
+    desk.clock.forward(3_650)
+    assert end(desk) == 0
 
 
 def test_other_days_count_for_what_is_here(desk: Desk) -> None:
@@ -246,16 +265,6 @@ def test_what_was_let_out_of_quarantine_and_is_deleted_comes_once(desk: Desk) ->
     desk.run()
     assert end(desk) == 3
     assert [one.cursor for one in inbox.page(0, None, 100)[0]] == list(range(1, 9))
-
-
-def test_a_body_that_no_version_knows_yet_has_the_longest_time(desk: Desk) -> None:
-    filled(desk.port, 2)
-    assert end(desk) == 0
-    desk.clock.forward(3_649)
-    assert end(desk) == 0
-    desk.clock.forward(2)
-    assert end(desk) == 1, "the other one ends its chain"
-    assert gone(desk) == [2]
 
 
 def test_the_bytes_are_in_no_file_of_the_inbox(desk: Desk) -> None:
