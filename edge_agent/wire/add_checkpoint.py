@@ -21,6 +21,8 @@ from edge_agent.wire.tree import EMPTY_ROOT, verify_consistency
 
 MAX_PROOF_LINES = 63
 MAX_REQUEST_BYTES = len("old ") + 20 + MAX_PROOF_LINES * 45 + 1 + MAX_NOTE_BYTES
+# More than a journal can state, and than there ever are.
+LAST_SIZE = 2**63 - 1
 _ASK = "ask the log's operator and the witness's which of them holds another chain"
 
 
@@ -93,6 +95,8 @@ def opened(note: bytes, logs: Sequence[VerifierKey]) -> Head:
         origin, size, root, _ = checkpoint_lines(text)
     except ProofInvalid as error:
         raise Declined(400, error.wrong) from None
+    if size > LAST_SIZE:
+        raise Declined(400, f"a checkpoint of {size} events")
     keys = [log for log in logs if may_sign(log, origin)]
     if not keys:
         raise Declined(404, f"no log {origin[:200]!r} is known here")

@@ -105,6 +105,8 @@ def test_what_it_answers(settings: Path, capsys: pytest.CaptureFixture[str]) -> 
             if status == 409:
                 assert body == b"%d\n" % case["seen"]
         assert ask(address, submission(0, 3), "/other")[0] == 404
+        many = by_gateway(Checkpoint(ORIGIN, 2**63, root(3), HELD)).encode()
+        assert ask(address, Submission(0, (), many).encode())[0] == 400
         assert ask(address, b"x" * (MAX_REQUEST_BYTES + 1))[0] == 413
         assert ask(address, submission(0, 3))[0] == 200
         connection = http.client.HTTPConnection(address, timeout=10)
