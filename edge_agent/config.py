@@ -299,7 +299,8 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
 
 def _lane_mistakes(place: Place, lane: dict[str, object], context: _Context) -> Iterator[Mistake]:
     known = drivers()
-    given: set[Expected] = set()
+    # What a device gives that is itself a mistake is not known: that nothing gives it would be said in vain.
+    given = set() if all(isinstance(lane.get(key, []), list) for key in ("devices", "cameras")) else set(Expected)
     yield from _driving_mistakes(place, lane)
     placed = [*items_of(lane, place, "devices"), *items_of(lane, place, "cameras")]
     scanners = [name for name, driver in known.items() if driver.gives == {Expected.SCAN}]  # a scan is no place's
@@ -311,10 +312,12 @@ def _lane_mistakes(place: Place, lane: dict[str, object], context: _Context) -> 
             given |= driver.gives
             yield from _link_mistakes(at, driver, device)
             yield from _settings_mistakes((*at, "settings"), driver, device.get("settings", {}), context)
-        elif isinstance(name, str):
-            yield Mistake((*at, "driver"), f"there is no driver {name!r}", one_of(name, sorted(known)))
+        else:
+            given |= set(Expected)
+            if isinstance(name, str):
+                yield Mistake((*at, "driver"), f"there is no driver {name!r}", one_of(name, sorted(known)))
     for _, camera in items_of(lane, place, "cameras"):
-        given |= _ROLES.get(str(camera.get("role", "both")), frozenset())
+        given |= _ROLES.get(str(camera.get("role", "both")), _ROLES["both"])
     expects = lane.get("expects")
     for index, what in enumerate(expects if isinstance(expects, list) else []):
         if isinstance(what, str) and what in set(Expected) and what not in given:

@@ -21,6 +21,9 @@ class IdentitySettings(BaseModel):
     certificate: Path
 
 
+_ASK = "ask the port's operator for its gateway's certificate"
+
+
 def key_id_of(certificate: Path) -> str:
     """The key id of a certificate file. Raises IdentityInvalid."""
     return key_id(certificate_key(load_certificate(certificate)))
@@ -60,8 +63,7 @@ def gateway_mistakes(uplink: dict[str, object], folder: Path) -> Iterator[Mistak
     try:
         gateway = identity_of(load_certificate(folder / certificate))
     except EdgeAgentError as error:
-        yield Mistake(("uplink", "gateway_certificate"), error.wrong, error.remedy)
+        yield Mistake(("uplink", "gateway_certificate"), error.wrong, f"check the path, or {_ASK}")
         return
     if gateway.role is not Role.GATEWAY:
-        wrong = f"{gateway} is no gateway"
-        yield Mistake(("uplink", "gateway_certificate"), wrong, "ask the port's operator for its gateway's certificate")
+        yield Mistake(("uplink", "gateway_certificate"), f"{gateway} is no gateway", _ASK)

@@ -170,6 +170,8 @@ def _as_it_is(value: object) -> str:
 def _shape(stem: str, error: Any, model: type[BaseModel] | TypeAdapter[Any]) -> str:
     """What to do about a value of another shape than it should have."""
     value = error["input"]
+    if not error["loc"]:  # a key, a list of plates: what it holds is not for a message
+        return f"it has no settings in it; there are: {', '.join(_names(model, ()))}"
     if stem in _LISTS and value is None:
         return "it is empty: write [] if there is none, or take the line out"
     if stem in _LISTS:

@@ -35,6 +35,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}")
 MAX_COMPARED = 100
 MAX_CHARACTERS = 64
 MAX_HITS = 8
+MAX_NEAR = 64
 _PICTURES = ("plate_crop", "container_code_crop", "frame")
 
 
@@ -212,13 +213,13 @@ def _hits(
             " FROM watch_list_pattern p JOIN watch_list l ON l.id = p.id"
             f" WHERE p.pattern IN ({','.join('?' * len(patterns))})"
             " AND (l.until_utc_us IS NULL OR l.until_utc_us > ?)"
-            " ORDER BY l.folded <> ?, l.id LIMIT 64",
-            (*patterns, now_us, folded),
+            " ORDER BY l.folded <> ?, l.id LIMIT ?",
+            (*patterns, now_us, folded, MAX_NEAR if ids is None else -1),
         ).fetchall()
         for row in rows:
-            entry = _entry(row[:7])
-            if ids is not None and entry.id not in ids:
+            if ids is not None and row[0] not in ids:
                 continue
+            entry = _entry(row[:7])
             hit = Hit(entry, kind, read, near=entry.folded != folded)
             if entry.id not in found or (found[entry.id].near and not hit.near):
                 found[entry.id] = hit

@@ -203,6 +203,7 @@ class _Tag:
 
     seen_at: float
     told: dict[int | None, tuple[float, float | None]] = field(default_factory=dict)  # by antenna: when, how strong
+    told_at: float = 0.0  # by whichever antenna, last
     memory: dict[Place, bytes] = field(default_factory=dict)
     asked_at: dict[Place, float] = field(default_factory=dict)
     unread: set[tuple[Place, str]] = field(default_factory=set)
@@ -240,8 +241,8 @@ class TagWatch:
         bodies: list[Body] = []
         if len(tag.told) > MAX_ANTENNAS:
             tag.told.clear()
-        if new_tid or self._is_news(tag.told.get(antenna), now, strength):
-            tag.told[antenna] = (now, strength)
+        if new_tid or self._is_news(tag, antenna, now, strength):
+            tag.told[antenna], tag.told_at = (now, strength), now
             tag.shown = TagRead(epc.hex().upper(), as_text(epc), antenna, rssi_dbm, tag.tid.hex().upper())
             bodies.append(self._with_memory(epc, tag))
         return [*bodies, *self._seal(epc, tag, was_read=False)]
@@ -287,12 +288,12 @@ class TagWatch:
     def _repeat_s(self) -> float:
         return max(self._rules.repeat_s, len(self._tags) / REPEATS_A_SECOND)
 
-    def _is_news(self, told: tuple[float, float | None] | None, now: float, strength: float | None) -> bool:
-        if told is None:
+    def _is_news(self, tag: _Tag, antenna: int | None, now: float, strength: float | None) -> bool:
+        if antenna not in tag.told:
             return True
-        at, known = told
+        at, known = tag.told[antenna]
         changed = known is not None and strength is not None and abs(strength - known) >= self._rules.rssi_change
-        return now - at >= (CHANGE_EVERY_S if changed else self._repeat_s)
+        return now - at >= CHANGE_EVERY_S if changed else now - tag.told_at >= self._repeat_s
 
     def _wanted(self, epc: bytes) -> dict[Place, float]:
         """What is to be read of this tag, and how often."""

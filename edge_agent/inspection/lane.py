@@ -32,8 +32,9 @@ The rules, each with its test in tests/unit/inspection/test_lane.py:
     belongs to is decided in inspection/scans.py.
 14. After an absence of the agent the open inspections go on: what devices say joins them, and each says when the agent
     was away. Until its devices have spoken, no device has looked and none is occupied; a vehicle is waited for
-    `RETURN_S` longer, from when they are heard again on, so that they can connect. A camera that then reads a plate which is unlike all that it had read
-    of the vehicle sees another one: the inspection ends as abandoned. One text read again, and it is the same vehicle.
+    `RETURN_S` longer, from when they are heard again on, so that they can connect. A camera that then reads a plate
+    unlike all that it had read of the vehicle sees another one: the inspection ends as abandoned. One text read again,
+    and it is the same vehicle.
 15. What a seal or tag says while no vehicle is known that it can be of waits for its vehicle: a reader may stand before
     the first sensor. Without positions it is of the inspection that opens within `settle_s`: no farther apart lie the
     signs of one vehicle. With positions it waits as long as a vehicle at the slowest speed takes from there to the

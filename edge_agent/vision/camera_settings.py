@@ -49,6 +49,10 @@ class CameraSettings(BaseModel):
     def _whole_address(cls, source: str) -> str:
         if _NEARLY_AN_ADDRESS.match(source):
             raise ValueError("an address begins with rtsp:// or http://")
+        try:
+            _ = urlsplit(source).port if "://" in source else None
+        except ValueError:
+            raise ValueError("no address with a port; in a password / is written %2F, @ %40, [ %5B") from None
         return source
 
     @property

@@ -149,6 +149,8 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> ec.Elliptic
     With a `passphrase` the file must be encrypted, without one it must not be.
     """
     pem = _read(path, MAX_CERTIFICATE_BYTES)
+    if b"-----BEGIN CERTIFICATE-----" in pem:
+        raise IdentityInvalid(f"{path}: a certificate, and no key", "give the .key file, not the certificate")
     mode = path.stat().st_mode & 0o077
     if mode:
         raise IdentityInvalid(

@@ -57,12 +57,13 @@ def test_a_tag_and_a_seal_that_stay_are_told_each_second() -> None:
     assert [(n, bodies) for n, bodies in enumerate(told) if bodies] == [(n, both) for n in (0, 10, 20, 30)]
 
 
-def test_many_tags_that_stay_are_told_again_less_often() -> None:
+@pytest.mark.parametrize("antennas", [1, 4])
+def test_many_tags_that_stay_are_told_again_less_often_however_many_antennas_hear_them(antennas: int) -> None:
     tags = watch(seals={"epc_prefix": ""})
     rate = 0
     for tenth in range(700):
         for number in range(200):
-            bodies = tags.answered(number.to_bytes(2, "big"), tenth / 10)
+            bodies = tags.answered(number.to_bytes(2, "big"), tenth / 10, antenna=1 + tenth % antennas)
             rate += sum(isinstance(body, TagRead) for body in bodies) if tenth >= 100 else 0
     assert 0.8 * REPEATS_A_SECOND * 60 <= rate <= REPEATS_A_SECOND * 60 + 200
     for tenth in range(700, 1100):  # all but two have left

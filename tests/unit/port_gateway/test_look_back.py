@@ -68,6 +68,12 @@ def test_vehicles_since_then_become_findings_as_if_they_had_closed_now(port: AtP
     assert len(port.waiting()) == 2
 
 
+def test_an_entry_among_many_that_are_near(port: AtPort) -> None:
+    near = [replace(NEW, id=f"a-{n}", text=f"AB120{n % 10}") for n in range(80)]
+    port.run(lambda db: put(db, [*near, NEW], "operator", "added", NOW_US))
+    assert look_back(port.store, ["w-1"], NOW_US - 10 * DAY_US, NOW_US) == LookedBack(3, 2, True)
+
+
 def test_it_reads_in_pages_and_ends_when_everything_fits(port: AtPort, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAGE", 2)
     port.run(lambda db: put(db, [NEW], "operator", "added", NOW_US))

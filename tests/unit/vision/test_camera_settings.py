@@ -34,10 +34,17 @@ def test_kind_of_source(source: str, device: bool, file: bool) -> None:
     ],
 )
 def test_a_password_is_never_shown(source: str) -> None:
-    settings = CameraSettings(source=source)
+    settings = CameraSettings.model_construct(source=source)
     assert SECRET not in settings.shown
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
+
+
+@pytest.mark.parametrize("host", [f"a:x/{SECRET}@10.0.0.5", f"a:{SECRET}@10.0.0.5:port", f"[broken:{SECRET}@b"])
+def test_an_address_without_a_port_where_one_stands(host: str) -> None:
+    with pytest.raises(ValidationError, match="in a password / is written %2F") as error:
+        CameraSettings(source=f"rtsp://{host}/stream")
+    assert SECRET not in str(error.value)
 
 
 def test_a_password_is_not_in_the_error_either() -> None:
