@@ -27,7 +27,8 @@ class Server:
     def _serve(self) -> None:
         connection, _ = self._socket.accept()
         with connection, contextlib.suppress(OSError):
-            connection.recv(65_536)
+            while not connection.recv(65_536).endswith(b"?"):  # what is left unread would reset the connection
+                pass
             for part in self._parts:
                 connection.sendall(part)
                 self.taken += 1
