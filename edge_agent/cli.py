@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows fewer letters gets them spelt out
+    # Whatever a file's header says: OpenCV itself decodes no larger picture (vision.picture_sizes.PIXELS_MAX).
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

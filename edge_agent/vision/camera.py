@@ -4,6 +4,7 @@ source ──► thread: open, read, back off ──► slot (newest wins, drops
                     └─► watchdog ──► changes()
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,9 @@ RETRY_FIRST_S = 0.5
 HOLDS_S = 5.0
 CHANGES_MAX = 100  # nobody drains them: the newest matter
 FILE_FPS = 25.0  # of a file that does not say
+LIVE_FPS_MAX = 60.0  # of a live source, unless its settings say less: what comes sooner is not decoded
+# No camera sends so many in a second, also not those that have waited: what does takes a core from the other cameras.
+FLOOD = 1000
 
 
 class Camera:
@@ -122,8 +126,10 @@ class Camera:
     def _read(self, stream: Stream) -> int:
         """Reads until the source ends, is silent for too long or the camera is stopped; counts the frames."""
         period = self._file_period(stream)
-        least = 1 / self.settings.fps_max if self.settings.fps_max else 0.0
+        fps_max = self.settings.fps_max or (math.inf if self.settings.is_file else LIVE_FPS_MAX)
+        least = 1 / fps_max
         count = 0
+        counted_from = self._clock.monotonic(), 0
         next_due = self._clock.monotonic()
         last = float("-inf")
         while not self._stop.is_set():
@@ -136,6 +142,11 @@ class Camera:
                     return count
                 now = self._clock.monotonic()
             count += 1
+            if now - counted_from[0] >= 1.0:
+                counted_from = now, count
+            elif count - counted_from[1] > FLOOD and not period:
+                stream.why = f"sends more than {FLOOD} pictures a second"
+                return count
             if now - last < least * 0.95:
                 continue
             image = stream.retrieve()

@@ -6,16 +6,20 @@ the JPEG's own header is read first. Basic and digest authentication, as cameras
 
 import http.client
 import io
+import math
 import re
+import socket
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edge_agent.vision.frame import Image
-from edge_agent.vision.picture_sizes import stated_size
+from edge_agent.vision.picture_sizes import SCANS_MAX, scans, stated_size
 from edge_agent.vision.pictures import is_cut_short
 
 BYTES_MAX = 16 << 20  # of one picture; 4K at the best quality has some 10 MB
@@ -34,6 +38,24 @@ class _Broken(Exception):
     """The stream cannot go on; the text, if any, is for people."""
 
 
+class Patience:
+    """Until when the camera may take its time, however little it sends at a time; a single wait never says that."""
+
+    def __init__(self) -> None:
+        self._until = math.inf
+
+    def within(self, seconds: float) -> None:
+        """From now on."""
+        self._until = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds. Raises TimeoutError when there are none."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
 class MjpegStream:
     """One connection. `grab` reads the next picture, `retrieve` decodes it, so that one nobody wants costs little."""
 
@@ -41,15 +63,23 @@ class MjpegStream:
     fps = 0.0  # it has its own pace
 
     def __init__(
-        self, body: io.BufferedIOBase, boundary: bytes | None, pixels_max: int, stopped: Callable[[], bool]
+        self,
+        body: io.BufferedIOBase,
+        boundary: bytes | None,
+        pixels_max: int,
+        stopped: Callable[[], bool],
+        patience: Patience,
+        picture_s: float,
     ) -> None:
-        """`boundary` is None for a single picture; `stopped` ends the waiting for a slow one."""
+        """`boundary` is None for a single picture. `picture_s` and `stopped` end the waiting for a slow one."""
         self.why = ""
         self._body = body
         self._boundary = boundary
         self._at_boundary = False
         self._pixels_max = pixels_max
         self._stopped = stopped
+        self._patience = patience
+        self._picture_s = picture_s
         self._picture = b""
         self._ended = False
 
@@ -58,6 +88,7 @@ class MjpegStream:
         bad = 0
         while not self._ended and not self._stopped():
             try:
+                self._patience.within(self._picture_s)
                 data = self._next()
                 if self._usable(data):
                     self._picture = data
@@ -67,6 +98,8 @@ class MjpegStream:
                     raise _Broken("sends what is no JPEG")
             except _Broken as error:
                 self.why, self._ended = str(error), True
+            except TimeoutError:
+                self.why, self._ended = f"sends no whole picture in {self._picture_s:g} s", True
             except (OSError, http.client.HTTPException):
                 self._ended = True
         return False
@@ -90,6 +123,8 @@ class MjpegStream:
         if size[0] * size[1] > self._pixels_max:
             most = self._pixels_max // 1_000_000
             raise _Broken(f"sends pictures of {size[0]} × {size[1]} pixels, more than {most} million")
+        if (count := scans(data)) > SCANS_MAX:
+            raise _Broken(f"sends pictures in {count} scans, more than {SCANS_MAX}")
         return True
 
     def _next(self) -> bytes:
@@ -161,14 +196,14 @@ class MjpegStream:
                 raise _Broken(f"sends a picture of more than {BYTES_MAX >> 20} MB")
 
 
-class _Connection(http.client.HTTPConnection):
-    """Waits for the camera's pictures as long as its settings say, not as long as for the connection."""
+class _Socket(socket.socket):
+    """Waits no longer than there is patience."""
 
-    silent_s = 10.0
+    patience: Patience
 
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self.silent_s)
+    def recv_into(self, *where: Any) -> int:
+        self.settimeout(self.patience.left())
+        return super().recv_into(*where)
 
 
 def open_mjpeg(url: str, open_s: float, silent_s: float, pixels_max: int, stopped: Callable[[], bool]) -> MjpegStream:
@@ -179,24 +214,29 @@ def open_mjpeg(url: str, open_s: float, silent_s: float, pixels_max: int, stoppe
     """
     parts = urllib.parse.urlsplit(url)
     where = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-    response = _opener(where, parts.username, parts.password, silent_s).open(where, timeout=open_s)
+    patience = Patience()
+    patience.within(open_s)
+    response = _opener(where, parts.username, parts.password, patience).open(where, timeout=open_s)
     kind = response.headers.get_content_type()
     if kind == "image/jpeg":
-        return MjpegStream(response, None, pixels_max, stopped)
+        return MjpegStream(response, None, pixels_max, stopped, patience, silent_s)
     found = _BOUNDARY.search(response.headers.get("Content-Type", ""))
     if not kind.startswith("multipart/") or found is None:
         response.close()
         raise NotMjpeg(kind)
-    return MjpegStream(response, found[1].strip().strip("-").encode(), pixels_max, stopped)
+    boundary = found[1].strip().strip("-").encode()
+    return MjpegStream(response, boundary, pixels_max, stopped, patience, silent_s)
 
 
-def _opener(where: str, user: str | None, password: str | None, silent_s: float) -> urllib.request.OpenerDirector:
+def _opener(where: str, user: str | None, password: str | None, patience: Patience) -> urllib.request.OpenerDirector:
     """Opens HTTP and nothing else, without proxies: a camera stands in the lane's own network."""
 
-    class Connection(_Connection):
-        pass
-
-    Connection.silent_s = silent_s
+    class Connection(http.client.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock = _Socket(fileno=self.sock.detach())
+            self.sock.patience = patience
+            self.sock.settimeout(patience.left())
 
     class Handler(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 PIXELS_MAX = 100_000_000  # of a photo: 300 MB decoded; no lane camera comes near
 FRAME_PIXELS_MAX = 50_000_000  # of a camera or a video, which decodes one picture after the other
 SIDE_MIN = 12  # pixels: below it no text is legible, and "nothing found" would say too much
+SCANS_MAX = 100  # of a progressive JPEG: encoders make up to 20; each is some bytes and a walk over the whole picture
 PNG, GIF, TIFF = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000: the start, then the segment SIZ
 _PNM = re.compile(rb"P[1-6Ff]\s(?:\s|#[^\n]*\n)*(\d{1,10})\s(?:\s|#[^\n]*\n)*(\d{1,10})\s")
 _PAM = re.compile(rb"^(WIDTH|HEIGHT)\s+(\d{1,10})\s*$", re.MULTILINE)
 _HDR = re.compile(rb"\n\n[+-]Y (\d{1,10}) [+-]X (\d{1,10})\n")
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TEXT_MAX = 4096  # bytes of a header that is text
 _TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
 
@@ -51,7 +53,11 @@ def _stated_size(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and offset of each segment's content, up to the start of the first scan (ITU-T T.81, B.1.1.4)."""
+    """Marker and offset of each segment's content, up to the start of the first scan (ITU-T T.81, B.1.1.4).
+
+    It ends at a marker without content (TEM, RST, SOI, EOI): none stands there in a picture, and a decoder that goes on
+    after it would see other segments than these.
+    """
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -60,6 +66,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker == 0xFF:  # fill byte
             at += 1
             continue
+        if marker <= 0x01 or 0xD0 <= marker <= 0xD9:
+            return
         yield marker, at + 4
         if marker == 0xDA:
             return
@@ -73,6 +81,13 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         return None
     height, width = struct.unpack_from(">HH", data, at + 1)
     return width, height
+
+
+def scans(data: bytes) -> int:
+    """In how many scans a progressive JPEG has its picture; 0 for any other file (ITU-T T.81, table B.1)."""
+    if not data.startswith(b"\xff\xd8") or all(marker not in _PROGRESSIVE for marker, _ in jpeg_segments(data)):
+        return 0
+    return data.count(b"\xff\xda")
 
 
 def _jpeg2000_size(data: bytes) -> tuple[int, int] | None:
@@ -104,17 +119,26 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """TIFF 6.0, section 2, and BigTIFF: tags 256 (width) and 257 (height) of the first directory."""
+    """TIFF 6.0, section 2, and BigTIFF: tags 256 (width) and 257 (height) of the first directory.
+
+    None where readers would differ (a size that stands twice, or is a list), or where tiles (322, 323), which are
+    decoded whole, are larger than a picture.
+    """
     order, big = "<" if data[:2] == b"II" else ">", 43 in data[2:4]
     (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
     first, each, value = (at + 8, 20, 12) if big else (at + 2, 12, 8)
-    sides = {}
-    for entry in range(first, first + each * min(entries, 100), each):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (256, 257) and kind in _TIFF_TYPES:
-            (sides[tag],) = struct.unpack_from(order + _TIFF_TYPES[kind], data, entry + value)
-    return (sides[256], sides[257]) if len(sides) == 2 else None
+    sides = dict[int, int]()
+    for entry in range(first, first + each * min(entries, 0xFFFF), each):
+        tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
+        if tag not in (256, 257, 322, 323):
+            continue
+        if tag in sides or count != 1 or kind not in _TIFF_TYPES:
+            return None
+        (sides[tag],) = struct.unpack_from(order + _TIFF_TYPES[kind], data, entry + value)
+    if not {256, 257} <= sides.keys() or sides.get(322, 0) * sides.get(323, 0) > PIXELS_MAX:
+        return None
+    return sides[256], sides[257]
 
 
 def _size_in_text(head: bytes) -> tuple[int, int] | None:

@@ -9,7 +9,16 @@ import numpy as np
 
 from edge_agent.domain.errors import ImageUnreadable
 from edge_agent.vision.frame import Frame, Image
-from edge_agent.vision.picture_sizes import FRAME_PIXELS_MAX, PIXELS_MAX, PNG, SIDE_MIN, jpeg_segments, stated_size
+from edge_agent.vision.picture_sizes import (
+    FRAME_PIXELS_MAX,
+    PIXELS_MAX,
+    PNG,
+    SCANS_MAX,
+    SIDE_MIN,
+    jpeg_segments,
+    scans,
+    stated_size,
+)
 
 PICTURES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".avif", ".gif", ".tif", ".tiff",
@@ -37,6 +46,8 @@ def read_picture(path: Path) -> Image:
         raise ImageUnreadable(f"{path} ends before its picture does", "copy the file again")
     if size is None:
         raise _no_picture(path)
+    if (count := scans(data)) > SCANS_MAX:
+        raise ImageUnreadable(f"{path} has its picture in {count} scans, more than {SCANS_MAX}", "save it anew")
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -71,13 +82,23 @@ def _bytes(path: Path) -> bytes:
 def is_cut_short(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end; OpenCV fills what is missing with grey and says nothing.
 
-    JPEG: ITU-T T.81, B.1.1.2 (segments up to SOS, then EOI; FF in coded data is stuffed). PNG: ISO 15948, 5.3 (IEND).
+    JPEG: ITU-T T.81, B.1.1.2 (segments up to SOS, then EOI; FF in coded data is stuffed). PNG: ISO 15948, 5.3 (each
+    chunk up to IEND lies within the file: OpenCV makes room for what a chunk says of its length, gigabytes).
     """
     if data.startswith(b"\xff\xd8"):
         start = _start_of_scan(data)
         return start is None or data.find(b"\xff\xd9", start) < 0
     if data.startswith(PNG):
-        return b"IEND\xaeB`\x82" not in data[-4096:]
+        return not _reaches_its_end(data)
+    return False
+
+
+def _reaches_its_end(png: bytes) -> bool:
+    at = len(PNG)
+    while at + 12 <= len(png):
+        if png[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
     return False
 
 

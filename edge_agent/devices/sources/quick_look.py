@@ -17,6 +17,9 @@ from edge_agent.devices.sources.dicom_file import Pixels
 LONG_SIDE = 1600
 # 120 MB at 16 bits. A scan of a 20 m truck with pixels of 4 mm has 5 million.
 PIXELS_MAX = 60_000_000
+# Of a progressive JPEG: encoders make up to 20. Each may be some bytes, and is a walk over the whole picture.
+SCANS_MAX = 100
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 # What is shown of 16 bits: from the value below which 0.5 % of the pixels lie to the one above which 0.5 % do.
 WINDOW_PERCENT = (0.5, 99.5)
 JPEG_QUALITY = 90
@@ -174,7 +177,10 @@ def _stated(data: bytes) -> tuple[int, int]:
         if data.startswith(b"\x89PNG\r\n\x1a\n"):  # ISO 15948 11.2.2
             return struct.unpack_from(">II", data, 16)
         if data.startswith(b"\xff\xd8"):
-            height, width = struct.unpack_from(">HH", data, _jpeg_frame(data) + 5)
+            at = _jpeg_frame(data)
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            if data[at + 1] in _PROGRESSIVE and data.count(b"\xff\xda") > SCANS_MAX:
+                raise NotDrawn(f"it has its picture in more than {SCANS_MAX} scans")
             return width, height
         if data[:4] in (b"II*\0", b"MM\0*"):
             return _tiff_size(data)

@@ -95,6 +95,25 @@ def test_more_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     assert megabytes < REFUSED_MAX
 
 
+DECODE = """
+import sys
+from edge_agent.cli import main
+main(["check", "absent.yaml"])
+import cv2
+try:
+    cv2.imread(sys.argv[1])
+except cv2.error as error:
+    print(error.err)
+"""
+
+
+def test_a_header_that_was_misread_is_not_decoded_either(tmp_path: Path) -> None:
+    (tmp_path / "large.pgm").write_bytes(b"P5 %d %d 255\n" % (SIDE, SIDE + 1))
+    said, megabytes = run(DECODE, str(tmp_path / "large.pgm"))
+    assert "CV_IO_MAX_IMAGE_PIXELS" in said
+    assert megabytes < REFUSED_MAX
+
+
 CAMERA = """
 import sys, time
 from edge_agent.domain.clock import SystemClock

@@ -2,23 +2,31 @@
 
 import importlib.util
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from edge_agent.domain.errors import ModelRefused, RecogniserBroken
 from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.domain.observation import ContainerCodeRead, PlateRead
-from edge_agent.vision.frame import Frame, Role
+from edge_agent.vision.camera_settings import CameraSettings
+from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recognisers import open_recogniser
+from edge_agent.vision.sight import Sight
 from hardware_sim.cameras.scene import ContainerView, Noise, PlateView
 from hardware_sim.scenario import load_scenario
 from hardware_sim.world.lane import Lane
+from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture, plate
+from tests.integration.vision.test_camera import camera, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +141,33 @@ def test_own_models_need_no_other_package_s(monkeypatch: pytest.MonkeyPatch) -> 
     assert open_recogniser("own").look(Frame(noisy(plate("7KLM 223"), 1)))
     with pytest.raises(ModelRefused, match="needs the package rapidocr, which is not installed"):
         open_recogniser("ppocr")
+
+
+def test_a_camera_may_change_its_picture_size_in_mid_stream(
+    own: PlateCodeRecogniser, serve: Callable[[Callable[[int], Image | bytes | None]], MjpegServer]
+) -> None:
+    sizes, taken = [(960, 540), (640, 480)], list[Frame]()
+    view = noisy(plate("7KLM 223"), 1)
+    pictures = {size: cv2.imencode(".jpg", cv2.resize(view, size))[1].tobytes() for size in sizes}
+    server = serve(lambda _: pictures[sizes[0]])
+
+    def newest_is(size: tuple[int, int]) -> bool:
+        taken.extend(frame for frame in [live.take()] if frame is not None)
+        return bool(taken) and (taken[-1].width, taken[-1].height) == size
+
+    with running(camera(f"http://{server.address}/video")) as live:
+        region = {"x": 0.1, "y": 0.3, "w": 0.8, "h": 0.7}
+        settings = CameraSettings.model_validate({"source": "0", "blur_faces": False, "region": region})
+        sight = Sight(settings, own, None)
+        for turn, size in enumerate(sizes):
+            server.picture = partial(lambda size, _: pictures[size], size)
+            wait_for(partial(newest_is, size))
+            (reading,) = sight.look(replace(taken[-1], at=2.0 * turn))
+            assert isinstance(reading.body, PlateRead)
+            assert reading.body.text == "7KLM223", size
+            whole = cv2.imdecode(np.frombuffer(reading.evidence[0].data, np.uint8), cv2.IMREAD_COLOR)
+            assert whole is not None
+            # The picture is the best look's, and so is the box.
+            assert abs((reading.body.box.x + reading.body.box.w / 2) / whole.shape[1] - 486 / 960) < 0.02
+        (seen,) = sight.sightings(taken[-1])
+        assert abs((seen.read.box.x + seen.read.box.w / 2) / sizes[1][0] - 486 / 960) < 0.02

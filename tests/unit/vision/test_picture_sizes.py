@@ -148,3 +148,77 @@ def test_whatever_a_header_holds_gives_a_size_or_none() -> None:
                 head[at] = int(rng.choice([0, 255, int(rng.integers(256))]))
             size = stated_size(bytes(head))
             assert size is None or len(size) == 2
+
+
+def disguised(jpeg: bytes) -> bytes:
+    """The picture behind a marker without length: who takes two bytes for its length reads 16 × 16 far behind.
+
+    Decoders pass over such a marker (ITU-T T.81, B.1.1.3) and decode the picture itself.
+    """
+    other = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, 16, 16, 3) + bytes(9) + b"\xff\xda\x00\x0c" + bytes(10)
+    first = b"\xff\xfe" + struct.pack(">H", 60_000) + bytes(59_998)
+    second = bytearray(b"\xff\xfe" + struct.pack(">H", 8000) + bytes(7998))
+    at = 4 + 0xFFFE - len(b"\xff\xd8\xff\x01" + first)
+    second[at : at + len(other)] = other
+    return b"\xff\xd8\xff\x01" + first + bytes(second) + jpeg[2:]
+
+
+def test_a_header_that_a_decoder_reads_otherwise_states_no_size() -> None:
+    data = disguised(FILES["jpeg"])
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape[:2] == (HEIGHT, WIDTH), "it is the picture behind the marker that is decoded"
+    assert stated_size(data) is None
+
+
+def tiff(*fields: tuple[int, int, int]) -> bytes:
+    """A TIFF's first directory with these fields, each a LONG: tag, count, value."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, count, value) for tag, count, value in fields)
+    return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(256, 1, 24_000), (257, 1, 24_000), (256, 1, 100), (257, 1, 100)],
+        [(256, 1, 100), (257, 1, 100), (322, 1, 60_000), (323, 1, 60_000)],
+        [(256, 2, 100), (257, 1, 100)],
+        [*((300 + n, 1, 0) for n in range(101)), (257, 1, 24_000)],
+    ],
+    ids=["twice", "tiles", "a list", "one side"],
+)
+def test_a_tiff_that_readers_read_differently_states_no_size(fields: list[tuple[int, int, int]]) -> None:
+    assert stated_size(tiff((256, 1, 37), (257, 1, 23))) == (37, 23)
+    assert stated_size(tiff(*fields)) is None
+
+
+def in_scans(jpeg: bytes, more: int) -> bytes:
+    """The progressive JPEG with its last scan so many times again."""
+    return jpeg[:-2] + more * jpeg[jpeg.rindex(b"\xff\xda") : -2] + jpeg[-2:]
+
+
+def chunk_of_gigabytes() -> bytes:
+    data = FILES["png"]
+    return data[:33] + struct.pack(">I", 0x7FFFFF00) + b"tEXt" + b"a\0b" + bytes(4) + data[33:]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        pytest.param(disguised(FILES["jpeg"]), "ends before its picture does", id="another header"),
+        pytest.param(in_scans(FILES["progressive jpeg"], 200), r"in 2\d\d scans, more than 100", id="scans"),
+        pytest.param(chunk_of_gigabytes(), "ends before its picture does", id="a chunk of gigabytes"),
+    ],
+)
+def test_what_would_fill_the_memory_or_take_hours_is_not_decoded(
+    data: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "photo").write_bytes(data)
+    with pytest.raises(ImageUnreadable, match=why):
+        read_picture(tmp_path / "photo")
+
+
+def test_a_progressive_picture_in_some_scans_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(in_scans(FILES["progressive jpeg"], 20))
+    assert read_picture(tmp_path / "photo").shape == (HEIGHT, WIDTH, 3)

@@ -74,6 +74,15 @@ def test_a_jpeg_with_a_marker_that_hides_its_frame_is_not_decoded(marker: int) -
         of_picture(b"\xff\xd8\xff" + bytes([marker]) + b"\x00\x04\x00\x00" + small)
 
 
+def test_a_jpeg_of_many_scans_is_not_decoded() -> None:
+    progressive = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    whole = cv2.imencode(".jpg", np.zeros((8, 16, 3), np.uint8), progressive)[1].tobytes()
+    assert of_picture(whole).width == 16
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(NotDrawn, match="in more than 100 scans"):
+        of_picture(whole[:-2] + 100 * last + whole[-2:])
+
+
 def test_a_jpegs_tables_are_no_frame() -> None:
     """DHT, JPG and DAC lie among the frames' markers; what they hold is not the picture's size."""
     whole = cv2.imencode(".jpg", np.zeros((8, 16), np.uint8))[1].tobytes()
