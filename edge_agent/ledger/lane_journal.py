@@ -4,6 +4,9 @@
 <directory>/lanes/<lane>.before      the same, before the lane was last empty
 <directory>/lanes/<lane>.trying      while it is read: what ends the agent at that is not tried a second time
 
+A start writes both anew into one `heard`, whose first line says so: a kill before `before` is gone leaves nothing that
+is heard twice. A `heard` that follows a `before` begins with an empty lane: it stands by itself, if that is damaged.
+
 It proves nothing and is not the ledger: what counts is committed there. No line waits for the disk: it outlives the
 agent, and a power cut as far as the system had written it.
 """
@@ -12,7 +15,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,6 +24,8 @@ LANES = "lanes"
 # this nothing is kept until the lane is empty. So many lines take some ten seconds to hear again.
 MAX_BYTES = 96 * 1024 * 1024
 MAX_LINES = 100_000
+# In the first line of a `heard` that holds what `before` did, too.
+WHOLE = "whole"
 
 Line = Mapping[str, Any]
 
@@ -55,7 +60,7 @@ class LaneJournal:
         self._max_bytes, self._max_lines = max_bytes, max_lines
         folder = ledger / LANES
         self._heard, self._before = folder / f"{lane_id}.heard", folder / f"{lane_id}.before"
-        self._trying = folder / f"{lane_id}.trying"
+        self._trying, self._unfinished = folder / f"{lane_id}.trying", folder / f"{lane_id}.unfinished"
         self._file: int | None = None
         self._size = self._lines = 0
         self._size_before = self._lines_before = 0
@@ -66,13 +71,20 @@ class LaneJournal:
         Raises OSError. Until `begin` it is not there for another start.
         """
         survived = not self._trying.exists()
-        paths = [self._before, self._heard]
-        found = [path.read_bytes() for path in paths if path.exists()] if survived else []
+        found = self._found() if survived else []
         if not survived:
             log.error("lane %s: what it heard before cannot be taken up: the last start ended at it", self._lane_id)
         self._heard.parent.mkdir(mode=0o700, exist_ok=True)
         self._trying.touch(0o600)
-        return Lines(text for data in found for text in _whole(data))
+        return Lines(found)
+
+    def _found(self) -> list[bytes]:
+        (before, undamaged), (heard, _) = (
+            _whole(path.read_bytes() if path.exists() else b"") for path in (self._before, self._heard)
+        )
+        if heard and (not undamaged or WHOLE in json.loads(heard[0])):
+            return heard
+        return [*before, *heard]
 
     def survived(self) -> None:
         """What was taken led to no end of the agent: until `begin` another start may take it again."""
@@ -84,13 +96,12 @@ class LaneJournal:
     def begin(self, lines: Iterable[Line]) -> None:
         """Holds just these lines from now on."""
         self._close()
-        unfinished = self._heard.with_suffix(".unfinished")
         try:
-            self._file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._file = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._size = self._lines = self._size_before = self._lines_before = 0
-            for line in lines:
-                self._write(line)
-            unfinished.replace(self._heard)
+            for n, line in enumerate(lines):
+                self._write(line if n else {**line, WHOLE: True})
+            self._unfinished.replace(self._heard)
             for path in (self._before, self._trying):
                 path.unlink(missing_ok=True)
         except OSError as error:
@@ -149,7 +160,7 @@ class LaneJournal:
         """A part would be worse than nothing: who has left would be taken for one that is there."""
         log.warning("lane %s: a vehicle in it could not be taken up after a restart: %s", self._lane_id, why)
         self._close()
-        for path in (self._heard, self._before):
+        for path in (self._heard, self._before, self._unfinished):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -171,10 +182,13 @@ def forget_others(ledger: Path, lane_ids: Collection[str]) -> None:
         log.warning("%s: what earlier lanes heard cannot be removed: %s", ledger / LANES, error.strerror)
 
 
-def _whole(data: bytes) -> Iterator[bytes]:
-    """Up to the first line that a kill or a power cut left damaged."""
-    for line in data.split(b"\n")[:-1]:
+def _whole(data: bytes) -> tuple[list[bytes], bool]:
+    """Up to the first line that a kill or a power cut left damaged; whether that is all."""
+    whole = list[bytes]()
+    *lines, rest = data.split(b"\n")
+    for line in lines:
         crc, _, said = line.partition(b" ")
         if crc != b"%08x" % zlib.crc32(said):
-            return
-        yield said
+            return whole, False
+        whole.append(said)
+    return whole, not rest

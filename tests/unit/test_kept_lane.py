@@ -109,7 +109,7 @@ def mid_vehicle(folder: Path, places: Mapping[str, Place] | None = None, resume_
 
 @pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
 @pytest.mark.parametrize("stopped", [False, True], ids=["killed", "stopped"])
-def test_a_truck_in_the_lane_is_one_inspection_over_a_restart(
+def test_rule_14_a_truck_in_the_lane_is_one_inspection_over_a_restart(
     tmp_path: Path, places: Mapping[str, Place] | None, stopped: bool
 ) -> None:
     booth = mid_vehicle(tmp_path, places)
@@ -182,7 +182,7 @@ def test_and_if_it_cannot_the_inspection_ends(tmp_path: Path, first: bool) -> No
     assert "its clock cannot tell" in inspection.outcome.why
 
 
-def test_another_vehicle_where_the_first_had_stood_is_an_inspection_of_its_own(tmp_path: Path) -> None:
+def test_rule_14_another_vehicle_where_the_first_had_stood_is_an_inspection_of_its_own(tmp_path: Path) -> None:
     booth = mid_vehicle(tmp_path)
     booth.start(instant(40))
     booth.at(41, "portal", ARRIVES).at(42, "front", plate("XYZ789")).at(45, "portal", DEPARTS).until(200)
@@ -192,7 +192,7 @@ def test_another_vehicle_where_the_first_had_stood_is_an_inspection_of_its_own(t
     ]
 
 
-def test_one_misread_character_does_not_make_another_vehicle(tmp_path: Path) -> None:
+def test_rule_14_one_misread_character_does_not_make_another_vehicle(tmp_path: Path) -> None:
     booth = mid_vehicle(tmp_path)
     booth.start(instant(20))
     booth.at(21, "front", plate("AAA118")).at(22, "front", plate("XYZ789")).until(200)

@@ -31,6 +31,14 @@ def killed_at_its_last_word(booth: Booth, seconds: float) -> TakenUp:
     return take_up(booth.setup, journal, kept, instant(seconds), "one")
 
 
+def test_rule_14_until_its_devices_have_spoken_none_is_occupied_and_none_has_looked(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path)
+    booth.start(instant(20))
+    assert not booth.until(32.9).closed, "RETURN_S and settle_s"
+    [inspection] = booth.until(33).closed
+    assert inspection.looked_for == ()
+
+
 @pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
 def test_devices_that_connected_long_ago_were_not_blind(tmp_path: Path, places: None) -> None:
     booth = Booth(tmp_path, places)
@@ -73,7 +81,7 @@ def test_a_vehicle_that_blocked_the_lane_has_one_record(tmp_path: Path, places: 
 
 
 @pytest.mark.parametrize("places", [None, PLACES], ids=["one at a time", "a row"])
-def test_a_lane_that_hears_late_waits_from_then_on_in_every_later_run(tmp_path: Path, places: None) -> None:
+def test_rule_14_a_lane_that_hears_late_waits_from_then_on_in_every_later_run(tmp_path: Path, places: None) -> None:
     booth = mid_vehicle(tmp_path, places)
     booth.start(instant(20))
     booth.lane.hears(instant(60))
@@ -110,6 +118,47 @@ def test_what_a_lane_heard_goes_with_the_lane(tmp_path: Path) -> None:
     forget_others(tmp_path, {"2"})
     assert not any((tmp_path / "lanes").iterdir())
     forget_others(tmp_path / "nowhere", {"2"})
+
+
+def one_left_and_one_stands(folder: Path) -> Booth:
+    """What was heard of the first truck lies in `before`, of the second in `heard`."""
+    booth = mid_vehicle(folder, PLACES).at(17, "portal", DEPARTS).until(200)
+    return booth.at(201, "front", plate("BBB222")).at(202, "portal", ARRIVES)
+
+
+def test_a_start_that_is_killed_while_it_tidies_up_lets_nothing_be_heard_twice(tmp_path: Path) -> None:
+    booth = one_left_and_one_stands(tmp_path)
+    before = tmp_path / "lanes" / "1.before"
+    data = before.read_bytes()
+    assert b"AAA111" in data
+    booth.start(instant(210))
+    before.write_bytes(data)  # killed before it was gone
+    journal = LaneJournal(tmp_path, "1")
+    heard = [line["said"]["id"] for line in journal.take() if "said" in line]
+    journal.survived()
+    assert sorted(heard) == sorted(set(heard))
+    assert len(heard) >= 6
+    booth.start(instant(211))
+    booth.at(212, "portal", ARRIVES).at(214, "portal", DEPARTS).until(400)
+    assert [(i.plate.text, i.observations) for i in booth.closed if i.plate] == [("AAA111", 5), ("BBB222", 4)]
+
+
+def test_what_was_heard_before_the_lane_was_empty_may_be_damaged(tmp_path: Path) -> None:
+    booth = one_left_and_one_stands(tmp_path)
+    before = tmp_path / "lanes" / "1.before"
+    before.write_bytes(before.read_bytes()[:-400])  # a power cut: the first truck has not left in what there is of it
+    booth.start(instant(210))
+    booth.at(212, "portal", ARRIVES).at(214, "portal", DEPARTS).until(400)
+    assert [(i.plate.text, i.observations) for i in booth.closed if i.plate] == [("AAA111", 5), ("BBB222", 4)]
+
+
+def test_a_start_on_a_full_disk_leaves_nothing_of_what_was_heard(tmp_path: Path) -> None:
+    booth = mid_vehicle(tmp_path)
+    (tmp_path / "lanes" / "1.unfinished").symlink_to("/dev/full")
+    booth.start(instant(20))
+    assert not any((tmp_path / "lanes").iterdir())
+    booth.at(22, "portal", DEPARTS).until(100)
+    assert [i.observations for i in booth.closed] == [5]
 
 
 @pytest.mark.parametrize("seconds", [20.0, 500.0], ids=["goes on", "too late"])
