@@ -3,8 +3,9 @@
 1. When an inspection closes every rule that is switched on is applied to it, and what they find stands in its record.
 2. A passage that was given up was not looked at to its end: what was not seen of it is then no finding.
 3. A scan that comes for a closed inspection, and states another number than was read, adds a finding to it.
-4. A crossing that is announced after its vehicle has left adds what does not fit, and that it came late. For this the
-   last vehicles that matched nothing are remembered for `late_s`; after a restart, as their records have them.
+4. A crossing that is announced after its vehicle has left adds what does not fit, and that it came late; several that
+   fit alike add that they do. For this the last vehicles that matched nothing are remembered for `late_s`; after a
+   restart, as their records have them.
 5. What the port finds comes from the port, and stands in the booth's chain as the port said it.
 """
 
@@ -122,7 +123,7 @@ class Later:
             if left_s > self._rules.limits.late_s:
                 continue
             matched = match(facts.inspection)
-            if matched is None or matched.outcome is not MatchOutcome.MATCHED:
+            if matched is None or matched.outcome not in (MatchOutcome.MATCHED, MatchOutcome.AMBIGUOUS):
                 self._unmatched.append(facts)
                 continue
             given_up = isinstance(facts.inspection.outcome, Abandoned)

@@ -69,6 +69,18 @@ def test_a_crossing_that_is_announced_after_its_vehicle() -> None:
     assert later.announced(lambda _: OTHER, instant(70)) == []  # said once
 
 
+def test_several_that_are_announced_after_their_vehicle_and_fit_alike() -> None:
+    later = left(Rules())
+    [draft] = later.announced(lambda _: ExpectationMatch(MatchOutcome.AMBIGUOUS, ("x-1", "x-2")), instant(69))
+    assert isinstance(draft.body, FindingsAdded)
+    assert [(one.rule, [named.text for named in one.identifiers]) for one in draft.body.findings] == [
+        ("ambiguous_match", ["x-1", "x-2"]),
+        ("late_expectation", ["x-1", "x-2"]),
+    ]
+    later.changed()
+    assert not later.looking, "said once"
+
+
 def test_of_what_could_not_be_looked_up_more_may_be_known_later() -> None:
     later = left(Rules(), ExpectationMatch(MatchOutcome.COULD_NOT_LOOK))
     assert len(later.announced(lambda _: matched(), instant(10))) == 1
