@@ -4,7 +4,7 @@
                             ▐███▌      ▐████▌      where each can be at a moment: whereabouts.py
     positions      ──┬────────┬──────────┬─────►
 
-The rules, each with its test in tests/unit/inspection/test_row.py:
+The rules, each shown by tests that carry its number (tests/unit/inspection/test_rules_are_shown.py says where):
 
 P1. A presence sensor that becomes occupied has met the foremost vehicle that has not come by it yet and can have got
     there. If there is none, it has met a new vehicle, and that one's inspection opens; the others stay open.
@@ -37,9 +37,10 @@ P10. A vehicle that has not left after `longest_s` is recorded as abandoned, onc
 P11. Of a sensor that is down nothing follows: it has met nobody, and has not missed anybody. Up again, it watches from
     its next word on: what can have come by it before that may have come by it unseen.
 P12. A vehicle has one plate at each end. A camera that looks at one end and reads a plate unlike all that it has read
-    of a vehicle which need not be there any more sees the next one: at the second such look. The first may as well be
-    lettering: it is nobody's. Trucks whose plates differ in little (a fleet's, one after the other) are not told apart
-    so: where no sensor parts them, what is read of the second can be joined to the first.
+    of a vehicle which need not be there any more sees the next one: at once if it surely is a plate, by its look and
+    the region's series, else at the second such look. The first may as well be lettering: it is nobody's. Trucks
+    whose plates differ in little (a fleet's, one after the other) are not told apart so: where no sensor parts them,
+    what is read of the second can be joined to the first.
 """
 
 from collections.abc import Iterable

@@ -17,12 +17,15 @@ from edge_agent.domain.observation import (
 from edge_agent.inspection.records import LaneRules
 from edge_agent.inspection.roles import alike
 from edge_agent.inspection.sensors import Sensors, Vehicle
+from edge_agent.inspection.vote import in_series
 from edge_agent.inspection.whereabouts import Body, End, Fact, Place, Span
 
 TICK_S = 1e-6  # a wake time goes through a float and back
 # Vehicles that have left, for readings that are dated before.
 MAX_GONE = 16
 MAX_UNCLEAR = 64
+# Of a plate that one look suffices for.
+SURE_LIKENESS, SURE_CONFIDENCE = 0.8, 0.8
 SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
 # What is read off a vehicle, also by a device that is a presence sensor besides.
 READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
@@ -56,7 +59,8 @@ class Vehicles:
         if isinstance(body, PlateRead) and place.end is not End.ANY:
             unlike = [v for v, where in bodies if v in possible and not where.certain(place) and v.unlike(observation)]
             if possible and possible == unlike:
-                return None if self._looked_twice(observation, body) else tuple(unlike)
+                surely = self._is_surely_a_plate(body) or self._looked_twice(observation, body)
+                return None if surely else tuple(unlike)
             possible = [v for v in possible if v not in unlike]
         if len(possible) > 1:
             said = (device, _text(body))
@@ -72,6 +76,13 @@ class Vehicles:
             if said[1]:
                 self._unclear.append(said)
         return possible[0] if len(possible) == 1 else tuple(possible) or None
+
+    def _is_surely_a_plate(self, read: PlateRead) -> bool:
+        """It looks like one, and has the form of a series: lettering has not."""
+        listed = in_series(read.text, self._rules.series)
+        if listed is None:
+            listed = any(c.isdigit() for c in read.text) and any(c.isalpha() for c in read.text)
+        return listed and read.likeness >= SURE_LIKENESS and read.confidence >= SURE_CONFIDENCE
 
     def _looked_twice(self, observation: Observation, read: PlateRead) -> bool:
         """The camera has read a plate like this before, and it was nobody's."""

@@ -76,8 +76,8 @@ def characters(text: str, confidence: float) -> tuple[CharacterRead, ...]:
     return tuple(CharacterRead(c, confidence) for c in text)
 
 
-def plate(text: str, confidence: float = 0.9) -> PlateRead:
-    return PlateRead(text, confidence, characters(text, confidence), Box(0, 0, 100, 30), text)
+def plate(text: str, confidence: float = 0.9, likeness: float = 1.0) -> PlateRead:
+    return PlateRead(text, confidence, characters(text, confidence), Box(0, 0, 100, 30), text, likeness)
 
 
 def code(text: str, confidence: float = 0.9, size_type: str = "") -> ContainerCodeRead:
@@ -151,9 +151,10 @@ class Script:
         connected: bool = True,
         expects: tuple[Expected, ...] = EVERYTHING,
         places: Mapping[str, Place] | None = None,
+        series: Mapping[str, float] | None = None,
     ) -> None:
         ids = count(1)
-        rules = LaneRules("1", expects, settle_s=3.0, longest_s=60.0, places=places or {})
+        rules = LaneRules("1", expects, settle_s=3.0, longest_s=60.0, places=places or {}, series=series or {})
         self.lane = Lane(rules, PROVIDERS, lambda: f"inspection-{next(ids)}")
         self.drafts: list[Draft] = []
         self.observed: list[Observation] = []

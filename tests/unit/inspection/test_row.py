@@ -300,8 +300,13 @@ def test_rule_p10_a_vehicle_that_does_not_leave_and_one_that_does() -> None:
     script = lane("entry", "front", "portal").at(10, "front", plate("AAA111")).at(12, "portal", ARRIVES).until(70)
     assert script.said() == ["opened by plate", "closed AAA111 abandoned: the vehicle had not left after 60 s"]
     assert script.lane.busy
-    script.at(71, "portal", sample(7), b"GS,7\r\n").at(72, "portal", occupancy()).at(80, "entry", ARRIVES)
-    assert script.said() == ["unassigned RadiationOccupancy of inspection-1", "opened by presence"]
+    script.at(71, "portal", sample(7), b"GS,7\r\n").at(72, "portal", occupancy()).at(73, "portal", alarm(900))
+    script.at(80, "entry", ARRIVES)
+    assert script.said() == [
+        "unassigned RadiationOccupancy of inspection-1",
+        "alarm in inspection-1",
+        "opened by presence",
+    ]
     assert not script.lane._records.context
     script.at(90, "portal", DEPARTS).at(92, "entry", DEPARTS).at(94, "portal", ARRIVES).at(99, "portal", DEPARTS)
     assert script.until(150).said() == ["closed - complete"]

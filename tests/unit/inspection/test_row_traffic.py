@@ -32,7 +32,7 @@ from tests.unit.inspection.script import (
     spectrum,
     status,
 )
-from tests.unit.inspection.test_row import lane
+from tests.unit.inspection.test_row import PLACES, lane
 from tests.unit.inspection.traffic import convoy, drive
 
 _HAPPENINGS = st.sampled_from(
@@ -107,6 +107,7 @@ LANES = {
         "seals": Place(4, 1, End.REAR),
         "exit": Place(25, 0.5),
     },
+    "no presence sensor": {"plates": Place(-12, 2, End.FRONT), "codes": Place(3, 2, End.REAR)},
 }
 
 
@@ -132,11 +133,29 @@ def test_convoys_are_never_mixed(places: dict[str, Place], seed: int) -> None:
 
 def test_rule_p12_a_plate_unlike_the_first_ones_is_the_next_trucks() -> None:
     script = lane("front", "portal").at(10, "front", plate("ADX1000")).at(10.5, "front", plate("ADX1000"))
-    script.at(15, "front", plate("SNX2011")).at(15.5, "front", plate("SNX2011"))
-    assert script.said() == ["opened by plate", "unassigned PlateRead", "opened by plate"]
+    assert script.at(15, "front", plate("SNX2011")).said() == ["opened by plate"] * 2
     script.at(16, "portal", ARRIVES).at(18, "portal", DEPARTS).at(20, "portal", ARRIVES).at(22, "portal", DEPARTS)
     script.until(100).said()
     assert [(i.plate.text, i.observations) for i in script.closed if i.plate] == [("ADX1000", 4), ("SNX2011", 3)]
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [plate("SNX2011", 0.7), plate("SNX2011", likeness=0.7), plate("SHORTHAUL"), plate("800555")],
+    ids=["unsure of it", "less of a plate", "letters", "digits"],
+)
+def test_rule_p12_what_may_be_lettering_is_the_next_trucks_at_the_second_look(doubtful: Body) -> None:
+    script = lane("front", "portal").at(10, "front", plate("ADX1000")).at(15, "front", doubtful)
+    assert script.said() == ["opened by plate", "unassigned PlateRead"]
+    assert script.at(15.5, "front", doubtful).said() == ["opened by plate"]
+
+
+def test_rule_p12_a_plate_of_another_series_than_the_regions_may_be_lettering() -> None:
+    places = {name: PLACES[name] for name in ("front", "portal")}
+    script = Script(expects=(), places=places, series={"AAA0000": 0.5})
+    script.at(10, "front", plate("ADX1000")).at(15, "front", plate("22SNX2"))
+    assert script.said() == ["opened by plate", "unassigned PlateRead"]
+    assert script.at(16, "front", plate("SNX2011")).said() == ["opened by plate"]
 
 
 def test_rule_p12_a_bad_look_and_lettering_open_nothing() -> None:
