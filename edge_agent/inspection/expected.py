@@ -1,6 +1,6 @@
 """Which expected crossing a vehicle is, and how what was read of it compares with what was declared. Pure.
 
-The rules, each with its test in tests/unit/inspection/test_expected.py:
+The rules, each shown by tests that carry its number in tests/unit/inspection/test_expected.py:
 
 1. A plate or a container code finds the crossing; seals are compared, and decide between crossings that fit alike.
 2. It fits if it is the same, or the same but for O and 0 or I and 1, or as long with one character that differs. A

@@ -4,7 +4,7 @@
                                                       │
                                                       └── no departure in time ──► blocked ── lane empty ──► idle
 
-The rules, each with its test in tests/unit/inspection/test_lane.py:
+The rules, each shown by tests that carry its number (tests/unit/inspection/test_rules_are_shown.py says where):
 
 1. Presence, or the first plate or container code seen, opens an inspection.
 2. While it is open, everything that the lane's devices say of vehicles belongs to it.

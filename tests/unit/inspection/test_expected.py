@@ -84,11 +84,13 @@ def meant(inspection: Inspection, *crossings: ExpectedCrossing) -> tuple[str, ..
         ("JH123456", "JH123457", "seal", OFF),
     ],
 )
-def test_an_identifier_compares_with_a_read(declared: str, read: str, kind: str, verdict: IdentifierVerdict) -> None:
+def test_rule_2_an_identifier_compares_with_a_read(
+    declared: str, read: str, kind: str, verdict: IdentifierVerdict
+) -> None:
     assert compared(declared, read, IdentifierKind(kind)) is verdict
 
 
-def test_two_codes_with_their_own_check_digits_are_two_containers() -> None:
+def test_rule_3_two_codes_with_their_own_check_digits_are_two_containers() -> None:
     one, two = "CSQU1000080", "CSQU1050080"
     assert check_digit_ok(one)
     assert check_digit_ok(two)
@@ -114,18 +116,18 @@ def test_nothing_that_fits_is_none_and_says_in_which_list_was_looked() -> None:
     assert (found.outcome, found.expectation_ids, found.list, found.list_age_s) == (MatchOutcome.NONE, (), HELD, 5)
 
 
-def test_one_misread_character_fits_and_an_exact_one_fits_better() -> None:
+def test_rule_2_one_misread_character_fits_and_an_exact_one_fits_better() -> None:
     near, exact = crossing("near", "TX1294"), crossing("exact", "TX1234")
     assert verdicts(vehicle("TX1234"), near) == [("TX1294", "TX1234", OFF)]
     assert meant(vehicle("TX1234"), near, exact) == ("exact",)
 
 
-def test_one_character_off_is_not_enough_against_another_container() -> None:
+def test_rule_4_one_character_off_is_not_enough_against_another_container() -> None:
     assert meant(vehicle("TX1234", codes=(CODE_2,)), crossing("A", "TX1294", codes=(CODE,))) == ()
     assert meant(vehicle("TX1234", codes=(CODE,)), crossing("A", "TX1294", codes=(CODE,))) == ("A",)
 
 
-def test_what_was_swapped_is_another_one_and_still_this_crossing() -> None:
+def test_rule_6_what_was_swapped_is_another_one_and_still_this_crossing() -> None:
     expected = crossing("A", "TX1234", codes=(CODE,), seals=("JH123456",))
     assert verdicts(vehicle("TX1234", codes=(CODE_2,), seals=("ZZ777777",)), expected) == [
         ("TX1234", "TX1234", SAME),
@@ -135,7 +137,7 @@ def test_what_was_swapped_is_another_one_and_still_this_crossing() -> None:
     assert verdicts(vehicle("XX9999", codes=(CODE,)), expected)[0] == ("TX1234", "XX9999", OTHER)
 
 
-def test_two_that_fit_alike_are_ambiguous_and_named() -> None:
+def test_rule_5_two_that_fit_alike_are_ambiguous_and_named() -> None:
     both = crossing("morning", "TX1234"), crossing("evening", "TX1234")
     found = match(vehicle("TX1234"), both, HELD, 5)
     assert (found.outcome, found.expectation_ids) == (MatchOutcome.AMBIGUOUS, ("evening", "morning"))
@@ -144,7 +146,7 @@ def test_two_that_fit_alike_are_ambiguous_and_named() -> None:
     assert meant(vehicle("TX1234", codes=(CODE,)), *swapped) == ("code", "plate")
 
 
-def test_the_container_the_seal_or_the_window_decides_between_trips_of_one_tractor() -> None:
+def test_rule_5_the_container_the_seal_or_the_window_decides_between_trips_of_one_tractor() -> None:
     first = crossing("first", "TX1234", codes=(CODE,), seals=("JH123456",))
     second = replace(first, id="second", container_codes=(CODE_2,), seals=("JH999999",))
     assert meant(vehicle("TX1234", codes=(CODE_2,)), first, second) == ("second",)
@@ -155,7 +157,7 @@ def test_the_container_the_seal_or_the_window_decides_between_trips_of_one_tract
     assert meant(vehicle("TX1234", at=6 * 3600), now, later) == ("later",)
 
 
-def test_a_seal_alone_finds_nothing() -> None:
+def test_rule_1_a_seal_alone_finds_nothing() -> None:
     assert meant(vehicle("XX1111", seals=("JH123456",)), crossing("A", "TX1234", seals=("JH123456",))) == ()
 
 
@@ -173,14 +175,14 @@ def test_a_crossing_for_another_lane_is_not_this_vehicle() -> None:
         (10_920, ArrivalTiming.LATE, 120),
     ],
 )
-def test_a_vehicle_outside_its_window_is_said_to_be(at: float, timing: ArrivalTiming, outside_s: int) -> None:
+def test_rule_7_a_vehicle_outside_its_window_is_said_to_be(at: float, timing: ArrivalTiming, outside_s: int) -> None:
     window: dict[str, Any] = {"arrives_from": START + timedelta(hours=2), "arrives_until": START + timedelta(hours=3)}
     found = match(vehicle("TX1234", at=at), [crossing("A", "TX1234", **window)], HELD, 5)
     assert (found.outcome, found.timing, found.outside_s) == (MatchOutcome.MATCHED, timing, outside_s)
     assert match(vehicle("TX1234"), [crossing("A", "TX1234")], HELD, 5).timing is None
 
 
-def test_what_was_not_declared_is_compared_only_within_a_kind() -> None:
+def test_rule_6_what_was_not_declared_is_compared_only_within_a_kind() -> None:
     expected = crossing("A", "TX1234:tractor", codes=(CODE,))
     read = vehicle("TX1234:tractor", "55AK7:trailer", codes=(CODE, CODE_2, "TRLZ1234560"), seals=("JH123456",))
     assert verdicts(read, expected) == [
@@ -191,7 +193,7 @@ def test_what_was_not_declared_is_compared_only_within_a_kind() -> None:
     assert verdicts(vehicle("TX1234", "55AK7"), crossing("A", "TX1234"))[1:] == [("", "55AK7", UNDECLARED)]
 
 
-def test_a_declared_trailer_is_not_paired_with_the_tractors_plate() -> None:
+def test_rule_6_a_declared_trailer_is_not_paired_with_the_tractors_plate() -> None:
     expected = crossing("A", "TX1234:tractor", "55AK7:trailer")
     assert verdicts(vehicle("TX1234:tractor", "AB999:tractor"), expected) == [
         ("TX1234", "TX1234", SAME),

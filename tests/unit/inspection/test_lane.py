@@ -115,7 +115,8 @@ def test_rule_6_a_vehicle_that_does_not_leave() -> None:
     assert script.said() == ["opened by presence", "closed AAA111 abandoned: the vehicle had not left after 60 s"]
     for t in range(200, 230):
         script.at(t, "front", plate("AAA111"))
-    assert script.said() == ["unassigned PlateRead"]
+    script.at(230, "portal", alarm(900))
+    assert script.said() == ["unassigned PlateRead", "alarm in no inspection"]
     script.at(231, "portal", DEPARTS).until(240).at(250, "front", plate("AAA111"))
     assert script.said() == ["opened by plate"]
 

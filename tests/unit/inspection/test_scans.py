@@ -23,7 +23,7 @@ def at(seconds: float) -> str:
     return instant(seconds).utc.isoformat()
 
 
-def test_while_the_vehicle_is_in_the_lane() -> None:
+def test_rule_13_while_the_vehicle_is_in_the_lane() -> None:
     script = Script(expects=(Expected.SCAN,)).at(10, "portal", ARRIVES).at(12, "x-ray", scan("s1"), evidence=PICTURE)
     assert script.drafts[-1].evidence == PICTURE, "it is committed at once, with its file"
     script.at(13, "portal", DEPARTS).until(30)
@@ -32,7 +32,7 @@ def test_while_the_vehicle_is_in_the_lane() -> None:
     assert (seen.scan.scan_id, seen.how, seen.files) == ("s1", ScanJoin.TIME, (PICTURE[0].ref,))
 
 
-def test_a_scan_that_comes_a_minute_later_names_its_vehicle() -> None:
+def test_rule_13_a_scan_that_comes_a_minute_later_names_its_vehicle() -> None:
     script = two_vehicles().at(80, "x-ray", scan("s1", "CSQU 305438-3"))
     assert script.said() == ["scan s1 by number in inspection-1"]
 
@@ -96,7 +96,7 @@ def test_a_number_that_was_read_on_nobody_does_not_stand_against_the_time() -> N
     assert script.said() == ["scan s1 by time in inspection-2", added]
 
 
-def test_a_scan_that_comes_before_its_vehicle() -> None:
+def test_rule_13_a_scan_that_comes_before_its_vehicle() -> None:
     script = Script(expects=()).at(1, "x-ray", scan("s1", "AAA111"), evidence=PICTURE)
     assert script.said() == ["scan s1 by none in no inspection"]
     script.at(10, "portal", ARRIVES).at(11, "front", plate("AAA111")).at(12, "portal", DEPARTS).until(30).said()
