@@ -25,7 +25,7 @@ TICK_S = 1e-6  # a wake time goes through a float and back
 MAX_GONE = 16
 MAX_UNCLEAR = 64
 # Of a plate that one look suffices for.
-SURE_LIKENESS, SURE_CONFIDENCE = 0.8, 0.8
+SURE_LIKENESS, SURE_CONFIDENCE = 0.65, 0.9
 SLOW = (RadiationOccupancy, SpectroscopicMeasurement)
 # What is read off a vehicle, also by a device that is a presence sensor besides.
 READ_OFF = (PlateRead, ContainerCodeRead, SealRead, SealState, TagRead, Weight)
