@@ -2,9 +2,10 @@
 
     python -m models.plate_code_reader.train.check FOLDER
 
-Converts the base, draws a few pictures, trains on them in two halves (the second resumes the first), measures the loss
-and the reads of these pictures before and after, exports, and measures the shipped weights on the drawn pictures, and
-on plates and columns of codes as the shipped finders cut them out of drawn views. No photo is needed.
+Converts the base, draws a few pictures, trains on them in two halves (the second resumes the first), measures the
+loss and the reads of these pictures before and after, leaves something out, exports, and measures the shipped weights
+on the drawn pictures, and on plates and columns of codes as the shipped finders cut them out of drawn views. No photo
+is needed.
 """
 
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.plate_code_reader.train import average, convert, evaluate, export, found, render, train
+from models.plate_code_reader.train import ablate, average, convert, evaluate, export, found, render, train
 from models.plate_code_reader.train.data import Shard, as_input, load_source
 from models.plate_code_reader.train.reading import right
 
@@ -64,6 +65,7 @@ def check(folder: Path) -> None:
     mean = _loss(folder / "mean.pt", shards)
     assert mean < loss, f"weights averaged with the base's are no better than these: {mean:.4f}"
     assert mean != learnt, "averaging left the base out"
+    _run(ablate, folder / "ablations", "--steps", 2, "--pictures", 45, "--only", "nothing", "blur, noise, JPEG")
     _run(export, run / "last.pt", folder / "plate_code_reader.onnx")
     exported, _ = _read(folder / "plate_code_reader.onnx", shards)
     assert abs(exported - after) <= 1, f"the exported file reads {exported}, the network {after}"

@@ -53,6 +53,16 @@ def test_every_state_province_and_country_is_there() -> None:
     assert {"eu-DE", "eu-FR", "eu-PL", "eu-NL", "br-old", "br-mercosul", "ar-mercosul"} <= set(REGIONS)
 
 
+def test_each_state_has_apportioned_and_trailer_plates_and_mexico_federal_cargo() -> None:
+    def with_legend(legend: str) -> set[str]:
+        return {series.region for series in ALL if legend in series.slogan.split("|")}
+
+    states = {region for region in REGIONS if region.startswith("us-")}
+    assert with_legend("APPORTIONED") == with_legend("TRAILER") == states
+    assert with_legend("CARGA") == with_legend("REMOLQUE") == {"mx-federal"}
+    assert all(series.name for series in GROUPS["us"][1]), "a state's name stands on its plates"
+
+
 @needs_fonts
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_region_draws_its_lines_inside_a_picture_of_bounded_size(group: str) -> None:
