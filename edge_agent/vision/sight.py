@@ -17,10 +17,11 @@ from edge_agent.vision.camera_settings import CameraSettings, Region
 from edge_agent.vision.faces import FaceFinder, hide
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Recogniser, Sighting
-from edge_agent.vision.tracks import Report, Tracks
+from edge_agent.vision.tracks import MAX_FRAMES, Report, Tracks
 
 JPEG_QUALITY = 88
 JPEG = "image/jpeg"
+WAITING_PIXELS = 100_000_000  # of frames whose pictures are not made yet: 300 MB a camera
 
 
 class Sight:
@@ -42,7 +43,8 @@ class Sight:
         """
         sightings = self.sightings(frame)
         pictures = _Pictures(frame, self._faces, [s.read.box for s in sightings])
-        return _readings(self._tracks.looked(sightings, frame.at, pictures.of))
+        waiting = max(1, min(MAX_FRAMES, WAITING_PIXELS // (frame.width * frame.height)))
+        return _readings(self._tracks.looked(sightings, frame.at, pictures.of, waiting))
 
     def close(self) -> list[Reading]:
         """What is still to be said when no frame follows."""

@@ -175,11 +175,14 @@ class Tracks:
         self._count = 0
         self._last_look: float | None = None
 
-    def looked(self, sightings: Sequence[Sighting], at: float, pictures: Pictures) -> list[Report]:
+    def looked(
+        self, sightings: Sequence[Sighting], at: float, pictures: Pictures, frames_max: int = MAX_FRAMES
+    ) -> list[Report]:
         """What is new to say after a look at `at` seconds.
 
         `pictures` makes the evidence of a sighting of this look, when its track is said: it is asked late, and only for
-        the best sighting of a text. What it raises comes out of here; what was to be said then is said later.
+        the best sighting of a text; sooner if more than `frames_max` wait. What it raises comes out of here; what was
+        to be said then is said later.
         """
         gap = 0.0 if self._last_look is None else at - self._last_look
         self._last_look = at
@@ -201,7 +204,7 @@ class Tracks:
         while len(self._tracks) > MAX_TRACKS:
             out.append(self._end(min(self._tracks, key=lambda t: t.at)))
         waiting = [v for t in self._tracks for v in t.votes.values() if v.pictures]
-        for votes in waiting[: max(0, len(waiting) - MAX_FRAMES)]:
+        for votes in waiting[: max(0, len(waiting) - frames_max)]:
             votes.make_pictures()
         return out
 

@@ -6,11 +6,12 @@ import pytest
 
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.observation import Box, ContainerCodeRead, PlateRead, Reading
+from edge_agent.vision import sight as sight_module
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.frame import Frame, Image
 from edge_agent.vision.ppocr import PpOcrRecogniser
-from edge_agent.vision.recogniser import Recogniser, Sighting
+from edge_agent.vision.recogniser import PlateSighting, Recogniser, Sighting
 from edge_agent.vision.sight import Sight
 from tests.integration.vision.rendering import noisy, picture, plate
 from tests.integration.vision.test_faces import detail
@@ -124,6 +125,29 @@ def test_pictures_are_made_for_the_best_look_only(
     assert {text_of(r) for r in said} == {"7KLM223", "MSKU4135329"}
     assert len(asked) == 1  # the frame that both share is blurred and kept once
     assert len({r.evidence[0] for r in said}) == 1
+
+
+class Doubtful:
+    """Sees a few things in every frame that may be plates."""
+
+    def look(self, frame: Frame) -> list[Sighting]:
+        reads = [PlateRead(f"{n}KLM223", 0.9, (), Box(n * 90, 0, 80, 20), f"{n}KLM223", 0.1) for n in range(5)]
+        return [PlateSighting(read, frame.image[:20, :80], 0.1) for read in reads]
+
+
+@pytest.mark.parametrize(("pixels", "made"), [(100_000_000, 0), (2 * 640 * 480, 3), (1, 4)])
+def test_few_large_frames_wait_for_their_pictures(pixels: int, made: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = list[Image]()
+    real = sight_module.jpeg
+
+    def counted(image: Image) -> bytes:
+        encoded.append(image)
+        return real(image)
+
+    monkeypatch.setattr(sight_module, "WAITING_PIXELS", pixels)
+    monkeypatch.setattr(sight_module, "jpeg", counted)
+    assert Sight(settings(blur_faces=False), Doubtful(), None).look(Frame(np.zeros((480, 640, 3), np.uint8))) == []
+    assert sum(image.shape[0] == 20 for image in encoded) == made
 
 
 def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: PpOcrRecogniser) -> None:

@@ -311,3 +311,5 @@ def test_pictures_are_made_when_a_track_is_said_and_few_frames_wait_for_it() -> 
         camera.look(plate(f"{n * 7919 % 9973:04}XYZ", x=n * 300, like=0.1), after=0.01)
     assert camera.said == []
     assert camera.pictures == MAX_TRACKS - MAX_FRAMES
+    camera.tracks.looked([], camera.at + 0.01, lambda _: (), 2)
+    assert camera.pictures == MAX_TRACKS - 2
