@@ -1,7 +1,7 @@
 """What each rendering and each kind of data buys the reader: one short training, again and again without one of them.
 
     python -m models.plate_code_reader.train.ablate FOLDER --crops US-CROPS/labels.csv [--photos DASHCAM]
-        [--real CACHE] [--steps 120] [--pictures 3600] [--only NAME ...]
+        [--real CACHE] [--steps 120] [--pictures 3600] [--drawn 300] [--only NAME ...]
 
 Every run begins with the converted base, sees as many pictures with the same seed, and reads the same sets afterwards.
 Drawings come from the same seeds, without what is left out (models/rendering/leave_out.py). `--real` is a cache in
@@ -28,7 +28,6 @@ from models.rendering.leave_out import without
 
 SHARES = {"plates-us": 5, "plates-br": 2, "plates-eu": 2}
 VALIDATION = {"drawn US": "plates-us", "drawn Brazil": "plates-br", "drawn EU": "plates-eu"}
-DRAWN = 300  # pictures of each for validation
 SEED, OTHER_SEED, VALIDATION_SEED = 1, 2, 900_001
 PHOTOS, DASHCAM = "photos around drawn plates", "plates of dashcam photos"
 
@@ -92,10 +91,10 @@ def validation(folder: Path, a: argparse.Namespace) -> dict[str, Shard]:
     sets = {"US crops": evaluate.labelled_crops(a.crops)} if a.crops is not None else {}
     if a.real is not None:
         sets["dashcam"] = load_source(a.real, "val-dashcam")
-    for name, source in VALIDATION.items():
+    for name, source in VALIDATION.items() if a.drawn else ():
         path = folder / f"val-{source}-000.npz"
         if not path.exists():
-            render_shard(path, f"val-{source}", min(DRAWN, a.pictures), VALIDATION_SEED, 1, a.photos)
+            render_shard(path, f"val-{source}", a.drawn, VALIDATION_SEED, 1, a.photos)
         sets[name] = load_source(folder, f"val-{source}")
     return sets
 
@@ -143,6 +142,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--pictures", type=int, default=3600)
+    parser.add_argument("--drawn", type=int, default=300, help="drawn pictures of each kind for validation")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=list(RUNS), default=list(RUNS))
     a = parser.parse_args()
