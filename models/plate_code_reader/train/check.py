@@ -65,19 +65,8 @@ def check(folder: Path) -> None:
     mean = _loss(folder / "mean.pt", shards)
     assert mean < loss, f"weights averaged with the base's are no better than these: {mean:.4f}"
     assert mean != learnt, "averaging left the base out"
-    _run(
-        ablate,
-        folder / "ablations",
-        "--steps",
-        2,
-        "--pictures",
-        45,
-        "--drawn",
-        9,
-        "--only",
-        "nothing",
-        "blur, noise, JPEG",
-    )
+    short = ["--steps", "2", "--pictures", "45", "--drawn", "9", "--only", "nothing"]
+    _run(ablate, folder / "ablations", *short, "blur, noise, JPEG")
     _run(export, run / "last.pt", folder / "plate_code_reader.onnx")
     exported, _ = _read(folder / "plate_code_reader.onnx", shards)
     assert abs(exported - after) <= 1, f"the exported file reads {exported}, the network {after}"
