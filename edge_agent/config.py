@@ -140,6 +140,8 @@ class LaneConfig(_Section):
     fastest_mps: float = Field(default=8.0, ge=0.1, le=50)
     shortest_m: float = Field(default=4.0, ge=1, le=100)
     longest_m: float = Field(default=30.0, ge=1, le=100)
+    # So long a vehicle may stand between two presence sensors.
+    stands_s: float = Field(default=180.0, ge=0, le=86_400)
     # So long after a stop or a kill of the agent an inspection goes on; later it is closed as abandoned.
     resume_s: float = Field(default=60.0, ge=0, le=3600)
     devices: list[DeviceConfig] = []
@@ -265,7 +267,7 @@ def _lane(lane: LaneConfig, folder: Path, config: BoothConfig) -> LaneSetup:
     rules = LaneRules(
         *(lane.id, tuple(lane.expects), lane.settle_s, lane.longest_s, lane.scan_delay_s),
         places={id: place for id, place in places.items() if place is not None},
-        driving=Driving(lane.slowest_mps, lane.fastest_mps, lane.shortest_m, lane.longest_m),
+        driving=Driving(lane.slowest_mps, lane.fastest_mps, lane.shortest_m, lane.longest_m, lane.stands_s),
         series=shares(tuple(config.vision.countries) or COUNTRIES),
         findings=config.findings.rules,
         resume_s=lane.resume_s,

@@ -29,8 +29,9 @@ P8. A sensor that is occupied again after a vehicle has passed it has met that v
     that vehicle may drive either way. It goes back over a sensor when it clears it and is over one before it, or would
     be over the next one if it drove on, or has gone back over one already; then it may meet that sensor again.
 P9. An inspection closes `settle_s` after the last sign of its vehicle, when that is on no sensor; but it is waited for
-    as long as a vehicle at the slowest speed takes to the last device that it has not come to. One that went back is
-    not waited for.
+    as long as a vehicle at the slowest speed takes to the last device that it has not come to; and `stands_s` longer,
+    up to `longest_s` in all, where a sensor that works has met it, and another one has still to: it stands between
+    them. A sensor that has just missed the one before it is not waited for; nor is one that went back.
 P10. A vehicle that has not left after `longest_s` is recorded as abandoned, once, and stays in the row: what is read of
     it is reported with its inspection's id, and the inspections of others go on. What sensors count and say of its
     moves meanwhile is not kept (an alarm is an event all the same).
@@ -287,11 +288,32 @@ class Row:
         return min((w for v in self._row if (w := self._ends_at(v)) is not None), default=None)
 
     def _ends_at(self, vehicle: Vehicle) -> float | None:
-        settles = None if vehicle.on else vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
+        settles = None if vehicle.on else self._settles_at(vehicle)
         if vehicle.inspection is None:
             return settles
         longest = vehicle.opened + self._rules.longest_s
         return longest if settles is None else min(settles, longest)
+
+    def _settles_at(self, vehicle: Vehicle) -> float:
+        """When it is taken to have left, if there is no sign of it until then (P9)."""
+        settles = vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
+        if not self._is_between(vehicle):
+            return settles
+        return max(settles, min(settles + self._rules.driving.stands_s, vehicle.opened + self._rules.longest_s))
+
+    def _is_between(self, vehicle: Vehicle) -> bool:
+        """A sensor that works has met it, and one has still to: it stands between them, were it for long."""
+        if vehicle.left_back or not any(
+            self._sensors.watches_since(device) is not None and self._sensors.last_of(device, vehicle)
+            for device in self._places
+        ):
+            return False
+        return any(
+            device not in vehicle.reached
+            and self._vehicles.has_watched(device, vehicle)
+            and not self._vehicles.missed_the_last(device, vehicle)
+            for device in self._places
+        )
 
     def _waits(self, vehicle: Vehicle) -> float:
         """Seconds that it may take, from its last sign, to the last device that it has not come to (P9)."""
@@ -329,8 +351,7 @@ class Row:
         return drafts
 
     def _stays_on(self, vehicle: Vehicle, now: Instant) -> bool:
-        settled = vehicle.last_activity + self._rules.settle_s + self._waits(vehicle)
-        return bool(vehicle.on) or now.monotonic < settled - TICK_S
+        return bool(vehicle.on) or now.monotonic < self._settles_at(vehicle) - TICK_S
 
     def _leaves(self, vehicle: Vehicle, now: Instant) -> None:
         vehicle.inspection, vehicle.closed = None, now.monotonic

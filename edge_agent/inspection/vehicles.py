@@ -137,14 +137,21 @@ class Vehicles:
             if device in vehicle.on and vehicle.on[device] <= at:
                 held = place.holds_s * self._rules.driving.fastest_mps  # it may have left it already
                 limits.append(Fact(at, front=Span(lo=place.begin), rear=Span(hi=place.until + held)))
-            elif device not in vehicle.reached and self._has_watched(device, vehicle):
+            elif device not in vehicle.reached and self.has_watched(device, vehicle):
                 limits.append(Fact(at, front=Span(hi=place.until)))
         return limits
 
-    def _has_watched(self, device: str, vehicle: Vehicle) -> bool:
+    def has_watched(self, device: str, vehicle: Vehicle) -> bool:
         """The sensor works, and did already when the vehicle's front cannot have come by it (P11)."""
         since = self._sensors.watches_since(device)
         return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
+
+    def missed_the_last(self, device: str, vehicle: Vehicle) -> bool:
+        """The last vehicle that left went forward, and the sensor had not met it."""
+        last = self.gone[-1] if self.gone else None
+        if last is None or last.closed is None or last.left_back or last.opened >= vehicle.opened:
+            return False
+        return device not in last.reached and vehicle.opened - last.closed <= self._rules.memory_s
 
 
 def _text(body: object) -> str:

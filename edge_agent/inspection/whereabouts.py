@@ -47,12 +47,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Driving:
-    """What drives through a lane. `slowest_mps` is of one that drives on: any vehicle may stop."""
+    """What drives through a lane. `slowest_mps` is of one that drives on: any vehicle may stop, for `stands_s`."""
 
     slowest_mps: float = 1.0
     fastest_mps: float = 8.0
     shortest_m: float = 4.0
     longest_m: float = 30.0
+    stands_s: float = 180.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,16 @@ PLACED = (
 
 
 def test_positions_reach_the_lane(folder: Path) -> None:
-    [lane] = read_config(written(folder, PLACED.replace("    devices", "    fastest_mps: 5\n    devices"))).lanes
+    [lane] = read_config(
+        written(folder, PLACED.replace("    devices", "    fastest_mps: 5\n    stands_s: 60\n    devices"))
+    ).lanes
     assert lane.rules.places == {
         "portal": Place(0, 1, End.ANY, 2),
         "scanner": Place(4, 2, End.REAR),
         "front": Place(-6, 1, End.FRONT),
         "side": Place(3.5, 1, End.ANY),
     }
-    assert lane.rules.driving == Driving(1, 5, 4, 30)
+    assert lane.rules.driving == Driving(1, 5, 4, 30, 60)
 
 
 def test_without_positions_there_are_none(folder: Path) -> None:

@@ -93,11 +93,13 @@ class Compared(Booth):
 
     def until(self, seconds: float) -> "Compared":
         while (wake := self.lane.next_wake()) is not None and wake <= seconds:
-            self.events += [self._compared(draft, self.lane) for draft in self.lane.woke(instant(wake))]
+            self.now = max(self.now, wake)
+            self.events += [self._compared(draft, self.lane) for draft in self.lane.woke(instant(self.now))]
         return self
 
     def at(self, seconds: float, device: str, body: Body, evidence: tuple[Evidence, ...] = ()) -> "Compared":
         self.until(seconds)
+        self.now = seconds
         said = Observation(f"o{len(self.said)}", device, "1", instant(seconds), body, b"raw", evidence)
         self.said.append(said)
         self.last = len(self.events)

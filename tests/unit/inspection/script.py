@@ -152,9 +152,10 @@ class Script:
         expects: tuple[Expected, ...] = EVERYTHING,
         places: Mapping[str, Place] | None = None,
         series: Mapping[str, float] | None = None,
+        longest_s: float = 60.0,
     ) -> None:
         ids = count(1)
-        rules = LaneRules("1", expects, settle_s=3.0, longest_s=60.0, places=places or {}, series=series or {})
+        rules = LaneRules("1", expects, settle_s=3.0, longest_s=longest_s, places=places or {}, series=series or {})
         self.lane = Lane(rules, PROVIDERS, lambda: f"inspection-{next(ids)}")
         self.drafts: list[Draft] = []
         self.observed: list[Observation] = []
