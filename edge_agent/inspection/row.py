@@ -303,10 +303,7 @@ class Row:
 
     def _is_between(self, vehicle: Vehicle) -> bool:
         """A sensor that works has met it, and one has still to: it stands between them, were it for long."""
-        if vehicle.left_back or not any(
-            self._sensors.watches_since(device) is not None and self._sensors.last_of(device, vehicle)
-            for device in self._places
-        ):
+        if vehicle.left_back or not self._vehicles.was_met(vehicle):
             return False
         return any(
             device not in vehicle.reached

@@ -147,11 +147,18 @@ class Vehicles:
         return since is not None and vehicle.where.at(since).front.hi <= self._places[device].until
 
     def missed_the_last(self, device: str, vehicle: Vehicle) -> bool:
-        """The last vehicle that left went forward, and the sensor had not met it."""
-        last = self.gone[-1] if self.gone else None
+        """The last vehicle of the lane's sensors that left went forward, and this sensor had not met it."""
+        last = next((one for one in reversed(self.gone) if self.was_met(one)), None)
         if last is None or last.closed is None or last.left_back or last.opened >= vehicle.opened:
             return False
         return device not in last.reached and vehicle.opened - last.closed <= self._rules.memory_s
+
+    def was_met(self, vehicle: Vehicle) -> bool:
+        """By a sensor that still works."""
+        return any(
+            self._sensors.watches_since(device) is not None and self._sensors.last_of(device, vehicle)
+            for device in self._places
+        )
 
 
 def _text(body: object) -> str:

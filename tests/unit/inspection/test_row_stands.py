@@ -4,6 +4,8 @@ from edge_agent.domain.observation import DeviceState
 from tests.unit.inspection.script import ARRIVES, DEPARTS, Script, alarm, code, plate, status
 from tests.unit.inspection.test_row import PLACES, ends
 
+CLOSED = ["opened by presence", "closed - complete"]
+
 
 def watched(*devices: str, longest_s: float = 600.0) -> Script:
     """A lane whose sensors have all said that they are free."""
@@ -40,7 +42,7 @@ def test_rule_p9_in_a_queue_the_portal_measures_the_one_that_stood_before_it() -
 def test_rule_p9_one_that_stands_is_waited_for_so_long_and_no_longer() -> None:
     script = watched("portal", "exit").at(20, "portal", ARRIVES).at(24, "portal", DEPARTS).until(600)
     base = watched("portal").at(20, "portal", ARRIVES).at(24, "portal", DEPARTS).until(600)
-    assert script.said() == base.said() == ["opened by presence", "closed - complete"]
+    assert script.said() == base.said() == CLOSED
     assert base.closed[0].closed.monotonic == 27
     assert 27 + 180 < script.closed[0].closed.monotonic < 27 + 180 + 25, "and as long as it takes to the exit"
 
@@ -51,6 +53,12 @@ def test_rule_p9_a_sensor_that_missed_the_one_before_it_is_not_waited_for() -> N
     assert ends(script) == [("inspection-1", "-", [], []), ("inspection-2", "-", [], [])]
 
 
+def test_rule_p9_what_only_a_camera_saw_was_missed_by_no_sensor() -> None:
+    script = watched("front", "portal", "exit").at(10, "front", plate("ZZZ999")).until(100)
+    script.at(120, "portal", ARRIVES).at(124, "portal", DEPARTS).at(250, "exit", ARRIVES).at(254, "exit", DEPARTS)
+    assert script.until(600).said() == ["opened by plate", "closed ZZZ999 complete", *CLOSED]
+
+
 def test_rule_p9_nor_is_one_that_goes_down() -> None:
     script = watched("portal", "exit").at(20, "portal", ARRIVES).at(24, "portal", DEPARTS)
     script.at(100, "exit", status(DeviceState.OFFLINE)).until(100)
@@ -59,4 +67,4 @@ def test_rule_p9_nor_is_one_that_goes_down() -> None:
 
 def test_rule_p9_who_is_waited_for_is_not_recorded_as_abandoned() -> None:
     script = watched("portal", "exit", longest_s=60.0).at(20, "portal", ARRIVES).at(24, "portal", DEPARTS).until(80)
-    assert script.said() == ["opened by presence", "closed - complete"]
+    assert script.said() == CLOSED
