@@ -10,8 +10,8 @@ from edge_agent.vision import sight as sight_module
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.frame import Frame, Image
-from edge_agent.vision.ppocr import PpOcrRecogniser
 from edge_agent.vision.recogniser import PlateSighting, Recogniser, Sighting
+from edge_agent.vision.recognisers import open_recogniser
 from edge_agent.vision.sight import Sight
 from tests.integration.vision.rendering import noisy, picture, plate
 from tests.integration.vision.test_faces import detail
@@ -53,6 +53,11 @@ def text_of(reading: Reading) -> str:
 
 
 @pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    return open_recogniser("own", live=True)
+
+
+@pytest.fixture(scope="module")
 def beside_a_face(portrait: Image) -> Image:
     image = plate("7KLM 223")
     image[:300, 700:956] = cv2.resize(portrait, (256, 300))
@@ -60,7 +65,7 @@ def beside_a_face(portrait: Image) -> Image:
 
 
 def test_a_plate_that_stands_before_the_camera_is_said_once_a_second_with_its_looks(
-    recogniser: PpOcrRecogniser,
+    recogniser: Recogniser,
 ) -> None:
     sight = Sight(settings(blur_faces=False), Seen(recogniser), None)
     said = []
@@ -77,7 +82,7 @@ def test_a_plate_that_stands_before_the_camera_is_said_once_a_second_with_its_lo
 
 
 def test_a_face_is_blurred_in_the_frame_that_is_kept_and_the_plate_is_not(
-    recogniser: PpOcrRecogniser, faces: FaceFinder, beside_a_face: Image
+    recogniser: Recogniser, faces: FaceFinder, beside_a_face: Image
 ) -> None:
     kept = {}
     for blur in (True, False):
@@ -89,7 +94,7 @@ def test_a_face_is_blurred_in_the_frame_that_is_kept_and_the_plate_is_not(
 
 
 def test_a_face_close_to_a_plate_is_not_in_its_crop_either(
-    recogniser: PpOcrRecogniser, faces: FaceFinder, portrait: Image
+    recogniser: Recogniser, faces: FaceFinder, portrait: Image
 ) -> None:
     image = plate("7KLM 223")
     small = np.asarray(cv2.resize(portrait, (128, 150)), np.uint8)
@@ -101,14 +106,14 @@ def test_a_face_close_to_a_plate_is_not_in_its_crop_either(
     assert crop.shape[:2] == (read_of(first).box.h, read_of(first).box.w)  # without the margin
 
 
-def test_where_faces_are_to_be_blurred_nothing_is_kept_without_the_means(recogniser: PpOcrRecogniser) -> None:
+def test_where_faces_are_to_be_blurred_nothing_is_kept_without_the_means(recogniser: Recogniser) -> None:
     with pytest.raises(TypeError, match="needs a FaceFinder"):
         Sight(settings(), recogniser, None)
     Sight(settings(blur_faces=False), recogniser, None)
 
 
 def test_pictures_are_made_for_the_best_look_only(
-    recogniser: PpOcrRecogniser, faces: FaceFinder, monkeypatch: pytest.MonkeyPatch
+    recogniser: Recogniser, faces: FaceFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[Image]()
     real = FaceFinder.faces
@@ -150,7 +155,7 @@ def test_few_large_frames_wait_for_their_pictures(pixels: int, made: int, monkey
     assert sum(image.shape[0] == 20 for image in encoded) == made
 
 
-def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: PpOcrRecogniser) -> None:
+def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: Recogniser) -> None:
     image = plate("7KLM 223")
     image[:120] = picture([(60, 60, "MSKU 413532 9", 56)])[:120]
 
@@ -161,8 +166,8 @@ def test_role_and_region_hold_and_boxes_are_of_the_whole_frame(recogniser: PpOcr
     assert [type(s.read) for s in seen(role="container")] == [ContainerCodeRead]
     (whole,) = seen(role="plate")
     (part,) = seen(region={"x": 0.2, "y": 0.5, "w": 0.8, "h": 0.5})
-    assert abs(part.read.box.x - whole.read.box.x) <= 4
-    assert abs(part.read.box.y - whole.read.box.y) <= 4
+    assert abs(part.read.box.x - whole.read.box.x) <= 10
+    assert abs(part.read.box.y - whole.read.box.y) <= 10
 
 
 @pytest.mark.parametrize("role", ["plate", "container", "both"])
