@@ -45,6 +45,8 @@ async def end(context: Context, error: EdgeAgentError) -> NoReturn:
         log.info("%s: call ended: %s", context.peer(), error.wrong)
     else:
         log.warning("%s: call ended: %s: %s", context.peer(), code.name, error.wrong)
+    # gRPC keeps some calls' last error for long, and its frames hold what the peer sent.
+    error.__traceback__ = error.__context__ = None
     await context.abort(code, details)
     raise AssertionError("abort raises")
 

@@ -2,16 +2,22 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
+from edge_agent.wire.refused import RefusalCode
+from edge_agent.wire.v1alpha1 import services_pb2 as wire
+from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
 from port_gateway import serve
 from port_gateway.client import Received, Subscription
 from port_gateway.ingest import Ingest
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from edge_agent.wire.v1alpha1.services_pb2_grpc import IngestServiceAsyncStub
 
 LARGE = 100_000
+INSIDE = (Ingest._batch.__code__, Ingest._take.__code__)
 ROUNDS = 40
 
 
@@ -134,3 +141,31 @@ async def test_a_peer_that_is_half_open_is_known_dead(port: Port, role: str, mon
                 while opened:
                     await asyncio.sleep(0.05)
             assert time.monotonic() - begun < 10
+
+
+async def test_a_connection_on_which_nothing_runs_is_ended(port: Port) -> None:
+    """gRPC's client keeps one for good when a call on it ended in the middle of a write."""
+    port.limits = port.limits.model_copy(update={"keepalive_s": 0.1})
+    async with port.serving(), port.channel(port.office) as left, port.ingest() as stub:
+        stream = Stream(stub)
+        await stream.hello(port.ledger().hello())
+        await SubscribeServiceStub(left).ListBooths(wire.ListBoothsRequest(), timeout=PATIENCE_S)
+        assert left.get_state() is grpc.ChannelConnectivity.READY
+        async with asyncio.timeout(PATIENCE_S):
+            await left.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        await stream.acked(0)  # that of a stream goes on
+        # and who was left dials again
+        await SubscribeServiceStub(left).ListBooths(wire.ListBoothsRequest(), timeout=PATIENCE_S)
+
+
+async def test_what_a_refused_stream_sent_is_not_kept(port: Port) -> None:
+    async with port.serving():
+        for _ in range(4):
+            async with port.ingest() as stub:
+                stream = Stream(stub)
+                await stream.hello(port.ledger().hello())
+                await stream.send(1, bytes(LARGE))
+                assert (await stream.nack()).code == RefusalCode.MALFORMED_ENVELOPE.value
+                await stream.status()
+        gc.collect()
+        assert not [one for one in gc.get_objects() if isinstance(one, FrameType) and one.f_code in INSIDE]
