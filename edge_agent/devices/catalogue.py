@@ -1,5 +1,6 @@
 """Every driver there is: ours in two visible tables, third parties' by the entry point group `edge_agent.drivers`."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -249,7 +250,7 @@ def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, AnyDrive
     an entry point that does not load, is no `Driver`, or takes a name that is taken.
     """
     found: dict[str, AnyDriver] = {**CATALOGUE, **SOURCES}
-    for entry in entry_points(group=ENTRY_POINT_GROUP) if installed is None else installed:
+    for entry in _installed() if installed is None else installed:
         package = entry.dist.name if entry.dist else "an unnamed package"
         remedy = f"repair or uninstall {package}"
         try:
@@ -269,6 +270,12 @@ def drivers(installed: Iterable[EntryPoint] | None = None) -> dict[str, AnyDrive
             raise SettingsInvalid(f"the driver {entry.name!r} of {package} takes a name that is taken", remedy)
         found[driver.name] = driver
     return found
+
+
+@functools.cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """Read once: a start asks five times, and each time every installed package's list would be opened."""
+    return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
 
 def driver(name: str) -> AnyDriver:
