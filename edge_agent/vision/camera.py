@@ -5,7 +5,9 @@ source ──► thread: open, read, back off ──► slot (newest wins, drops
 """
 
 import math
+import os
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -92,7 +94,11 @@ class Camera:
         pause = RETRY_FIRST_S
         while not self._stop.is_set():
             opened = self._clock.monotonic()
-            frames, why = self._once()
+            fault = ""
+            try:
+                frames, why = self._once()
+            except Exception as error:  # noqa: BLE001 - recorded: a thread that has ended would look like an empty lane
+                frames, why, fault = None, "", _place(error)
             if self._stop.is_set():
                 return
             if frames and self.settings.is_file:
@@ -100,7 +106,7 @@ class Camera:
                     continue
                 self._end()
                 return
-            self._lose(f"{self.settings.shown} {why}")
+            self._lose(f"{self.settings.shown} {why}", fault)
             if self._clock.monotonic() - opened >= HOLDS_S and frames is not None:
                 pause = RETRY_FIRST_S
             self._stop.wait(pause)
@@ -174,9 +180,13 @@ class Camera:
             self._note(self._watchdog.delivered(image, now))
         self.on_news()
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str, fault: str) -> None:
+        now = self._clock.monotonic()
         with self._lock:
-            self._note(self._watchdog.lost(why, self._clock.monotonic()))
+            if fault:
+                self._note(self._watchdog.failed(f"{why}cannot be read: {fault}", now))
+            else:
+                self._note(self._watchdog.lost(why, now))
         self.on_news()
 
     def _end(self) -> None:
@@ -188,3 +198,9 @@ class Camera:
     def _note(self, change: CameraChange | None) -> None:
         if change is not None:
             self._changes.append(change)
+
+
+def _place(error: Exception) -> str:
+    """The error's kind and where it was raised; its text may hold the camera's address, password and all."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {os.path.basename(at.filename)}:{at.lineno}"

@@ -51,6 +51,7 @@ class CameraWatchdog:
         return self._become(DeviceState.OFFLINE, why, now)
 
     def failed(self, why: str, now: float) -> CameraChange | None:
+        self._last_frame = None
         return self._become(DeviceState.FAILED, why, now)
 
     def delivered(self, image: Image, now: float) -> CameraChange | None:

@@ -70,6 +70,25 @@ def test_a_stream_that_cannot_be_decoded_is_opened_again(tmp_path: Path, monkeyp
         assert DeviceState.OFFLINE in [change.state for change in north.changes()]
 
 
+def test_a_fault_while_reading_is_recorded_without_its_text_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Camera._read, list[Stream]()
+
+    def read(self: Camera, stream: Stream) -> int:
+        calls.append(stream)
+        if len(calls) == 1:
+            raise KeyError("rtsp://admin:pa55w0rd@192.0.2.20/")
+        return real(self, stream)
+
+    monkeypatch.setattr(Camera, "_read", read)
+    with running(camera(str(video(tmp_path / "clip.avi", 5)))) as north:
+        wait_for(lambda: north.delivered == 5)
+        (failed,) = [change for change in north.changes() if change.state is DeviceState.FAILED]
+        assert failed.detail.startswith(f"{tmp_path / 'clip.avi'} cannot be read: KeyError at test_camera.py:")
+        assert "pa55w0rd" not in failed.detail
+
+
 def test_a_stream_that_ends_at_once_is_opened_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
