@@ -62,7 +62,7 @@ class PlateRead:
     Nothing is corrected in `text`, but O and 0, I and 1, which plates draw alike, may be told apart by the place in
     the plate's series. `suggested` is the text that the series of the region would make of all characters, B for 8 and
     the like too; '' where that is `text`.
-    `confidence` is of the characters; `likeness` (0..1) says how much the thing that carries them looks like a plate.
+    `confidence` (0..1) is that of the whole text; `likeness` (0..1) says how much what carries it looks like a plate.
     `looks`: how many looks at this vehicle read this text since the camera last said so; this is the best of them.
     """
 
@@ -80,7 +80,7 @@ class PlateRead:
 class ContainerCodeRead:
     """An ISO 6346 code in one frame, as read. `code` may lack its check digit (ten characters) or fail it.
 
-    `looks` as of a PlateRead.
+    `confidence` and `looks` as of a PlateRead.
     """
 
     code: str

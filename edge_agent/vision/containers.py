@@ -11,6 +11,7 @@ stands first among the alternatives, with its own, higher confidence. The check 
 evidence.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ import numpy as np
 
 from edge_agent.domain.identifiers import check_digit_ok
 from edge_agent.domain.observation import CharacterRead, ContainerCodeRead
-from edge_agent.vision.ctc import LETTERS_AND_DIGITS, LineRead
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS, LineRead, unit
 from edge_agent.vision.lines import Relation, TextLine, bounding_box, mean_confidence, relation
 from edge_agent.vision.text_finder import Quad
 
@@ -56,13 +57,19 @@ class CodeCandidate:
 
     @property
     def confidence(self) -> float:
+        """For choosing between candidates of different lengths."""
         return mean_confidence(self.characters)
+
+    @property
+    def probability(self) -> float:
+        """That the whole code is right: each character's, multiplied."""
+        return unit(math.prod(c.confidence for c in self.characters))
 
     def as_read(self, height: int, width: int) -> ContainerCodeRead:
         """The reading, its box inside a picture of that size."""
         return ContainerCodeRead(
             code=self.code,
-            confidence=self.confidence,
+            confidence=self.probability,
             characters=self.characters,
             box=bounding_box(self.quads, height, width),
             check_digit_ok=check_digit_ok(self.code),

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.containers import CodeCandidate, code_candidates
@@ -52,6 +53,12 @@ def test_careless_pairs_are_not_made() -> None:
     assert codes(line("MSKU", 100, 100), line("4135329", 700, 100)) == []
     assert codes(line("MSKU", 100, 100), line("4135329", 100, 400)) == []
     assert codes(line("MSKU", 100, 100, h=30), line("4135329", 100, 135, h=90)) == []
+
+
+def test_the_confidence_is_that_of_the_whole_code() -> None:
+    (found,) = candidates(line("MSKU 413532 9", 100, 100, confidence=0.9))
+    assert found.as_read(720, 1280).confidence == pytest.approx(0.9**11, abs=1e-4)
+    assert found.confidence == pytest.approx(0.9)
 
 
 def test_geometry_decides_not_the_check_digit() -> None:

@@ -35,6 +35,13 @@ def test_o_and_0_i_and_1_go_by_their_place(as_read: str, expected: str) -> None:
     assert as_series(read(as_read), US) == expected
 
 
+@pytest.mark.parametrize(
+    ("as_read", "expected"), [("0BC1234", "OBC1234"), ("AB01234", "ABO1234"), ("0OB0123", "OOB0123")]
+)
+def test_a_letter_is_no_rarer_than_its_digit_where_the_series_wants_it(as_read: str, expected: str) -> None:
+    assert as_series(read(as_read), shares(COUNTRIES, 2.5)) == expected
+
+
 def test_b_and_8_go_by_their_place_where_the_reader_doubts() -> None:
     assert as_series(read("8BC1234", c0="B"), US) == "BBC1234"
     assert as_series(read("ABC1B34", c4="8"), US) == "ABC1834"
