@@ -1,7 +1,8 @@
 """MJPEG over HTTP: JPEGs one after the other in a multipart body (RFC 2046), each bounded before it is decoded.
 
 OpenCV's reader decodes a picture before anybody can ask for its size: one of 12,000 × 12,000 pixels takes 1.3 GB. Here
-the JPEG's own header is read first. Basic and digest authentication, as cameras ask for them; redirects stay on HTTP.
+the JPEG's own header is read first. Basic and digest authentication, as cameras ask for them; redirects stay on HTTP
+and on the camera.
 """
 
 import http.client
@@ -10,6 +11,7 @@ import math
 import re
 import socket
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
@@ -196,6 +198,17 @@ class MjpegStream:
                 raise _Broken(f"sends a picture of more than {BYTES_MAX >> 20} MB")
 
 
+class _OnItsHost(urllib.request.HTTPRedirectHandler):
+    """A camera says where else on itself its pictures are; other machines are not asked for its sake."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if urllib.parse.urlsplit(newurl).hostname != urllib.parse.urlsplit(req.full_url).hostname:
+            raise urllib.error.HTTPError(req.full_url, code, f"{msg}, to another host", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class _Socket(socket.socket):
     """Waits no longer than there is patience."""
 
@@ -252,7 +265,7 @@ def _opener(where: str, user: str | None, password: str | None, patience: Patien
         Handler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
+        _OnItsHost(),
         urllib.request.HTTPDigestAuthHandler(known),
         urllib.request.HTTPBasicAuthHandler(known),
     ):

@@ -117,3 +117,29 @@ def test_a_flood_of_pictures_is_hung_up_on_and_not_decoded(monkeypatch: pytest.M
     with answering(flood) as address, running(camera(f"http://{address}/")) as flooded:
         Log(flooded).wait(DeviceState.OFFLINE, "sends more than 50 pictures a second")
         assert flooded.delivered <= 3
+
+
+@pytest.mark.parametrize("how", ["a list of files", "a redirect"])
+def test_a_camera_cannot_have_the_agent_ask_other_machines(how: str) -> None:
+    asked = list[str]()
+
+    def other(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        handler.send_error(404)
+
+    def playlist(handler: BaseHTTPRequestHandler) -> None:
+        head = b"HTTP/1.0 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n"
+        body = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://{elsewhere}/open-the-gate.ts\n#EXT-X-ENDLIST\n"
+        handler.wfile.write(head + body.encode())
+
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(f"HTTP/1.0 302 Found\r\nLocation: http://{elsewhere}/open-the-gate\r\n\r\n".encode())
+
+    camera_says, why = (
+        (playlist, "") if how == "a list of files" else (redirect, ": it answers 302 Found, to another host")
+    )
+    with answering(other) as address, answering(camera_says) as asks, ExitStack() as stack:
+        elsewhere = address.replace("127.0.0.1", "localhost")
+        bad = stack.enter_context(running(camera(f"http://{asks}/")))
+        Log(bad).wait(DeviceState.OFFLINE, f"http://{asks}/ cannot be opened{why}")
+    assert asked == []
