@@ -22,7 +22,7 @@ from port_gateway.chains import Chains, device_keys
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles, check_file
 from port_gateway.lane_quarters import believed, kept_row, lane_number, row_of
-from port_gateway.retention_index import deleted, deleted_event, stays_at_booth
+from port_gateway.retention_index import deleted, deleted_event, stays_at_booth, was_deleted
 from port_gateway.sealed_roots import sealed_roots
 from port_gateway.store import offline
 from port_gateway.trust import read_trust
@@ -121,7 +121,9 @@ def _audit(db: apsw.Connection, files: EvidenceFiles, rules: EvidenceRules, poli
         if deleted(db, sha256) is not None:
             counts.evidence_deleted += 1
         elif not files.complete(sha256):
-            if stays_at_booth(db, sha256, rules):
+            if was_deleted(db, sha256):
+                counts.evidence_deleted += 1
+            elif stays_at_booth(db, sha256, rules):
                 counts.evidence_at_booth += 1
             else:
                 counts.evidence_missing += 1

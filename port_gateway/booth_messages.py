@@ -78,6 +78,16 @@ def waiting(store: Store, booth_id: str, after: int) -> list[tuple[int, WatchRes
     return [(int(str(n)), WatchResponse.FromString(m)) for n, m in rows if isinstance(m, bytes)]
 
 
+def waits_for(db: apsw.Connection, booth_id: str, inspection_id: str) -> bool:
+    """Whether the booth has still to be told something of this inspection."""
+    query = (
+        "SELECT 1 FROM booth_message WHERE booth_id = ?1 AND message_id IN"
+        " (SELECT message_id FROM decision WHERE inspection_id = ?2 AND booth_id = ?1 UNION ALL"
+        " SELECT message_id FROM watch_list_hit WHERE booth_id = ?1 AND inspection_id = ?2) LIMIT 1"
+    )
+    return db.execute(query, (booth_id, inspection_id)).get is not None
+
+
 def newest(store: Store) -> int:
     """The number of the last message posted to any booth that is still waiting."""
     with store.reading() as db:

@@ -68,6 +68,9 @@ class Limits(_Section):
     max_batch_bytes: Annotated[int, Field(ge=MAX_ENVELOPE_BYTES, le=MAX_BATCH_BYTES)] = MAX_BATCH_BYTES
     # The booth's watchdog gives up after 60 s; the wire promises an acknowledgement at least every 10 s.
     heartbeat_s: Annotated[float, Field(gt=0, le=10)] = 5.0
+    # Ledgers that a booth may begin in all: one with each machine that is set up anew or salvaged. A reader keeps each
+    # of them in mind, and witnesses are asked about each: who has a booth's key must not make them without end.
+    epochs_a_booth: Annotated[int, Field(ge=1, le=100_000)] = 500
     # A peer that does not read or write for so long is gone.
     idle_s: Annotated[float, Field(gt=0, le=600)] = 60.0
     # A stop waits so long for what is on its way, and asks booths to come back after so many seconds.

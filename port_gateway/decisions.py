@@ -39,7 +39,9 @@ class DecisionRefused(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One decision. `chained_seq` is its place in the booth's chain; None while it is on its way."""
+    """One decision. `chained_seq` is its place in the booth's chain; None while it is on its way (`waits`), and where
+    the booth never took it or chained another one.
+    """
 
     message_id: bytes
     booth_id: str
@@ -50,10 +52,13 @@ class Decided:
     by_whom: str
     decided_utc_us: int
     chained_seq: int | None
+    waits: bool = True
 
     @property
     def state(self) -> str:
-        return "pending" if self.chained_seq is None else "chained"
+        if self.chained_seq is not None:
+            return "chained"
+        return "pending" if self.waits else "not chained"
 
 
 def note_inspection(db: apsw.Connection, booth_id: str, event: Event, now_us: int, cursor: int | None = None) -> None:
@@ -111,10 +116,9 @@ def note_chained(db: apsw.Connection, booth_id: str, event: Event, now_us: int) 
 
 
 def forget_officers(db: apsw.Connection, booth_id: str, inspection_id: str) -> None:
-    """The events of this inspection are over: so is who decided over it, and why. What is pending stays."""
+    """The events of this inspection are over, and no message on it waits: so is who decided over it, and why."""
     db.execute(
-        "UPDATE decision SET officer = '', reason = '', by_whom = ''"
-        " WHERE booth_id = ? AND inspection_id = ? AND chained_seq IS NOT NULL",
+        "UPDATE decision SET officer = '', reason = '', by_whom = '' WHERE booth_id = ? AND inspection_id = ?",
         (booth_id, inspection_id),
     )
 
@@ -208,8 +212,9 @@ def _named_before(db: apsw.Connection, inspection_id: str) -> Iterator[tuple[str
 def read_decisions(db: apsw.Connection, inspection_id: str = "", pending: bool = False) -> Iterator[Decided]:
     """Oldest first."""
     rows = db.execute(
-        "SELECT message_id, booth_id, inspection_id, decision, officer, reason, by_whom, decided_utc_us, chained_seq"
-        " FROM decision WHERE (? = '' OR inspection_id = ?) AND (? = 0 OR chained_seq IS NULL) ORDER BY number",
+        "SELECT message_id, booth_id, inspection_id, decision, officer, reason, by_whom, decided_utc_us, chained_seq,"
+        " EXISTS (SELECT 1 FROM booth_message m WHERE m.booth_id = d.booth_id AND m.message_id = d.message_id)"
+        " FROM decision d WHERE (? = '' OR inspection_id = ?) AND (? = 0 OR chained_seq IS NULL) ORDER BY number",
         (inspection_id, inspection_id, int(pending)),
     )
     for message_id, *rest in rows:

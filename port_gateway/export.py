@@ -108,6 +108,13 @@ class InboxChain(ChainNodes):
             ends_within(read_ended(self._db, self.booth_id).get(self.booth_id, {}), self.epoch), complete=True
         )
 
+    def lost(self, size: int) -> int:
+        held = self._db.execute(
+            "SELECT count(*) FROM event WHERE booth_id = ? AND epoch = ? AND seq <= ?",
+            (self.booth_id, self.epoch, size),
+        ).get
+        return size - int(str(held))
+
     def evidence(self, sha256: bytes) -> Path | str:
         gone = deleted(self._db, sha256)
         if gone is not None:

@@ -13,7 +13,7 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.gaps import Gaps
 from edge_agent.wire.identity import PublicKey, key_id, load_public_key, spki
-from edge_agent.wire.refused import Refused
+from edge_agent.wire.refused import RefusalCode, Refused
 from edge_agent.wire.tree import Node, Tree
 from edge_agent.wire.v1alpha1.services_pb2 import Quarantined as QuarantinedMessage
 from edge_agent.wire.verify import Chain, Session, Verified
@@ -103,6 +103,16 @@ class Inbox:
         """The Merkle tree of the chain at `head`, and nodes of it to be kept with the next `append`."""
         with self._store.reading() as db:
             return ChainNodes(db, head.booth_id, head.epoch).tree(head.seq)
+
+    def admit(self, head: Head, most: int) -> None:
+        """Whether `head`'s chain goes on, or its booth has begun fewer than `most`. Raises Refused(TOO_MANY_EPOCHS)."""
+        if head.seq:
+            return
+        with self._store.reading() as db:
+            begun = db.execute("SELECT count(*) FROM chain WHERE booth_id = ?", (head.booth_id,)).get
+        if isinstance(begun, int) and begun >= most:
+            detail = f"the booth has begun {begun} ledgers here, and limits.epochs_a_booth is {most}"
+            raise Refused(RefusalCode.TOO_MANY_EPOCHS, detail)
 
     def quarantined(self, head: Head) -> list[QuarantinedMessage]:
         """What is in quarantine of `head`'s chain, as its booth is told."""

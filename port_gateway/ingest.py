@@ -145,6 +145,7 @@ class Ingest(IngestServiceServicer):
             missing = await self._missing(hello)
             chain = await asyncio.to_thread(self._inbox.chain, Head(booth_id, hello.epoch), keys, missing)
             try:
+                await asyncio.to_thread(self._inbox.admit, chain.head, self._limits.epochs_a_booth)
                 judge_hello(hello, chain)
             except Refused as refused:
                 await self._alarm(chain.head, refused, b"")
@@ -203,6 +204,7 @@ class Ingest(IngestServiceServicer):
             window_bytes=self._limits.window_bytes,
             max_batch_bytes=self._limits.max_batch_bytes,
             quarantined=quarantined,
+            takes_salvaged=True,
         )
 
     # --- in -------------------------------------------------------------------------------------------------

@@ -6,15 +6,19 @@ A message that cannot be (a count that no lane reaches, bins that do not add up)
 import json
 import logging
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apsw
+from google.protobuf.message import DecodeError
 
 from edge_agent.domain.inspection import Expected, MissingReason
 from edge_agent.domain.statistics import Confidences, Durations, LaneStatistics, PartEnd
 from edge_agent.wire.chain import Head
 from edge_agent.wire.codec_statistics import read_statistics
+from edge_agent.wire.envelope import read_envelope
+from edge_agent.wire.refused import Refused
 from edge_agent.wire.v1alpha1.event_pb2 import Event
 
 log = logging.getLogger(__name__)
@@ -24,6 +28,8 @@ _PAIR = struct.Struct("<HI")
 DWELL, GAP, SERVICE, PLATES, CODES, DISPUTED, MISSING = 0, 256, 512, 768, 784, 800, 816
 _WHATS = tuple(Expected)
 _REASONS = tuple(MissingReason)
+# Whether `counts` was written by a version for which each place means the same.
+_WORDS = zlib.crc32(repr((_WHATS, _REASONS, len(Confidences().counts))).encode())
 COLUMNS = (
     "lane, quarter_s, cursor, covered_s, unsynced_s, clock_set, arrived, complete, incomplete, abandoned, dwell_sum_s,"
     " dwell_min_s, dwell_max_s, gap_sum_s, gap_min_s, gap_max_s, service_sum_s, service_min_s, service_max_s,"
@@ -149,3 +155,30 @@ def kept_row(db: apsw.Connection, cursor: int, lane: int | None, quarter_s: int)
         f"SELECT {COLUMNS} FROM lane_quarter WHERE lane = ? AND quarter_s = ? AND cursor = ?",  # noqa: S608
         (lane, quarter_s, cursor),
     ).fetchone()
+
+
+def note_words(db: apsw.Connection) -> None:
+    """The rows are of this version's words. In a transaction."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('lane_words', ?)", (_WORDS,))
+
+
+def words_changed(db: apsw.Connection) -> bool:
+    """Whether the rows were written by a version with other words for what was missing."""
+    return db.execute("SELECT value FROM meta WHERE key = 'lane_words'").get not in (None, _WORDS)
+
+
+def note_anew(db: apsw.Connection) -> None:
+    """Every row again, from the events: these never go. In a transaction."""
+    if not words_changed(db):  # by another process, meanwhile
+        return
+    db.execute("DELETE FROM lane_quarter")
+    for cursor, booth_id, envelope in db.execute(
+        "SELECT cursor, booth_id, envelope FROM event e WHERE length(envelope) > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM quarantine q WHERE q.cursor = e.cursor AND q.released_cursor IS NULL) ORDER BY cursor"
+    ):
+        try:
+            event = Event.FromString(read_envelope(bytes(envelope))[0])
+        except (Refused, DecodeError, TypeError):  # was never let in: for `verify` to name
+            continue
+        note_at(db, str(booth_id), event, int(str(cursor)))
+    note_words(db)

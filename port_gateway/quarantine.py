@@ -24,7 +24,7 @@ from edge_agent.wire.verify import Chain, Session, verify_event
 from port_gateway.evidence_index import note_evidence
 from port_gateway.following import follow
 from port_gateway.lane_quarters import note_at
-from port_gateway.moments import moment
+from port_gateway.moments import UNDATED_US, moment
 from port_gateway.retention_index import deleted_event, note_uses
 from port_gateway.store import Store
 
@@ -206,7 +206,7 @@ def _let_out(db: apsw.Connection, kept: Kept, read: Event | str, now_us: int) ->
         "UPDATE quarantine SET released_cursor = ?, released_utc_us = ? WHERE cursor = ?", (cursor, now_us, kept.cursor)
     )
     note_evidence(db, kept.booth_id, read)
-    note_uses(db, kept.booth_id, read, now_us)
+    note_uses(db, kept.booth_id, read, UNDATED_US)  # by whatever clock it was let out
     follow(db, kept.booth_id, read, now_us)
     note_at(db, kept.booth_id, read, kept.cursor)
     return Outcome(kept, cursor)

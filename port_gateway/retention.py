@@ -18,6 +18,7 @@ from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.retention import EvidenceRules, Standing
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import DAY_US, UNDATED_US
+from port_gateway.retention_index import OTHER_KIND, days_of
 from port_gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,16 @@ log = logging.getLogger(__name__)
 STEP = 32
 DATED = 2_000
 UNNAMED_DAYS = 90
+_CLASSES = [(kind, standing) for kind in (*map(str, EvidenceKind), OTHER_KIND) for standing in Standing]
+_FIRST = -(2**62), b""
 # What a booth says that it deleted, and nobody has looked at; and what is to be removed.
 _SAID = (
     "SELECT sha256 FROM doomed_evidence d WHERE EXISTS (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) LIMIT ?"
+)
+# An alarm or a hold that came since.
+_KEPT_BY = (
+    "SELECT 1 FROM evidence_use u WHERE sha256 = ? AND (standing > 0 OR EXISTS"
+    " (SELECT 1 FROM legal_hold h WHERE h.inspection_id = u.inspection_id)) LIMIT 1"
 )
 _DOOMED = _SAID.replace("EXISTS", "NOT EXISTS")
 
@@ -50,7 +58,9 @@ class Retention:
     def __init__(self, store: Store, files: EvidenceFiles, rules: EvidenceRules, clock: Clock) -> None:
         self._store, self._files, self._rules, self._clock = store, files, rules, clock
         self._looked_back = False
-        self._looked_us = 0
+        self._looked_us = self._whole_us = 0
+        # How far each class was looked through since `_whole_us`: nobody looks for what has not arrived at every turn.
+        self._looked_through: dict[tuple[str, Standing], tuple[int, bytes]] = {}
 
     def run(self) -> Iterator[int]:
         """Delete all that is over; after each step the number of pieces that it deleted. Raises what the store does."""
@@ -62,10 +72,11 @@ class Retention:
             pass
         self._date()
         yield from self._unnamed()
-        for kind, days in self._rules.items():
-            for standing in Standing:
-                if (keep := days.of(standing)) is not None:
-                    yield from self._run_class(kind, standing, self._now_us() - round(keep * DAY_US))
+        if abs(self._now_us() - self._whole_us) >= DAY_US:  # what came late, or was held
+            self._whole_us, self._looked_through = self._now_us(), {}
+        for kind, standing in _CLASSES:
+            if (keep := days_of(self._rules, kind, standing)) is not None:
+                yield from self._run_class(kind, standing, self._now_us() - round(keep * DAY_US))
 
     def settle(self) -> None:
         """Look at what booths say that they deleted: no file goes by a booth's word, and what is here was not deleted
@@ -76,10 +87,12 @@ class Retention:
         def write(db: apsw.Connection) -> int:
             rows: list[tuple[Any, ...]] = db.execute(_SAID, (STEP,)).fetchall()
             for (sha256,) in rows:
-                if self._files.complete(sha256):
+                complete = self._files.complete(sha256)
+                if complete:
                     booth = db.execute("SELECT booth_id FROM evidence_use WHERE sha256 = ?", (sha256,)).get
                     here[str(booth)] += 1
-                    db.execute("DELETE FROM deleted_evidence WHERE sha256 = ?", (sha256,))
+                if complete or db.execute(_KEPT_BY, (sha256,)).get is not None:
+                    db.execute("DELETE FROM deleted_evidence WHERE sha256 = ? AND place = 'booth'", (sha256,))
                 else:
                     db.execute("DELETE FROM evidence_use WHERE sha256 = ?", (sha256,))
                 db.execute("DELETE FROM doomed_evidence WHERE sha256 = ?", (sha256,))
@@ -124,64 +137,69 @@ class Retention:
         self._redate(f"received_utc_us = {UNDATED_US}", self._now_us())
 
     def _redate(self, which: str, to_us: int) -> None:
-        for kind in self._rules:
-            for standing in Standing:
-                some = f"FROM evidence_use WHERE kind = ? AND standing = ? AND {which} LIMIT ?"
-                query = f"SELECT sha256, booth_id, inspection_id {some}"
-                work = (
-                    f"UPDATE evidence_use SET received_utc_us = {to_us}"  # noqa: S608 - own numbers
-                    f" WHERE (sha256, booth_id, inspection_id) IN ({query})"
-                )
-                chosen = kind.value, int(standing), DATED
+        for kind, standing in _CLASSES:
+            some = f"FROM evidence_use WHERE kind = ? AND standing = ? AND {which} LIMIT ?"
+            query = f"SELECT sha256, booth_id, inspection_id {some}"
+            work = (
+                f"UPDATE evidence_use SET received_utc_us = {to_us}"  # noqa: S608 - own numbers
+                f" WHERE (sha256, booth_id, inspection_id) IN ({query})"
+            )
+            chosen = kind, int(standing), DATED
 
-                def write(db: apsw.Connection, work: str = work, chosen: tuple[str, int, int] = chosen) -> int:
-                    db.execute(work, chosen)
-                    return db.changes()
+            def write(db: apsw.Connection, work: str = work, chosen: tuple[str, int, int] = chosen) -> int:
+                db.execute(work, chosen)
+                return db.changes()
 
-                while self._any(query, *chosen) and self._store.submit(write).result():
-                    pass
+            while self._any(query, *chosen) and self._store.submit(write).result():
+                pass
 
     def over(self) -> Iterator[Over]:
         """What `run` would delete now; nothing is changed."""
         now = self._now_us()
         seen: set[bytes] = set()
-        for kind, days in self._rules.items():
-            for standing in Standing:
-                keep = days.of(standing)
-                for sha256 in () if keep is None else self._candidates(kind, standing, now - round(keep * DAY_US)):
-                    with self._store.reading() as db:
-                        piece = _if_over(db, sha256, self._rules, now)
-                    if piece is not None and sha256 not in seen:
-                        seen.add(sha256)
-                        yield piece
+        for kind, standing in _CLASSES:
+            keep = days_of(self._rules, kind, standing)
+            rows = () if keep is None else self._rows(kind, standing, now - round(keep * DAY_US), _FIRST)
+            for _, sha256 in rows:
+                if sha256 in seen or not self._files.complete(sha256):
+                    continue
+                with self._store.reading() as db:
+                    piece = _if_over(db, sha256, self._rules, now)
+                if piece is not None:
+                    seen.add(sha256)
+                    yield piece
 
-    def _run_class(self, kind: EvidenceKind, standing: Standing, before_us: int) -> Iterator[int]:
+    def _run_class(self, kind: str, standing: Standing, before_us: int) -> Iterator[int]:
+        """What has not arrived cannot be deleted."""
         batch: list[bytes] = []
-        for sha256 in self._candidates(kind, standing, before_us):
-            batch.append(sha256)
+        place = after = self._looked_through.get((kind, standing), _FIRST)
+        for place in self._rows(kind, standing, before_us, after):
+            if self._files.complete(place[1]):
+                batch.append(place[1])
             if len(batch) == STEP:
                 yield self._delete(batch)
                 batch = []
         if batch:
             yield self._delete(batch)
+        self._looked_through[kind, standing] = place
 
-    def _candidates(self, kind: EvidenceKind, standing: Standing, before_us: int) -> Iterator[bytes]:
-        """Of this class, and here: what has not arrived cannot be deleted. Pages, so that no reader stays open."""
-        after: tuple[int, bytes] = (-(2**62), b"")
+    def _rows(
+        self, kind: str, standing: Standing, before_us: int, after: tuple[int, bytes]
+    ) -> Iterator[tuple[int, bytes]]:
+        """When each piece of this class came, and its digest. Pages, so that no reader stays open."""
         while True:
             with self._store.reading() as db:
                 rows: list[tuple[Any, ...]] = db.execute(
                     "SELECT received_utc_us, sha256 FROM evidence_use WHERE kind = ? AND standing = ?"
                     " AND received_utc_us <= ? AND (received_utc_us, sha256) > (?, ?)"
                     " ORDER BY received_utc_us, sha256 LIMIT 256",
-                    (kind.value, int(standing), before_us, *after),
+                    (kind, int(standing), before_us, *after),
                 ).fetchall()
             if not rows:
                 return
             for received, sha256 in rows:
                 after = int(received), bytes(sha256)
-                if self._files.complete(after[1]):
-                    yield after[1]
+                yield after
 
     def _delete(self, digests: Sequence[bytes]) -> int:
         now = self._now_us()
@@ -193,7 +211,7 @@ class Retention:
                 if (piece := _if_over(db, sha256, self._rules, now)) is not None
             ]
             for piece in pieces:
-                days = self._rules[EvidenceKind(piece.kind)].of(piece.standing)
+                days = days_of(self._rules, piece.kind, piece.standing)
                 rule = f"{piece.kind} with standing {piece.standing.name.lower()} is kept for {days:g} days"
                 db.execute(
                     "INSERT OR REPLACE INTO deleted_evidence VALUES (?,?,'port',?,?,?)",
@@ -231,7 +249,9 @@ class Retention:
         while True:
             with self._store.reading() as db:
                 rows: list[tuple[Any, ...]] = db.execute(
-                    "SELECT sha256 FROM deleted_evidence WHERE sha256 > ? ORDER BY sha256 LIMIT 256", (after,)
+                    "SELECT sha256 FROM deleted_evidence d WHERE sha256 > ? AND NOT EXISTS"
+                    " (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) ORDER BY sha256 LIMIT 256",
+                    (after,),
                 ).fetchall()
             if not rows:
                 return
@@ -260,7 +280,7 @@ def _if_over(db: apsw.Connection, sha256: bytes, rules: EvidenceRules, now_us: i
         (sha256,),
     ).fetchall()
     for kind, standing, _, _, received, held in uses:
-        days = rules[EvidenceKind(kind)].of(Standing(standing)) if kind in rules else None
+        days = days_of(rules, kind, Standing(standing))
         if held or days is None or received + round(days * DAY_US) > now_us:
             return None
     if not uses:

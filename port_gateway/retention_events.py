@@ -24,6 +24,7 @@ from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
 from edge_agent.wire.refused import Refused
 from edge_agent.wire.standing import inspection_of, standing_of
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from port_gateway.booth_messages import waits_for
 from port_gateway.decisions import MAX_INSPECTION_ID, forget_officers, note_inspection
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import DAY_US, UNDATED_US
@@ -215,7 +216,7 @@ class EventRetention:
         return _NEVER_US if days is None else since_us + round(days * DAY_US)
 
     def _kept_by(self, db: apsw.Connection, booth_id: str, inspection: str, cursors: tuple[int, ...]) -> bool:
-        """Whether a hold, or evidence that is still here, keeps these events."""
+        """Whether a hold, a message that waits for the booth, or evidence that is still here keeps these events."""
         about = {inspection} - {""}
         if not inspection:
             event = _event(db, cursors[0])
@@ -224,6 +225,8 @@ class EventRetention:
         else:
             digests = _used(db, booth_id, inspection)
         if any(db.execute("SELECT 1 FROM legal_hold WHERE inspection_id = ?", (one,)).get for one in about):
+            return True
+        if any(waits_for(db, booth_id, one) for one in about):
             return True
         return any(
             self._files.complete(sha256) and db.execute("SELECT 1 FROM evidence_use WHERE sha256 = ?", (sha256,)).get

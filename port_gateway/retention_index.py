@@ -6,6 +6,7 @@ from typing import NamedTuple
 import apsw
 from google.protobuf.message import DecodeError
 
+from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.retention import EvidenceRules, Standing
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.refused import Refused
@@ -19,6 +20,9 @@ from port_gateway.moments import moment
 # settings, and at `retention status`.
 UPGRADE_US = 7 * 86_400_000_000
 SHA256_BYTES = 32
+# Stands for every kind that this version does not know: it is kept as long as what is kept longest.
+OTHER_KIND = "other"
+_KINDS = frozenset(kind.value for kind in EvidenceKind)
 _AT_THE_BOOTH = "kept only with a finding, and there was none"
 
 
@@ -57,14 +61,27 @@ def note_uses(db: apsw.Connection, booth_id: str, event: Event, now_us: int) -> 
         db.execute(
             "INSERT INTO evidence_use VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
             " standing = max(standing, excluded.standing), received_utc_us = excluded.received_utc_us",
-            (ref.sha256, booth_id, inspection, ref.kind, min(ref.size, MAX_BLOB_BYTES), standing, now_us),
+            (ref.sha256, booth_id, inspection, kind_of(ref.kind), min(ref.size, MAX_BLOB_BYTES), standing, now_us),
         )
         # It was over for other inspections, and is wanted again.
-        db.execute("DELETE FROM deleted_evidence WHERE sha256 = ?", (ref.sha256,))
         db.execute("DELETE FROM doomed_evidence WHERE sha256 = ?", (ref.sha256,))
     gone = event.evidence_deleted
     if gone.reason == DELETION_REASON_NO_FINDING:
         _note_deleted_at_booth(db, booth_id, gone.sha256, now_us)
+
+
+def kind_of(kind: str) -> str:
+    """As it is noted."""
+    return kind if kind in _KINDS else OTHER_KIND
+
+
+def days_of(rules: EvidenceRules, kind: str, standing: Standing) -> float | None:
+    """How many days it is kept; None for ever."""
+    if kind in _KINDS:
+        days = rules.get(EvidenceKind(kind))
+        return None if days is None else days.of(standing)
+    each = [days.of(standing) for days in rules.values()]
+    return None if None in each else max((days for days in each if days is not None), default=None)
 
 
 def named(event: Event) -> Iterator[EvidenceRef]:
@@ -150,7 +167,10 @@ def _gather(db: apsw.Connection, booth_id: str, event: Event) -> None:
         db.execute("INSERT INTO rose VALUES (?,?,?)", (booth_id, inspection, standing))
     db.executemany(
         "INSERT INTO found VALUES (?,?,?,?,?,?)",
-        [(ref.sha256, booth_id, inspection, ref.kind, min(ref.size, MAX_BLOB_BYTES), standing) for ref in named(event)],
+        [
+            (ref.sha256, booth_id, inspection, kind_of(ref.kind), min(ref.size, MAX_BLOB_BYTES), standing)
+            for ref in named(event)
+        ],
     )
     gone = event.evidence_deleted
     if gone.reason == DELETION_REASON_NO_FINDING:
@@ -177,6 +197,11 @@ def deleted(db: apsw.Connection, sha256: bytes) -> Deleted | None:
         (sha256,),
     ).fetchone()
     return None if row is None else Deleted(int(row[0]), str(row[1]), str(row[2]))
+
+
+def was_deleted(db: apsw.Connection, sha256: bytes) -> bool:
+    """Whether this evidence was ever deleted, though an event may have named it since."""
+    return db.execute("SELECT 1 FROM deleted_evidence WHERE sha256 = ?", (sha256,)).get is not None
 
 
 def deleted_inspection(db: apsw.Connection, inspection_id: str, booth_id: str = "") -> str:

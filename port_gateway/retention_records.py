@@ -38,7 +38,8 @@ def read_status(db: apsw.Connection) -> Status:
         " max(size) AS size FROM evidence_use GROUP BY sha256) GROUP BY kind, standing ORDER BY kind, standing"
     ).fetchall()
     deleted: list[tuple[Any, ...]] = db.execute(
-        "SELECT place, count(*), sum(size) FROM deleted_evidence GROUP BY place ORDER BY place"
+        "SELECT place, count(*), sum(size) FROM deleted_evidence d WHERE NOT EXISTS"
+        " (SELECT 1 FROM evidence_use u WHERE u.sha256 = d.sha256) GROUP BY place ORDER BY place"
     ).fetchall()
     holds: list[tuple[Any, ...]] = db.execute(
         "SELECT inspection_id, reason, by_whom, at_utc_us FROM legal_hold ORDER BY at_utc_us"

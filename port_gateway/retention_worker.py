@@ -1,4 +1,7 @@
-"""Runs retention beside the gateway, on a thread of its own that no stop waits for longer than a step."""
+"""Runs what ends things beside the gateway, on a thread of its own that no stop waits for longer than a step.
+
+evidence ─► events ─► messages for booths ─► old receipts ─► the database's log emptied
+"""
 
 import logging
 import threading
@@ -6,6 +9,8 @@ import threading
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from port_gateway.clock_doubt import ClockDoubt, believe
+from port_gateway.messages_end import EndOfMessages
+from port_gateway.receipts_end import EndOfReceipts
 from port_gateway.retention import Retention
 from port_gateway.retention_events import EventRetention
 from port_gateway.store import Store
@@ -23,6 +28,7 @@ class RetentionWorker:
         self._every_s, self._told = every_s, ""
         self._undated = False
         self._doubt = ClockDoubt(store, clock)
+        self._messages, self._receipts = EndOfMessages(store, clock), EndOfReceipts(store, clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -43,6 +49,7 @@ class RetentionWorker:
             if self._doubt.jumped and not self._undated:  # nobody knows which of the two times was right
                 self._retention.undate(self._doubt.began_us)
                 self._events.undate(self._doubt.began_us)
+                self._messages.undate()
                 self._undated = True
             if doubt:
                 self._say(f"nothing is deleted: {doubt}")
@@ -57,6 +64,7 @@ class RetentionWorker:
                 events += step
                 if self._stopped.is_set():
                     break
+            self._end_the_rest()
         except EdgeAgentError as error:
             if isinstance(error, Fatal):
                 self.stop()
@@ -66,6 +74,20 @@ class RetentionWorker:
         if count or events:
             log.info("%d pieces of evidence and %d events were deleted: their time is over", count, events)
         return count + events
+
+    def _end_the_rest(self) -> None:
+        if self._stopped.is_set():
+            return
+        if messages := self._messages.run():
+            log.warning("%d messages that no booth took were taken out: MESSAGE_NOT_TAKEN in `verify`", messages)
+        receipts = 0
+        for step in self._receipts.run():
+            receipts += step
+            if self._stopped.is_set():
+                break
+        if receipts:
+            log.info("%d old receipts went: later ones have the word of all who gave theirs on them", receipts)
+        self._store.empty_log()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):

@@ -19,6 +19,7 @@ import apsw
 
 from edge_agent.domain.errors import EdgeAgentError, Fatal, Recoverable, StoreCorrupt, StoreFailed, StoreFull
 from port_gateway.evidence_index import note_all_evidence
+from port_gateway.lane_quarters import note_anew, note_words, words_changed
 from port_gateway.retention_index import note_all_uses
 
 T = TypeVar("T")
@@ -38,9 +39,13 @@ MIGRATIONS = (
     "0011.sql",
     "0012.sql",
     "0013.sql",
+    "0014.sql",
 )  # the n-th brings an inbox from user_version n - 1 to n, in a transaction of its own
+_SERVE_ONCE = "start `port-gateway serve` once: it brings the inbox to the new schema"
 # Another process (`trust add`) holds the write lock for milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+# Events wait so long for readers to let go of the log, where it is emptied.
+LOG_TIMEOUT_MS = 100
 # One group's jobs; bounds the time to the first acknowledgement of the group.
 MAX_GROUP = 256
 
@@ -116,6 +121,7 @@ class Store:
         self._closed = False
         self._full = False
         self._locked = False
+        self._log_over = False
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._submitting = threading.Lock()
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
@@ -140,6 +146,8 @@ class Store:
         while self._migrate():
             pass
         _check_kind(db, self.path)
+        if words_changed(db):
+            self._note_anew()
         if max_bytes is not None:  # a full inbox is brought to the new schema all the same
             self.limit(db, max_bytes)
 
@@ -159,6 +167,8 @@ class Store:
                     note_all_uses(db)
                 if MIGRATIONS[version] == "0010.sql":
                     self._owner_only()
+                if MIGRATIONS[version] == "0014.sql":
+                    note_words(db)
                 db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={version + 1}")
             db.execute("COMMIT")
@@ -167,6 +177,16 @@ class Store:
                 db.execute("ROLLBACK")
             raise
         return due
+
+    def _note_anew(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            note_anew(self._db)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def _owner_only(self) -> None:
         """An inbox of before the watch list may lie there for others to read."""
@@ -202,6 +222,13 @@ class Store:
                 raise Recoverable(f"{self.path}: closed", "start the gateway again")
             self._jobs.put(job)  # type: ignore[arg-type]
         return job.future
+
+    def empty_log(self) -> None:
+        """What was overwritten in the file still stands in SQLite's log, for months where little comes: cut that off.
+        While a reader needs the log, it stays as it is.
+        """
+        self._log_over = True
+        self.submit(lambda db: None).result()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -262,6 +289,8 @@ class Store:
             return
         try:
             with _in_words(self.path):
+                if self._log_over:
+                    self._cut_log()
                 self._db.execute("BEGIN IMMEDIATE")
                 for job in group:
                     job.run(self._db)
@@ -276,6 +305,16 @@ class Store:
         self.on_commit()
         for job in group:
             job.done()
+
+    def _cut_log(self) -> None:
+        self._log_over = False
+        self._db.set_busy_timeout(LOG_TIMEOUT_MS)
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except (apsw.BusyError, apsw.FullError):
+            return
+        finally:
+            self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
 
     def _undo(self, group: list[_Job[object]], error: EdgeAgentError) -> None:
         if isinstance(error, StoreFull):
@@ -309,6 +348,8 @@ def offline(path: Path) -> Iterator[apsw.Connection]:
         raise StoreFailed(f"{path}: there is no inbox", "check `data` in the settings; `serve` makes the inbox")
     with _in_words(path), contextlib.closing(open_reader(path)) as db:
         _check_kind(db, path)
+        if words_changed(db):
+            raise StoreFailed(f"{path}: counts lanes in the words of another version", _SERVE_ONCE)
         db.execute("BEGIN")
         yield db
 
@@ -330,7 +371,7 @@ def _check_kind(db: apsw.Connection, path: Path) -> None:
     if version < len(MIGRATIONS):
         raise StoreFailed(
             f"{path}: has schema {version}, this gateway works with {len(MIGRATIONS)}",
-            "start `port-gateway serve` once: it brings the inbox to the new schema",
+            _SERVE_ONCE,
         )
 
 

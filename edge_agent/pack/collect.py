@@ -113,6 +113,10 @@ class Source(Nodes, Protocol):
         """What is known of the end of the booth's device keys."""
         ...
 
+    def lost(self, size: int) -> int:
+        """How many of the chain's first `size` events were lost with a damaged ledger."""
+        ...
+
     def evidence(self, sha256: bytes) -> Path | str:
         """The file with these bytes, or why there is none."""
         ...
@@ -169,6 +173,7 @@ class Contents:
     keys: Mapping[str, str]  # the state of each device key by key id, see KnownEnds.state
     stamp: Stamp | None = None
     witnessed: Witnessed | None = None
+    lost: int = 0  # of the events that the receipt covers
 
 
 def collect_inspection(source: Source, inspection_id: str, certificates: Sequence[x509.Certificate]) -> Contents:
@@ -259,6 +264,7 @@ class _Collector:
             RECEIPT: (None, None) if received is None else self._received(*received),
             WITNESSED: (None, None) if cosigned is None else self._received(cosigned.note, cosigned.certificate),
         }
+        receipt = said[RECEIPT][1]
         gateways = [each.certificate for each in (cosigned,) if each] + [each[1] for each in (received,) if each]
         events = tuple(self._proved(seq, envelopes[seq], said) for seq in sorted(envelopes))
         keyids = {_keyid(envelope) for envelope, _ in self._sessions.values()}
@@ -271,10 +277,11 @@ class _Collector:
             tuple(self._pieces(events)),
             (*certificates, *(x509.load_der_x509_certificate(der) for der in gateways)),
             said[CHECKPOINT][1],
-            said[RECEIPT][1],
+            receipt,
             {keyid: self._ends.state(keyid) for keyid in sorted(keyids)},
             None if received is None else self._stamped(received[0]),
             None if cosigned is None else _witnessed(cosigned, said[WITNESSED][1]),
+            0 if receipt is None else source.lost(receipt.size),
         )
 
     def _stamped(self, note: bytes) -> Stamp | None:

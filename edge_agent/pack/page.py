@@ -107,6 +107,12 @@ def _proves(contents: Contents) -> list[str]:
             f"{contents.receipt.held:%Y-%m-%d %H:%M:%S} UTC by the port's own clock: these events{but} "
             "existed by then, whatever the booth's clock says."
         )
+    if contents.lost:
+        said.append(
+            f"{contents.lost} of the events of that chain were lost with a damaged ledger of the booth's, as its next "
+            "ledger says. Nothing is known of them: the fingerprint has zeros in their places. The events shown here "
+            "are not among them."
+        )
     if contents.stamp is not None:
         stated = contents.stamp.token.accuracy_us
         accuracy = "whose accuracy it does not state" if stated is None else f"{accuracy_in_words(stated)} as it states"

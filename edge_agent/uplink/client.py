@@ -217,6 +217,7 @@ class Uplink:
         match response.WhichOneof("message"):
             case "welcome":
                 through = response.welcome.durable_through
+                self._port.takes_salvaged = response.welcome.takes_salvaged
                 self._take_back(through, noted)
                 # A sequence beyond SQLite's integers cannot be held, and is refused by the window.
                 ours = await asyncio.to_thread(outbox.sha256_at, through) if through < 2**63 else None

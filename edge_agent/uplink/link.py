@@ -165,11 +165,13 @@ class Port:
     """Dials the gateway. Certificates are read at every dial, so that renewed ones take effect by reconnecting.
 
     `generation` rises when the booth's next certificate is in force: channels of before are to be left.
+    `takes_salvaged` is what the gateway said last of streams of salvaged ledgers, None where it said nothing yet.
     """
 
     def __init__(self, settings: UplinkSettings, identities: Identities) -> None:
         self._settings, self._identities = settings, identities
         self.generation = 0
+        self.takes_salvaged: bool | None = None
         self._rests_until = 0.0
 
     def check(self) -> str:

@@ -130,6 +130,8 @@ class SalvagedUplink:
             return rest
         if not await asyncio.to_thread(self._present.acked_through):
             return self._back_off.next_delay()
+        if not self._port.takes_salvaged:
+            return await self._wait_for_the_port(waiting)
         delay = 0.0
         for ledger in list(waiting):
             try:
@@ -149,6 +151,17 @@ class SalvagedUplink:
                 log.error("salvaged epoch %s cannot be read, and is not offered: %s", ledger.epoch.hex(), failure)
                 waiting.remove(ledger)
         return delay
+
+    async def _wait_for_the_port(self, waiting: Sequence[Salvaged]) -> float:
+        """The seconds to wait for one that has not said yet whether it takes such a stream. An older one would take it
+        for the booth's own, and end that.
+        """
+        if self._port.takes_salvaged is None:
+            return self._back_off.next_delay()
+        for ledger in waiting:
+            older = "the port's gateway is older than this agent, and takes no salvaged ledger"
+            await self._tell(ledger, PortRefused(older, "have it upgraded; what was salvaged is kept, and sent then"))
+        return self._settings.refused_retry_s
 
     async def _tell(self, ledger: Salvaged, failure: EdgeAgentError) -> None:
         if self._told.get(ledger.epoch) != failure.wrong:

@@ -28,6 +28,7 @@ class RefusalCode(Enum):
     KEY_RETIRED = services_pb2.REFUSAL_CODE_KEY_RETIRED
     NOT_POSSESSED = services_pb2.REFUSAL_CODE_NOT_POSSESSED
     NOT_REPLACED = services_pb2.REFUSAL_CODE_NOT_REPLACED
+    TOO_MANY_EPOCHS = services_pb2.REFUSAL_CODE_TOO_MANY_EPOCHS
 
 
 class Refused(Permanent):

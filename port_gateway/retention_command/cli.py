@@ -123,6 +123,7 @@ def _run(options: argparse.Namespace) -> int:
         count, events = sum(retention.run()), sum(of_events.run())
         what = f"{count} pieces and {events} events deleted"
         store.submit(lambda db: log_action(db, getpass.getuser(), "run", what, now_us())).result()
+        store.empty_log()
     show({"deleted": count, "events_deleted": events}, options.json, f"{count} pieces and {events} events were deleted")
     return OK
 

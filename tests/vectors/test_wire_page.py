@@ -27,6 +27,7 @@ from port_gateway import (
     evidence,
     expected,
     inbox,
+    messages_end,
     serve,
     subscribe,
     upload,
@@ -88,7 +89,8 @@ def test_every_fault_has_a_row_and_cases() -> None:
         ("of an expectation", (crossings.MAX_PLATES, crossings.MAX_SEALS, crossings.MAX_PLACES, crossings.MAX_NOTE)),
         ("its weight", (int(crossings.MAX_GROSS_KG), crossings.MAX_WINDOW.days, crossings.MAX_AHEAD.days)),
         ("a page of expectations", (expected.PAGE_RECORDS, expected.PAGE_BYTES, store.MAX_HELD)),
-        ("messages that wait", (booth_messages.MAX_WAITING,)),
+        ("messages that wait", (booth_messages.MAX_WAITING, messages_end.MESSAGE_DAYS)),
+        ("epochs of a booth", (config.Limits().epochs_a_booth,)),
         ("crossings named", (crossings.MAX_AMBIGUOUS,)),
     ],
 )

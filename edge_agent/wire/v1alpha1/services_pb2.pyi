@@ -66,6 +66,8 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     """A new device key is named without its own signature."""
     REFUSAL_CODE_NOT_REPLACED: _RefusalCode.ValueType  # 19
     """A salvaged ledger that no event held here says was replaced."""
+    REFUSAL_CODE_TOO_MANY_EPOCHS: _RefusalCode.ValueType  # 20
+    """A ledger more than the port takes of one booth."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why an envelope, an event or a stream is refused. docs/wire.md gives each its check."""
@@ -110,6 +112,8 @@ REFUSAL_CODE_NOT_POSSESSED: RefusalCode.ValueType  # 18
 """A new device key is named without its own signature."""
 REFUSAL_CODE_NOT_REPLACED: RefusalCode.ValueType  # 19
 """A salvaged ledger that no event held here says was replaced."""
+REFUSAL_CODE_TOO_MANY_EPOCHS: RefusalCode.ValueType  # 20
+"""A ledger more than the port takes of one booth."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -392,6 +396,7 @@ class Welcome(_message.Message):
     WINDOW_BYTES_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    TAKES_SALVAGED_FIELD_NUMBER: _builtins.int
     durable_through: _builtins.int
     """Highest sequence that the port holds durably of this epoch."""
     chain_head: _builtins.bytes
@@ -402,6 +407,8 @@ class Welcome(_message.Message):
     """Credit: bytes in flight."""
     max_batch_bytes: _builtins.int
     """Largest batch, in bytes of its envelopes."""
+    takes_salvaged: _builtins.bool
+    """It takes streams of salvaged ledgers (Hello.salvaged). One that does not say so takes them for ordinary ones."""
     @_builtins.property
     def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quarantined]:
         """Events of this epoch that are in quarantine now; the oldest 100."""
@@ -415,10 +422,11 @@ class Welcome(_message.Message):
         window_bytes: _builtins.int = ...,
         max_batch_bytes: _builtins.int = ...,
         quarantined: _abc.Iterable[Global___Quarantined] | None = ...,
+        takes_salvaged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "max_batch_bytes", b"max_batch_bytes", "quarantined", b"quarantined", "window_bytes", b"window_bytes", "window_records", b"window_records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_head", b"chain_head", "durable_through", b"durable_through", "max_batch_bytes", b"max_batch_bytes", "quarantined", b"quarantined", "takes_salvaged", b"takes_salvaged", "window_bytes", b"window_bytes", "window_records", b"window_records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

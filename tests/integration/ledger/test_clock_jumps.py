@@ -15,7 +15,7 @@ from edge_agent.wire.v1alpha1 import event_pb2 as wire
 from port_gateway.inbox import Inbox
 from port_gateway.receive import judge_batch
 from port_gateway.store import Store
-from tests.integration.ledger.conftest import Booth, HandClock
+from tests.integration.ledger.conftest import Booth, HandClock, alarm, closed, opened
 
 YEARS = timedelta(days=3653)
 JUMPS = [2 * YEARS, -YEARS, -YEARS, YEARS, timedelta(seconds=-1), timedelta(0)]
@@ -57,8 +57,16 @@ async def test_a_clock_that_jumps_changes_nothing(booth: Booth, tmp_path: Path, 
 
 
 async def test_every_event_says_how_far_the_clock_can_be_trusted(booth: Booth) -> None:
+    clock = SystemClock()
     async with booth.open() as ledger:
-        envelope = ledger.outbox.after(0, 1, 100_000)[0]
-    event = wire.Event.FromString(read_envelope(envelope)[0])
-    assert event.at.HasField("clock_error")
-    assert event.at.clock_error.bound_us > 0
+        for body in (opened("i-1").body, closed("i-1").body, alarm(1).body):
+            await ledger.recorder.record(Draft(body, clock.now()))
+        envelopes = list(ledger.outbox.after(0, 10, 100_000))
+    events = [wire.Event.FromString(read_envelope(envelope)[0]) for envelope in envelopes]
+    assert [event.WhichOneof("body") for event in events] == [
+        *("session_opened", "inspection_opened", "inspection_closed", "alarm_raised")
+    ]
+    for event in events:
+        assert event.at.clock_state != wire.CLOCK_STATE_UNSPECIFIED
+        assert event.at.HasField("clock_error")
+        assert event.at.clock_error.bound_us > 0

@@ -173,3 +173,30 @@ async def test_the_gateway_drains_what_is_in_flight_when_it_stops(port: Port) ->
         assert await stream.status() is grpc.StatusCode.ABORTED
     async with port.serving():
         assert await held(port) == ledger.envelopes
+
+
+async def test_a_booth_begins_so_many_ledgers_and_no_more(port: Port) -> None:
+    port.limits = port.limits.model_copy(update={"epochs_a_booth": 2})
+    ledgers = [port.ledger(bytes([n]) * 16) for n in range(4)]
+    async with port.serving(), port.ingest() as stub:
+        for ledger in ledgers[:2]:
+            stream = Stream(stub)
+            await stream.hello(ledger.hello())
+            await stream.send(1, *ledger.envelopes)
+            await stream.acked(1)
+        for ledger in (ledgers[2], ledgers[2], ledgers[3]):
+            stream = Stream(stub)
+            await stream.call.write(wire.StreamEventsRequest(hello=ledger.hello()))
+            assert (await stream.nack()).code == wire.REFUSAL_CODE_TOO_MANY_EPOCHS
+            assert await stream.status() is grpc.StatusCode.FAILED_PRECONDITION
+        ledgers[0].grow(1)  # what was begun goes on
+        stream = Stream(stub)
+        await stream.hello(ledgers[0].hello())
+        await stream.send(2, ledgers[0].envelopes[1])
+        await stream.acked(2)
+        other = Ledger(port.other_booth.identity, port.other_booth.key)
+        async with port.ingest(port.other_booth) as theirs:
+            await Stream(theirs).hello(other.hello())
+    with contextlib.closing(port.store()) as store, store.reading() as db:
+        alarms = [(code, bytes(epoch)[0]) for code, epoch in db.execute("SELECT code, epoch FROM alarm ORDER BY id")]
+    assert alarms == [("UNANNOUNCED_EPOCH", 1), ("TOO_MANY_EPOCHS", 2), ("TOO_MANY_EPOCHS", 3)]

@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
@@ -22,6 +24,7 @@ from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import key_id
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.verify import Chain, verify_next
+from port_gateway.audit import audit
 from port_gateway.cli import main
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
@@ -383,3 +386,53 @@ def test_files_that_no_event_names_do_not_stay_for_ever(desk: Desk) -> None:
     desk.retention.undate(0)  # its own days count anew
     assert desk.run() == 1
     assert desk.here(b"named", b"nobody's") == [b"named"]
+
+
+class LaterKind(StrEnum):
+    VIDEO = "video"
+
+
+def test_a_kind_that_nobody_knows_is_kept_as_long_as_what_is_kept_longest(desk: Desk) -> None:
+    """A booth's key must not keep anything for ever, nor take away that it was deleted."""
+    piece = ref(b"crop")
+    desk.receive(closed(1), piece)
+    desk.arrive(b"crop")
+    desk.clock.forward(31)
+    assert desk.run() == 1
+    desk.receive(alarmed(2), replace(piece, kind=cast("EvidenceKind", LaterKind.VIDEO)))
+    counts = audit(desk.port.settings())[0]
+    assert (counts.evidence_deleted, counts.evidence_missing) == (1, 0), "it was here, and its time was over"
+    desk.arrive(b"crop")
+    assert audit(desk.port.settings())[0].evidence_whole == 1
+    assert desk.run() == 0
+    desk.clock.forward(364)
+    assert desk.run() == 0
+    desk.clock.forward(1.1)
+    assert desk.run() == 1
+    assert desk.here(b"crop") == []
+
+
+def test_what_has_not_arrived_is_looked_for_once_a_day(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bytes] = []
+    complete = EvidenceFiles.complete
+
+    def counted(self: EvidenceFiles, sha256: bytes) -> bool:
+        looked.append(sha256)
+        return complete(self, sha256)
+
+    desk.receive(closed(1), ref(b"one"))
+    desk.clock.forward(20)
+    desk.receive(closed(2), ref(b"two"))
+    desk.clock.forward(10.5)
+    retention = desk.retention
+    monkeypatch.setattr(EvidenceFiles, "complete", counted)
+    assert [sum(retention.run()) for _ in range(5)] == [0] * 5
+    assert looked == [ref(b"one").sha256]
+    desk.arrive(b"one", b"two")
+    desk.clock.forward(0.9)
+    assert sum(retention.run()) == 0
+    desk.clock.forward(0.2)
+    assert sum(retention.run()) == 1, "it came late"
+    assert desk.here(b"one", b"two") == [b"two"]
+    desk.clock.forward(19)
+    assert sum(retention.run()) == 1

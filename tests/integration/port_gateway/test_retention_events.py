@@ -24,6 +24,7 @@ from port_gateway import retention_events
 from port_gateway.chains import Chains
 from port_gateway.cli import main
 from port_gateway.client import Deleted, Received, Subscription, connected
+from port_gateway.clock_doubt import believe
 from port_gateway.inbox import Inbox
 from port_gateway.receive import judge_batch
 from port_gateway.retention_events import EventRetention
@@ -276,9 +277,16 @@ def test_the_bytes_are_in_no_file_of_the_inbox(desk: Desk) -> None:
     desk.clock.forward(366)
     desk.run()
     assert end(desk) == 3
-    desk.store.close()
-    assert b"papers seen" not in path.read_bytes()
-    assert not Path(f"{path}-wal").exists()
+    assert b"papers seen" in Path(f"{path}-wal").read_bytes(), "the log has what the file no longer shows"
+    now = round(desk.clock.now().utc.timestamp() * 1e6)
+    desk.store.submit(lambda db: believe(db, now)).result()
+    with desk.store.reading() as db:  # somebody reads for long: nobody waits for him
+        db.execute("SELECT 1 FROM event").fetchall()
+        assert desk.worker().turn() == 0
+    assert desk.worker().turn() == 0
+    for name in (path, Path(f"{path}-wal")):
+        assert b"papers seen" not in name.read_bytes(), "a gateway runs for years"
+    desk.receive(device_event())
 
 
 def test_what_was_changed_after_a_deletion_is_found(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

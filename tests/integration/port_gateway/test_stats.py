@@ -188,12 +188,22 @@ def test_without_matplotlib_a_plot_says_what_to_install(
         (["--lane", "9"], "known are: spiffe://uslrd/booth/lane-1 lane 1"),
         (["--from", "2025-11-03", "--to", "2025-11-02"], "turn them round"),
         (["--from", "1000-01-01", "--by", "quarter"], "at most 50000"),
+        (["--to", "2025-11-01"], "nothing is known before --to 2025-11-02T00:00+0000"),
+        (["--from", "2025-11-04"], "nothing is known after --from 2025-11-04T00:00+0000"),
     ],
 )
 def test_what_cannot_be_shown(held: Held, capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
     held.says(part(0))
     assert main(["stats", held.config, *options]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31", "0001-01-01T00:00+14:00", "2026-13-01", "soon"])
+def test_a_time_that_is_none_is_named(held: Held, capsys: pytest.CaptureFixture[str], moment: str) -> None:
+    for option in ("--from", "--to"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["stats", held.config, option, moment])
+        assert f"argument {option}: {moment!r}" in capsys.readouterr().err
 
 
 def test_before_there_is_anything(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,6 +239,19 @@ def test_verify_finds_a_row_that_is_not_its_event(held: Held, capsys: pytest.Cap
         db.execute(change)
     assert main(["verify", held.config]) == 1
     assert "statistics is not what the event says" in capsys.readouterr().err
+
+
+def test_rows_in_the_words_of_another_version_are_written_anew(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
+    held.says(part(0, missing=((Expected.SEAL, MissingReason.NOT_SEEN, 1),)), part(0.25))
+    rows = held.rows(capsys, "--by", "quarter")
+    with contextlib.closing(apsw.Connection(str(held.port.settings().database))) as db:
+        db.execute("UPDATE meta SET value = 7 WHERE key = 'lane_words'")
+        db.execute("DELETE FROM lane_quarter WHERE cursor = 3; UPDATE lane_quarter SET counts = x''")
+    assert main(["verify", held.config]) == 2
+    assert "start `port-gateway serve` once" in capsys.readouterr().err
+    held.port.store().close()
+    assert main(["verify", held.config]) == 0
+    assert held.rows(capsys, "--by", "quarter") == rows
 
 
 def test_counts_as_they_are_kept() -> None:

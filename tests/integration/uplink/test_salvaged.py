@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 import grpc
@@ -27,10 +28,12 @@ from edge_agent.uplink.salvaged import SalvagedUplink
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.identity import identity_of, load_certificate, load_private_key
 from edge_agent.wire.v1alpha1.event_pb2 import Event
+from edge_agent.wire.v1alpha1.services_pb2 import Welcome
 from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceStub
 from port_gateway.cli import main
 from port_gateway.client import Received, Subscription
 from port_gateway.export import _open, _write
+from port_gateway.ingest import Ingest
 from port_gateway.revocation import chain_heads
 from port_gateway.store import Store, offline
 from port_gateway.time_authority import TimeAuthority
@@ -232,6 +235,9 @@ async def test_the_pack_of_an_event_behind_the_gap_is_verified_with_openssl(dama
         _write(settings, contents, tmp_path / "pack", SystemClock(), "1.0")
     said = await asyncio.to_thread(verify_pack, tmp_path / "pack")
     assert "VERIFIED: 2 events" in said, said
+    assert (
+        "3 of the events of that chain were lost with a damaged ledger" in (tmp_path / "pack/README.html").read_text()
+    )
 
 
 def verify_pack(folder: Path) -> str:
@@ -299,3 +305,27 @@ async def test_one_that_is_damaged_itself_does_not_end_the_agent(
         await until(lambda: "cannot be read, and is not offered" in caplog.text)
         seq = (await ledger.recorder.record(alarm(99))).seq
         await until(lambda: ledger.outbox.acked_through() == seq)
+
+
+async def test_a_port_that_would_take_it_for_the_booths_own_stream_is_not_sent_it(
+    damaged: Damaged, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older gateway: its welcome does not know the field."""
+    damaged.lose(12)
+    welcome = Ingest._welcome
+
+    def older(self: Ingest, *arguments: Any) -> Welcome:
+        said = welcome(self, *arguments)
+        said.ClearField("takes_salvaged")
+        return said
+
+    caplog.set_level(logging.DEBUG)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ingest, "_welcome", older)
+        async with damaged.port.site.booth.open() as ledger, damaged.port.serving(), damaged.sending(ledger):
+            await until(lambda: "older than this agent" in status(damaged)[0])
+            seq = (await ledger.recorder.record(alarm(99))).seq
+            await until(lambda: ledger.outbox.acked_through() == seq)
+    assert damaged.at_port() == list(range(1, 9))
+    assert "superseded" not in caplog.text
+    await both(damaged, held=30)

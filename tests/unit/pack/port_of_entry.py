@@ -96,6 +96,9 @@ class Chain:
     def witnessed(self, seq: int) -> Cosigned | None:
         return self.cosigned
 
+    def lost(self, size: int) -> int:
+        return 0
+
     def time_token(self) -> TimeToken | None:
         return None
 

@@ -103,6 +103,21 @@ def test_a_booths_word_takes_away_nothing_that_is_kept(port: AtPort, files: Evid
     assert crop.exists()
 
 
+@pytest.mark.parametrize("kept_by", ["a legal hold", "an alarm"])
+def test_a_hold_that_comes_behind_a_booths_word_counts(port: AtPort, files: EvidenceFiles, kept_by: str) -> None:
+    port.closes(ID, ref(b"crop"))
+    port.says(EvidenceDeleted((ref(b"crop").sha256,), 4, DeletionReason.NO_FINDING))
+    if kept_by == "an alarm":
+        port.says(alarm())
+    else:
+        port.run(lambda db: hold(db, ID, "court order 17", "counsel", 1))
+    assert sum(Retention(port.store, files, PORT_DAYS, SystemClock()).run()) == 0
+    assert port.inbox.deleted(ref(b"crop").sha256) is None, "it is waited for"
+    crop = arrived(files, b"crop")
+    assert sum(Retention(port.store, files, PORT_DAYS, SystemClock()).run()) == 0
+    assert crop.exists()
+
+
 def test_a_booths_word_takes_away_nothing_that_the_port_has(
     port: AtPort, files: EvidenceFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,7 +245,7 @@ def test_a_chain_that_says_another_decision_does_not_hold_it(port: AtPort, caplo
 
     forged(port, decision_of(message.decision, "1"), change)
     with port.store.reading() as db:
-        assert [one.state for one in read_decisions(db)] == ["pending"]
+        assert [one.state for one in read_decisions(db)] == ["not chained"]
     assert "sequence 3: the chain says release, and the officer decided hold" in caplog.text
     assert port.rows("SELECT code FROM alarm") == [("DECISION_CONTRADICTED",)]
 

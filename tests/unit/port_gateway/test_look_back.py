@@ -2,16 +2,21 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from edge_agent.domain.clock import Instant, SystemClock
 from edge_agent.domain.errors import Permanent
+from edge_agent.domain.retention import KeptDays
 from edge_agent.wire.codec_findings import findings_added_of
 from port_gateway import look_back as module
+from port_gateway.clock_doubt import believe
+from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
 from port_gateway.look_back import MAX_DAYS, LookedBack, checked_since, look_back
 from port_gateway.moments import DAY_US
+from port_gateway.retention_events import EventRetention
 from port_gateway.store import Store
 from port_gateway.watch_list import Entry, put
 from tests.unit.port_gateway.findings import AtPort
@@ -95,3 +100,25 @@ def test_what_cannot_be_read_or_is_deleted_is_passed_over(port: AtPort) -> None:
 def test_a_day_that_is_too_far(days: int) -> None:
     with pytest.raises(Permanent, match="not within the last 90 days"):
         checked_since(NOW_US - days * DAY_US, NOW_US)
+
+
+def test_a_clock_that_ran_wrong_for_a_while_hides_no_vehicle(
+    store: Store, clock: DaysAgo, booth: Party, tmp_path: Path
+) -> None:
+    """Six days ago the gateway began with a clock at 1970, which was set some hours later."""
+    port = AtPort(store, Inbox(store, clock), booth)
+    for days, number in ((30, 1), (9, 2), (20_000, 3), (20_000, 4), (20_000, 5), (20_000, 6), (5, 7)):
+        clock.days = days
+        port.closes(f"i-{number}", plates=("AB1203",))
+        clock.days = min(days, 6.0) if days > 1_000 else days
+        for _ in EventRetention(store, EvidenceFiles(tmp_path), KeptDays(None, None, None), clock).run():
+            pass
+    clock.days = 0
+    port.run(lambda db: believe(db, NOW_US - DAY_US))
+    clock.days = 20_000  # and now again, since the last look
+    port.closes("i-8", plates=("AB1203",))
+    port.run(lambda db: put(db, [NEW], "operator", "added", NOW_US))
+    assert look_back(port.store, ["w-1"], NOW_US - 10 * DAY_US, NOW_US) == LookedBack(7, 7, True)
+    assert [row[0] for row in port.rows("SELECT inspection_id FROM watch_list_hit ORDER BY 1")] == [
+        f"i-{n}" for n in range(2, 9)
+    ]
