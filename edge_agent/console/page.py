@@ -1,6 +1,6 @@
 """The page in HTML: templates with every text escaped, in panels that are renewed one by one while it is open."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -11,10 +11,13 @@ from markupsafe import Markup
 
 from edge_agent.console import record
 from edge_agent.console.board import Board
-from edge_agent.console.words import LANGUAGES, NAMES, TEXTS, said
+from edge_agent.console.words import DEVICES_IN_SPANISH, LANGUAGES, NAMES, TEXTS, said
 
 PANELS = ("banner", "lanes", "vehicle", "earlier", "devices", "health")
 THEMES = ("auto", "day", "night")
+# Where eyes look for what was read. What is said again stays where it stands: a camera says its plate every second.
+_PLACES = ("plate", "container_code", "seal", "seal_present", "tag", "weight", "radiation_quiet")
+_WRONG = ("seal_broken", "seal_other_number", "radiation_alarm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(record=record, languages=LANGUAGES, names=NAMES)
+        self._environment.globals.update(
+            record=record, languages=LANGUAGES, names=NAMES, in_order=_in_order, is_wrong=_is_wrong
+        )
         self._rendered: dict[tuple[str, str], dict[str, str]] = {}
         self._version = -1
 
@@ -101,14 +106,30 @@ class Page:
         }
 
 
+def _is_wrong(read: Mapping[str, Any]) -> bool:
+    return read["what"] in _WRONG or not read.get("ok", True)
+
+
+def _in_order(reads: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What is wrong first, then each kind at its place; of a kind what was read first last."""
+
+    def place(read: Mapping[str, Any]) -> tuple[bool, int, int]:
+        known = read["what"] in _PLACES
+        return not _is_wrong(read), _PLACES.index(read["what"]) if known else len(_PLACES), -read["first"]
+
+    return sorted(reads, key=place)
+
+
 def _say(language: str, key: str, **values: object) -> str:
     return said(language, key, values)
 
 
 def _kind(language: str, what: str) -> str:
-    """What a device is: a camera in the reader's language, any other as its driver calls it."""
+    """What a device is, in the reader's language; one of somebody else's driver as that calls it."""
     camera = f"camera.{what.removeprefix('camera (').removesuffix(')')}"
-    return said(language, camera) if camera in TEXTS else what
+    if camera in TEXTS:
+        return said(language, camera)
+    return DEVICES_IN_SPANISH.get(what, what) if language == "es" else what
 
 
 def _time(zone: tzinfo, ms: int, since: bool = False) -> Markup:

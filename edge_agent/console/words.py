@@ -187,7 +187,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "radiation.gone": ("The measurements are no longer kept here.", "Las mediciones ya no se conservan aquí."),
     "kind.gamma": ("Gamma", "Gamma"),
     "kind.neutron": ("Neutron", "Neutrones"),
-    "profile.title": ("{kind} counts of {device}", "Cuentas {kind} de {device}"),
+    "profile.title": ("{kind} counts of {device}", "{kind}: cuentas de {device}"),
     "profile.summary": (
         "{panels} panels over {seconds} seconds, at most {peak} counts per second.",
         "{panels} paneles durante {seconds} segundos, como máximo {peak} cuentas por segundo.",
@@ -312,6 +312,33 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "refused": ("Refused", "Rechazado"),
     "refused.back": ("To the page", "A la página"),
+}
+
+# What a driver calls its device, in Spanish. One that is not here, of somebody else's package, stays as it is.
+DEVICES_IN_SPANISH = {
+    "Rapiscan / TSA radiation portal monitor, VM-250 family, ASCII protocol": (
+        "pórtico de radiación Rapiscan / TSA, familia VM-250, protocolo ASCII"
+    ),
+    "serial barcode scanner": "lector de códigos de barras por puerto serie",
+    "spectroscopic radiation portal, ANSI N42.42 documents between STX and ETX": (
+        "pórtico de radiación espectroscópico, documentos ANSI N42.42 entre STX y ETX"
+    ),
+    "UHF tag reader, UHFReader18 and UHFReader288 protocol": (
+        "lector de etiquetas UHF, protocolo UHFReader18 y UHFReader288"
+    ),
+    "scale terminal with Toledo continuous output": "indicador de báscula con salida continua Toledo",
+    "scale terminal that streams the Rice Lake IQ355 format": "indicador de báscula, formato continuo Rice Lake IQ355",
+    "scale that is asked by the NCI protocol SCP-01": "báscula consultada por el protocolo NCI SCP-01",
+    "scale that is asked by MT-SICS": "báscula consultada por MT-SICS",
+    "STI VS6400 vehicle separator, ASCII lists of objects": "separador de vehículos STI VS6400, listas de objetos",
+    "UHF tag reader that speaks LLRP": "lector de etiquetas UHF con LLRP",
+    "Aspect radiation portal monitor, Modbus TCP": "pórtico de radiación Aspect, Modbus TCP",
+    "loops, light barriers and other contacts on a serial port's modem-control lines": (
+        "lazos, barreras de luz y otros contactos en las líneas de control de módem de un puerto serie"
+    ),
+    "imaging scanner whose software writes files into a folder": "escáner de imagen que deja archivos en una carpeta",
+    "imaging scanner that sends by DICOM C-STORE, DICOS too": "escáner de imagen que envía por DICOM C-STORE o DICOS",
+    "imaging scanner that pushes files by HTTP": "escáner de imagen que envía archivos por HTTP",
 }
 
 

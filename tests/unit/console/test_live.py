@@ -31,10 +31,10 @@ class Open:
 class Lane:
     """A lane whose time is set, and what the page is told of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, portal: str = "a portal") -> None:
         self.at = START
         self.open: list[Open] = []
-        devices = (KnownDevice("portal", "a portal"), KnownDevice("scanner", "a scanner"))
+        devices = (KnownDevice("portal", portal), KnownDevice("scanner", "a scanner"))
         self.live = Live("spiffe://uslrd/booth/lane-1", "0", [KnownLane("1", devices)], self)
         self.live.look_at("1", lambda: self.open)
 

@@ -5,6 +5,7 @@ from string import Formatter
 import pytest
 
 from edge_agent.console import words
+from edge_agent.devices.catalogue import CATALOGUE, SOURCES
 from edge_agent.domain.clock import ClockState
 from edge_agent.domain.finding import Decision, Recommendation, Severity
 from edge_agent.domain.inspection import Expected, MissingReason
@@ -44,6 +45,11 @@ def test_every_word_that_a_template_says_is_there() -> None:
 )
 def test_every_state_has_its_words(stem: str, ends: list[str]) -> None:
     assert not [str(end) for end in ends if f"{stem}.{end}" not in words.TEXTS]
+
+
+def test_every_device_of_the_catalogue_is_named_in_spanish_too() -> None:
+    named = [row.device for row in CATALOGUE.values()] + [row.device for row in SOURCES.values()]
+    assert sorted(words.DEVICES_IN_SPANISH) == sorted(named)
 
 
 def test_a_word_of_a_newer_agent_is_said_as_it_is() -> None:
