@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import yaml
 
@@ -33,9 +33,15 @@ class Client:
     """The control API of one run."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        """Raises SettingsInvalid for what is no http:// address."""
+        """Raises SettingsInvalid for what is no http:// address, and for a token that no header can carry."""
         if not _is_address(url):
             raise SettingsInvalid(f"{url}: no address of a run", "write for instance http://127.0.0.1:8600")
+        token = token.strip()
+        if not (token.isascii() and token.isprintable()):
+            raise SettingsInvalid(
+                f"{TOKEN_VARIABLE} is no token: other characters than printable ASCII stand in it",
+                "give it the one that the run was started with",
+            )
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -64,7 +70,7 @@ class Client:
 
     def send(self, lane: str, stated: dict[str, Any]) -> str:
         """Send a truck; its id."""
-        return str(self.ask("POST", f"/lanes/{lane}/trucks", stated)["id"])
+        return str(self.ask("POST", f"/lanes/{quote(lane, safe='')}/trucks", stated)["id"])
 
     def _open(self, method: str, path: str, body: object, timeout_s: float | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -103,7 +109,11 @@ def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isascii()
+            and not re.search(r"\s", url)
         )
     except ValueError:  # the port is none
         return False

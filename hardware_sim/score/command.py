@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,14 +42,24 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     score.add_argument("--undisturbed", action="store_true", help="count only vehicles that met no fault of a device")
     score.add_argument(
-        "--weight-tolerance", type=float, default=1.0, metavar="PERCENT",
+        "--weight-tolerance", type=_from_0_to(100), default=1.0, metavar="PERCENT",
         help="by how much a weight may differ (default: 1)",
     )  # fmt: skip
     score.add_argument(
-        "--window", type=float, default=600.0, metavar="SECONDS",
+        "--window", type=_from_0_to(31_536_000), default=600.0, metavar="SECONDS",
         help="how far apart in time equal identifiers still join, for a booth whose clock is wrong (default: 600)",
     )  # fmt: skip
     score.add_argument("--json", action="store_true", help="one JSON object, with every vehicle and every check")
+
+
+def _from_0_to(most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= most:  # false of nan, too
+            raise argparse.ArgumentTypeError(f"{text}: give a number from 0 to {most:,.0f}")
+        return value
+
+    return number
 
 
 def _rows(text: str | None) -> Collection[str]:

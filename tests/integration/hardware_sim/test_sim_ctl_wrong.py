@@ -40,13 +40,29 @@ def answering(answer: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     "url",
     ["127.0.0.1:8600", "localhost", "ftp://127.0.0.1:1", "file:///etc/passwd", "http://", "http://h:x", "http://h:99999",
-     "http://a b/", "http://[::1"],
+     "http://a b/", "http://[::1", "http://\u00e4"],
 )  # fmt: skip
 def test_what_is_no_address(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ctl", "--url", url, "state"]) == 2
     said = capsys.readouterr()
     assert said.err == f"{url}: no address of a run\n  → write for instance http://127.0.0.1:8600\n"
     assert said.out == ""
+
+
+def test_a_token_that_is_none_is_named_and_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARDWARE_SIM_TOKEN", "secret\nof two lines")
+    assert main(["ctl", "--url", "http://127.0.0.1:1", "state"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("HARDWARE_SIM_TOKEN is no token: ")
+    assert "secret" not in said
+
+
+def test_a_lane_of_any_name_is_asked_for_by_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(_OK) as url:
+        assert main(["ctl", "--url", url, "truck", "lane=\u00e4 1"]) == 2
+    assert capsys.readouterr().err.startswith("POST /lanes/%C3%A4%201/trucks: 501")  # which this server does not know
 
 
 def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:

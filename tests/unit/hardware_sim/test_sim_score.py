@@ -344,6 +344,14 @@ def test_what_is_required_decides_the_exit_status(files: Files, requirement: str
     assert main(["score", str(files.truth), str(files.events), "--require", requirement]) == status
 
 
+@pytest.mark.parametrize("option", ["--window", "--weight-tolerance"])
+@pytest.mark.parametrize("number", ["nan", "inf", "1e300", "-1", "much"])
+def test_a_number_that_is_none_is_named(capsys: pytest.CaptureFixture[str], option: str, number: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["score", "truth.jsonl", "events.jsonl", f"{option}={number}"])
+    assert f"argument {option}: " in capsys.readouterr().err
+
+
 def test_only_some_rows(files: Files) -> None:
     files.write([truck(0)], [record(0, plate="WRONG12")])
     arguments = ["score", str(files.truth), str(files.events), "--require", "all"]
