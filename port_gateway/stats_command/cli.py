@@ -22,6 +22,8 @@ from port_gateway.trust_command.cli import OK, add_config
 SHOWN = {"quarter": timedelta(hours=6), "hour": timedelta(days=1), "day": timedelta(days=31)}
 # One picture of more would show nothing, and a table of more is for a program to read.
 MAX_SPANS = 50_000
+# A calendar ends at 9999, and a day, an hour and a zone are added to what is given.
+FIRST_YEAR, LAST_YEAR = 1000, 9000
 _FORMATS = {"table": write_table, "csv": write_csv, "json": write_json}
 
 
@@ -44,11 +46,14 @@ def add_stats(parser: argparse.ArgumentParser) -> None:
 
 def _moment(text: str) -> date | datetime:
     try:
-        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+        moment = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no date and no time; give 2026-01-15 or 2026-01-15T06:00"
         ) from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a time in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -102,6 +107,14 @@ def _bounds(options: argparse.Namespace, known: tuple[int, int]) -> tuple[dateti
     first, last = (datetime.fromtimestamp(moment, UTC) for moment in known)
     end = last if options.end is None else _local(options.end, zone, through=True)
     begin = max(first, end - SHOWN[options.by]) if options.begin is None else _local(options.begin, zone)
+    if begin >= end and options.begin is None:
+        raise Permanent(
+            f"nothing is known before --to {end:%Y-%m-%dT%H:%M%z}", f"give a time after {first:%Y-%m-%dT%H:%M%z}"
+        )
+    if begin >= end and options.end is None:
+        raise Permanent(
+            f"nothing is known after --from {begin:%Y-%m-%dT%H:%M%z}", f"give a time before {last:%Y-%m-%dT%H:%M%z}"
+        )
     if begin >= end:
         raise Permanent(f"--from {begin:%Y-%m-%dT%H:%M%z} is not before --to {end:%Y-%m-%dT%H:%M%z}", "turn them round")
     return begin, end
