@@ -17,13 +17,19 @@ from edge_agent.vision import faces as faces_module
 from edge_agent.vision.drawing import Drawings
 from edge_agent.vision.faces import FaceFinder
 from edge_agent.vision.frame import Image
-from edge_agent.vision.ppocr import PpOcrRecogniser
+from edge_agent.vision.recogniser import Recogniser
+from edge_agent.vision.recognisers import open_recogniser
 from edge_agent.vision.tracks import Report
 from tests.integration.vision.rendering import noisy, picture, plate
 from tests.integration.vision.test_camera_preview import FACE
 from tests.integration.vision.test_faces import detail
 
 PLATE = "7KLM 223"
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    return open_recogniser()
 
 
 def pillow(image: Image) -> Pillow.Image:
@@ -36,14 +42,14 @@ def encoded(image: Image, suffix: str) -> bytes:
     return data.tobytes()
 
 
-def answer(path: Path, recogniser: PpOcrRecogniser) -> dict[str, object]:
+def answer(path: Path, recogniser: Recogniser) -> dict[str, object]:
     (only,) = read_paths([path], recogniser)
     return only
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm"])
 def test_every_format_is_read_into_exactly_the_promised_object(
-    recogniser: PpOcrRecogniser, tmp_path: Path, suffix: str
+    recogniser: Recogniser, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"photo{suffix}"
     path.write_bytes(encoded(plate(PLATE), suffix))
@@ -58,7 +64,7 @@ def test_every_format_is_read_into_exactly_the_promised_object(
     assert [type(v) for v in first["box"]] == [int] * 4
 
 
-def test_a_container_code_object(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_a_container_code_object(recogniser: Recogniser, tmp_path: Path) -> None:
     path = tmp_path / "box.png"
     path.write_bytes(encoded(picture([(100, 100, "MSKU 413532 9", 56)]), ".png"))
     (read,) = read_paths([path], recogniser)
@@ -69,7 +75,7 @@ def test_a_container_code_object(recogniser: PpOcrRecogniser, tmp_path: Path) ->
     assert "MSKU4135329" in as_text(read)
 
 
-def test_unusual_but_whole_pictures_are_read(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_unusual_but_whole_pictures_are_read(recogniser: Recogniser, tmp_path: Path) -> None:
     image = plate(PLATE)
     pillow(image).convert("CMYK").save(tmp_path / "cmyk.jpg")
     pillow(image).convert("L").save(tmp_path / "grey.png")
@@ -124,7 +130,7 @@ def thumbnail_then_cut() -> bytes:
     ],
 )
 def test_a_bad_file_is_a_named_error_and_never_an_empty_answer(
-    recogniser: PpOcrRecogniser, tmp_path: Path, name: str, data: bytes, why: str
+    recogniser: Recogniser, tmp_path: Path, name: str, data: bytes, why: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(data)
@@ -136,7 +142,7 @@ def test_a_bad_file_is_a_named_error_and_never_an_empty_answer(
     assert "could not be read" in as_text(read)
 
 
-def test_the_good_beside_the_bad_is_still_read(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_the_good_beside_the_bad_is_still_read(recogniser: Recogniser, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b.JPG").write_bytes(encoded(plate(PLATE), ".jpg"))
@@ -146,11 +152,11 @@ def test_the_good_beside_the_bad_is_still_read(recogniser: PpOcrRecogniser, tmp_
     assert "does not exist" in answers[2]["error"]
 
 
-def test_a_folder_without_pictures_is_an_error(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_an_error(recogniser: Recogniser, tmp_path: Path) -> None:
     assert "holds no picture" in str(answer(tmp_path, recogniser)["error"])
 
 
-def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: Recogniser, tmp_path: Path) -> None:
     lane = picture()
     lane[300:] = (90, 95, 100)  # the road
     (tmp_path / "empty-lane.png").write_bytes(encoded(noisy(lane, 1), ".png"))
@@ -159,7 +165,7 @@ def test_nothing_there_is_said_of_a_picture_that_was_looked_at(recogniser: PpOcr
     assert "no plate and no container code seen" in as_text(read)
 
 
-def test_a_video_gives_one_merged_answer(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_a_video_gives_one_merged_answer(recogniser: Recogniser, tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
     for n in range(6):
@@ -179,7 +185,7 @@ def clip(path: Path, *images: Image) -> Path:
     return path
 
 
-def test_a_video_may_begin_in_black_but_not_be_black_all_over(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+def test_a_video_may_begin_in_black_but_not_be_black_all_over(recogniser: Recogniser, tmp_path: Path) -> None:
     black = np.zeros((540, 960, 3), np.uint8)
     read = answer(clip(tmp_path / "a.avi", black, plate(PLATE), plate(PLATE)), recogniser)
     assert [p["text"] for p in read["plates"]] == ["7KLM223"]  # type: ignore[attr-defined]
@@ -194,7 +200,7 @@ def test_the_command_reads_draws_and_says_what_it_cannot_read(
     (tmp_path / "photo.png").write_bytes(encoded(plate(PLATE), ".png"))
     (tmp_path / "black.png").write_bytes(encoded(np.zeros((480, 640, 3), np.uint8), ".png"))
     paths = [str(tmp_path / "photo.png"), str(tmp_path / "black.png")]
-    assert main(["read", *paths, "--json", "--models", "ppocr", "--draw", str(tmp_path / "drawn")]) == 1
+    assert main(["read", *paths, "--json", "--draw", str(tmp_path / "drawn")]) == 1
     read, black = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert read["plates"][0]["text"] == "7KLM223"
     assert "black all over" in black["error"]
@@ -202,7 +208,7 @@ def test_the_command_reads_draws_and_says_what_it_cannot_read(
     assert drawn is not None
     assert np.abs(drawn.astype(int) - plate(PLATE)).max() > 100
     (tmp_path / "file").write_text("")
-    assert main(["read", paths[0], "--models", "ppocr", "--draw", str(tmp_path / "file")]) == 2
+    assert main(["read", paths[0], "--draw", str(tmp_path / "file")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -220,7 +226,7 @@ def test_faces_are_blurred_in_what_is_drawn_unless_they_are_to_be_kept(
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
     writer.write(image)
     writer.release()
-    read = ["read", str(tmp_path / "photo.png"), str(tmp_path / "clip.avi"), "--models", "ppocr", "--draw"]
+    read = ["read", str(tmp_path / "photo.png"), str(tmp_path / "clip.avi"), "--draw"]
     assert main([*read, str(tmp_path / "drawn")]) == 0
     assert main([*read, str(tmp_path / "kept"), "--keep-faces"]) == 0
     assert capsys.readouterr().out.count("7KLM223") == 4
@@ -232,7 +238,7 @@ def test_faces_are_blurred_in_what_is_drawn_unless_they_are_to_be_kept(
 
 
 def test_a_picture_that_cannot_be_searched_for_faces_is_not_drawn(
-    recogniser: PpOcrRecogniser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recogniser: Recogniser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces = FaceFinder.open(1)
     (tmp_path / "photo.png").write_bytes(encoded(plate(PLATE), ".png"))

@@ -18,8 +18,8 @@ from edge_agent.domain.observation import ContainerCodeRead, DeviceState, Device
 from edge_agent.vision.camera import Camera
 from edge_agent.vision.camera_settings import CameraSettings
 from edge_agent.vision.frame import Frame, Image
-from edge_agent.vision.ppocr import PpOcrRecogniser
 from edge_agent.vision.recogniser import Recogniser, Sighting
+from edge_agent.vision.recognisers import open_recogniser
 from edge_agent.vision.watch import STILL_S, Pace, watch
 from tests.integration.vision.conftest import MjpegServer
 from tests.integration.vision.rendering import noisy, picture, plate
@@ -27,6 +27,11 @@ from tests.integration.vision.rendering import noisy, picture, plate
 T = TypeVar("T")
 Serve = Callable[[Callable[[int], Image | bytes | None]], MjpegServer]
 CODE = [(60, 60, "MSKU 413532 9", 56)]
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    return open_recogniser(live=True)
 
 
 class Emitted:
@@ -87,7 +92,7 @@ async def watched(
         await watch("north", of, recogniser, None, emitted, SystemClock(), presence)
 
 
-async def test_a_plate_is_emitted_with_frame_and_crop(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+async def test_a_plate_is_emitted_with_frame_and_crop(recogniser: Recogniser, tmp_path: Path) -> None:
     source = clip(tmp_path / "a.avi", [noisy(plate("7KLM 223"), n) for n in range(10)])
     emitted = Emitted()
     clock = SystemClock()
@@ -115,7 +120,7 @@ async def test_a_camera_that_is_to_blur_faces_does_not_start_without_the_means(t
         await watched(camera(source, blur_faces=True), Counting(), Emitted())
 
 
-async def test_the_role_and_the_region_of_a_camera_hold(recogniser: PpOcrRecogniser, tmp_path: Path) -> None:
+async def test_the_role_and_the_region_of_a_camera_hold(recogniser: Recogniser, tmp_path: Path) -> None:
     image = plate("7KLM 223")
     image[:120] = picture(CODE)[:120]
     source = clip(tmp_path / "a.avi", [noisy(image, n) for n in range(8)])
@@ -130,8 +135,8 @@ async def test_the_role_and_the_region_of_a_camera_hold(recogniser: PpOcrRecogni
     assert plates.of(PlateRead)
     await watched(camera(source, region={"x": 0.2, "y": 0.5, "w": 0.8, "h": 0.5}), recogniser, below)
     assert not below.of(ContainerCodeRead)
-    assert abs(below.of(PlateRead)[0].box.x - plates.of(PlateRead)[0].box.x) <= 4
-    assert abs(below.of(PlateRead)[0].box.y - plates.of(PlateRead)[0].box.y) <= 4
+    assert abs(below.of(PlateRead)[0].box.x - plates.of(PlateRead)[0].box.x) <= 10
+    assert abs(below.of(PlateRead)[0].box.y - plates.of(PlateRead)[0].box.y) <= 10
 
 
 async def test_what_decodes_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -260,7 +265,7 @@ async def test_cancelling_stops_the_camera(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("role", ["plate", "container"])
-async def test_nothing_seen_emits_nothing(recogniser: PpOcrRecogniser, tmp_path: Path, role: str) -> None:
+async def test_nothing_seen_emits_nothing(recogniser: Recogniser, tmp_path: Path, role: str) -> None:
     emitted = Emitted()
     source = clip(tmp_path / "a.avi", [noisy(picture(width=320, height=240), n) for n in range(3)])
     await watched(camera(source, role=role), recogniser, emitted)
