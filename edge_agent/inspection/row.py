@@ -14,9 +14,10 @@ P2. What a presence sensor measures while it is occupied belongs to the vehicle 
     A sensor that holds itself occupied (a portal's hold-in, `holds_s`) was left so long before it says so.
 P3. Every other observation belongs to the vehicle whose front (a camera of plates), rear (a camera or scanner at the
     rear) or any part can have been in the device's stretch at that moment. Of several it is the one of which the same
-    text was read already; else the one that must have been there, if the device has read no other text of it; else
-    the only one that can have been there if all drove on at the slowest speed or faster, but not for a text that the
-    device has read before, when it could be of several: its vehicle did not drive on. Else it is nobody's.
+    text was read already; else the one that must have been there; else the only one that can have been there if all
+    drove on at the slowest speed or faster, but not for a text that the device has read before, when it could be of
+    several: its vehicle did not drive on. The last two are not meant if the device has read another text of them. Else
+    it is nobody's.
 P4. A plate or code that can be of no vehicle in the row opens an inspection: cameras before the first sensor.
 P5. A measurement that may come later (a spectrum) is of the one vehicle that can have been in the device's stretch
     within `scan_delay_s`; where there were several it is nobody's.

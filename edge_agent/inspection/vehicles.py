@@ -71,7 +71,7 @@ class Vehicles:
                 [v for v, where in bodies if where.certain(place) and not v.unlike(observation)],
                 [v for v, where in driving_on if where.possible(place)],
             ):
-                if len(narrower) == 1:
+                if len(narrower) == 1 and not narrower[0].unlike(observation):
                     return narrower[0]
             if said[1]:
                 self._unclear.append(said)

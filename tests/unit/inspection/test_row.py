@@ -159,6 +159,15 @@ def test_rule_p3_the_one_that_must_have_been_there() -> None:
     assert ends(script)[0] == ("inspection-1", "-", ["CSQU3054383"], [])
 
 
+def test_rule_p3_not_one_of_which_the_device_has_read_another_text() -> None:
+    script = lane("entry", "portal", "rear", "exit").at(10, "entry", ARRIVES).at(13, "entry", DEPARTS)
+    script.at(14, "portal", ARRIVES).at(18, "portal", DEPARTS).at(19, "rear", code("CSQU3054383"))
+    script.at(22, "exit", ARRIVES).at(30, "entry", ARRIVES).at(33, "entry", DEPARTS)  # it stands there
+    script.at(34, "portal", ARRIVES).at(38, "portal", DEPARTS).said()
+    script.at(58, "rear", code("MSKU0383250"))  # of the second one, which stood as well
+    assert script.said() == ["unassigned ContainerCodeRead"]
+
+
 @pytest.mark.parametrize(("body", "cause"), [(plate("AAA111"), "plate"), (code("CSQU3054383"), "container_code")])
 def test_rule_p4_a_sighting_before_the_first_sensor_opens(body: Body, cause: str) -> None:
     script = lane("front", "portal").at(10, "front", body).at(12, "portal", ARRIVES).at(15, "portal", DEPARTS).until(60)
