@@ -10,6 +10,7 @@ CUTS ?= 100000
 .DEFAULT_GOAL := help
 KILLS ?= 10000
 OUTAGE ?=
+AT_ONCE ?= 1
 # What has been compiled once, tests with their rewritten asserts too, is kept: hundreds of programs are started here.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check format screenshots proto proto-check bench chaos soak fuzz proofs train-check requirements system-packages clean
@@ -72,14 +73,16 @@ proofs: $(VENV)/dev.stamp    ## the longer proofs that CI runs after the tests
 	$(BIN)/python -m pytest -m "proof and not alone" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m "proof and alone" tests/e2e
 
-chaos: $(VENV)/dev.stamp    ## the longest proofs: power cuts by SEED=1 CUTS=100000, mutated envelopes and streams, a storm of booths
-	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED)
+# Both go on where they were cut off, by the notes in soak-run/; AT_ONCE=8 where there are cores for it.
+chaos: $(VENV)/dev.stamp    ## the longest proofs: power cuts by SEED=1 CUTS=100000, mutated envelopes and streams, renewals, a storm of booths
+	$(BIN)/python -m tests.proofs.power_cuts --cuts $(CUTS) --seed $(SEED) --processes $(AT_ONCE)
 	$(BIN)/python -m tests.proofs.mutations --envelopes 1000000 --streams 20000
+	RENEWALS=1000 $(BIN)/python -m pytest -m proof tests/integration/keys/test_renewal.py
 	$(BIN)/python -m tests.proofs.storm --booths 1000
 
 soak: $(VENV)/dev.stamp    ## kills for hours, going on where SEED ended: KILLS=10000 SEED=1; with OUTAGE=1 72 hours without a link
 ifeq ($(OUTAGE),)
-	$(BIN)/python -m tests.proofs.kills --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python -m tests.proofs.kills --kills $(KILLS) --seed $(SEED) --sites $(AT_ONCE)
 else
 	$(BIN)/python -m tests.proofs.outage --events 1000000 --files 20000
 endif

@@ -28,10 +28,14 @@ def free_port() -> int:
 
 
 class Site:
-    """Identities, settings files and folders below one directory."""
+    """Identities, settings files and folders below one directory, which may hold those of before."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.gateway_config = folder / "gateway.yaml"
+        if self.gateway_config.exists():
+            self.gateway_port = int(yaml.safe_load(self.gateway_config.read_text())["listen"].rpartition(":")[2])
+            return
         self.gateway_port = free_port()
         now = SystemClock().now().utc
         keys = folder / "keys"
@@ -39,7 +43,7 @@ class Site:
         create_identity(keys, "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), now, ("127.0.0.1",))
         create_identity(keys, "office", SpiffeId("uslrd", Role.BACK_OFFICE, "customs"), now)
         (folder / "logs").mkdir()
-        self.gateway_config = self.write("gateway.yaml", {
+        self.write("gateway.yaml", {
             "identity": {"key": "keys/gateway.key", "certificate": "keys/gateway.crt"},
             "listen": f"127.0.0.1:{self.gateway_port}",
             "data": "gateway",

@@ -42,7 +42,7 @@ class Scanner:
                 finally:
                     self.in_flight = max(0, self.in_flight - 1)
                     writer.close()
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, worker: int) -> None:
         self.sent += 1
@@ -65,6 +65,16 @@ class Scanner:
             raise ValueError(said)
 
 
+async def listens(port: int) -> None:
+    """Returns when somebody listens there: an attempt by gRPC costs fifty times as much as this one."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)
+
+
 @dataclass
 class BackOffice:
     """Subscribes, verifies, and does with each event the one thing that must be done once."""
@@ -79,6 +89,7 @@ class BackOffice:
         keys = self.site.folder / "keys"
         address = f"127.0.0.1:{self.site.gateway_port}"
         while True:
+            await listens(self.site.gateway_port)
             with contextlib.suppress(PortUnreachable):
                 self.connections += 1
                 pair = keys / "office.key", keys / "office.crt"

@@ -1,4 +1,4 @@
-"""SIGKILL of the agent, the gateway or both at random points under load: python -m tests.proofs.kills --kills 10000
+"""SIGKILL of the agent, the gateway or both at random points under load: python -m tests.proofs.kills [--sites 4]
 
 `edge-agent run` and `port-gateway serve` are real programs with real files. A scanner pushes scans to the agent, which
 answers 201 when one is in the ledger; a back-office subscribes and verifies every event itself. After every kill:
@@ -7,24 +7,23 @@ answers 201 when one is in the ledger; a back-office subscribes and verifies eve
 
 and after every chapter of kills, when all has arrived: every scan that was answered with 201 is in the ledger once, the
 inbox holds the ledger's chain, event for event, the back-office has had each of them once, each piece of evidence is
-whole at the port, and both chains verify. A chapter is a site of its own; a run goes on at the chapter where it ended.
+whole at the port, and both chains verify. A chapter is a site of its own, and several may run at once; a run goes on
+behind the chapters that are done (progress.py), and does again what was cut off.
 """
 
 import argparse
 import asyncio
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ from tests.e2e.port import Site, free_port
 from tests.proofs.ends import TOKEN, BackOffice, Lost, Scanner
 from tests.proofs.faults import FAULTS
 from tests.proofs.nursery import PATIENCE_S, Nursery, nursery
+from tests.proofs.progress import FOLDER, Progress, add
 
 BOOTH = "spiffe://uslrd/booth/lane-1"
 CHAPTER = 100
@@ -62,10 +62,6 @@ class Figures:
     events: int = 0
     reconnects: int = 0
     seconds: float = 0.0
-
-    def add(self, other: "Figures") -> None:
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
 
     def __str__(self) -> str:
         return (
@@ -261,51 +257,56 @@ async def _beside(*work: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def chapters(folder: Path, seed: str, kills: int, first: int = 0, without: str = "") -> AsyncIterator[Figures]:
-    """Chapter after chapter from number `first` on, until `kills` are done; raises Lost."""
-    async with nursery() as cradle:
-        for number in range(first, -(-kills // CHAPTER)):
-            where = folder / f"chapter-{number}"
-            where.mkdir()
-            chapter = Chapter(where, f"{seed} {number}", min(CHAPTER, kills - number * CHAPTER), cradle, without)
-            yield await chapter.run()
-
-
 async def total(folder: Path, seed: str, kills: int, without: str = "") -> Figures:
+    """Chapter after chapter until `kills` are done. Raises Lost."""
     found = Figures()
-    async for figures in chapters(folder, seed, kills, 0, without):
-        found.add(figures)
+    async with nursery() as cradle:
+        for number in range(-(-kills // CHAPTER)):
+            chapter = _chapter(folder, seed, number, min(CHAPTER, kills - number * CHAPTER), cradle, without)
+            add(found, await chapter.run())
     return found
 
 
+def _chapter(folder: Path, seed: str, number: int, kills: int, cradle: Nursery, without: str) -> Chapter:
+    where = folder / f"chapter-{number}"
+    if where.exists():  # of a run that was cut off, or that failed
+        shutil.rmtree(before := where.with_suffix(".before"), ignore_errors=True)
+        where.rename(before)
+    where.mkdir(parents=True)
+    return Chapter(where, f"{seed} {number}", kills, cradle, without)
+
+
 async def _soak(options: argparse.Namespace) -> None:
-    state = Path(options.state or f"soak-run/kills-{options.seed}.json")
-    state.parent.mkdir(parents=True, exist_ok=True)
-    done = Figures(**json.loads(state.read_text())) if state.exists() else Figures()
-    if done.chapters:
-        print(f"goes on behind: {done}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="kills-"))  # what failed is left there
-    async for figures in chapters(folder, options.seed, options.kills, done.chapters, options.without):
-        done.add(figures)
-        unfinished = state.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(done)))
-        unfinished.rename(state)
-        shutil.rmtree(folder / f"chapter-{done.chapters - 1}")
-        print(f"0 lost, 0 doubled: {done}", flush=True)
-    folder.rmdir()
+    """What failed is left beside the note of progress."""
+    name = f"kills-{options.seed}{'-without' if options.without else ''}"
+    progress = Progress(FOLDER / f"{name}.json", Figures())
+    left = iter(progress.left(-(-options.kills // CHAPTER)))
+
+    async def site() -> None:
+        async with nursery() as cradle:
+            for number in left:
+                chapter = _chapter((FOLDER / name).absolute(), options.seed, number, CHAPTER, cradle, options.without)
+                progress.note(number, await chapter.run())
+                shutil.rmtree(chapter.folder)
+                print(f"0 lost, 0 doubled: {progress.found}", flush=True)
+
+    async with asyncio.TaskGroup() as sites:
+        for _ in range(options.sites):
+            sites.create_task(site())
+    print(f"0 lost, 0 doubled: {progress.found}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=10_000, help="rounded up to hundreds")
     parser.add_argument("--seed", default="1", help="another seed kills at other moments")
-    parser.add_argument("--state", help="where it is noted how far this seed has come (soak-run/kills-SEED.json)")
+    parser.add_argument("--sites", type=int, default=1, help="so many chapters at once")
     parser.add_argument("--without", choices=sorted(FAULTS), default="", help="take a protection away: it must fail")
     options = parser.parse_args()
     try:
         asyncio.run(_soak(options))
-    except Lost as lost:
-        sys.exit(f"FAILED: {lost}")
+    except* Lost as lost:
+        sys.exit("\n".join(f"FAILED: {one}" for one in lost.exceptions))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@
     {"wait": N}                                                      ─►  {"status": S}, -9 for a SIGKILL
 
 `python -m tests.proofs.nursery` reads such lines; `Nursery` speaks to it. `without` takes a protection away: faults.py.
+`python -m tests.proofs.nursery CONFIG FAULT` is one gateway that ends with who started it (`serving`).
 """
 
 import asyncio
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -15,9 +17,11 @@ import signal
 import sys
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from edge_agent.demo.processes import Program, program
 
 # For each step of a program. On a machine whose cores belong to others, more: `make soak PATIENCE_S=900`.
 PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
@@ -70,6 +74,16 @@ async def nursery() -> AsyncIterator[Nursery]:
         await process.wait()
 
 
+def serving(config: Path, log: Path, without: str = "") -> AbstractAsyncContextManager[Program]:
+    """`port-gateway serve CONFIG`, stopped at the end, and killed with this process."""
+    return program("gateway", log, "tests.proofs.nursery", str(config), without)
+
+
+def end_with_parent() -> None:
+    """This process is killed when the one that forked it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 # --- in the process that forks ------------------------------------------------------------------------------------
 
 
@@ -83,16 +97,21 @@ def _prepare() -> None:
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, f"{threads} threads: what is forked from here would be half a process"
     importlib.import_module("edge_agent.agent")  # onnxruntime has a thread: nobody asks it
+    importlib.import_module("edge_agent.devices.catalogue").drivers()
+    gc.collect()
+    gc.freeze()  # what was imported is garbage in no program: looking at it would copy each of its pages
 
 
 def _run(order: dict[str, str]) -> int:
-    from edge_agent.cli import main as agent
-    from port_gateway.cli import main as gateway
     from tests.proofs.faults import plant
 
     plant(order["without"])
     if order["run"] == "agent":
+        from edge_agent.cli import main as agent
+
         return agent(["run", order["config"]])
+    from port_gateway.cli import main as gateway
+
     return gateway(["serve", order["config"], "--json"])
 
 
@@ -102,7 +121,7 @@ def _fork(order: dict[str, str]) -> int:
         return pid
     status = 70
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -116,6 +135,9 @@ def _fork(order: dict[str, str]) -> int:
 
 
 def main() -> None:
+    if sys.argv[1:]:
+        end_with_parent()
+        sys.exit(_run({"run": "gateway", "config": sys.argv[1], "without": sys.argv[2]}))
     _prepare()
     for line in sys.stdin:
         order = json.loads(line)

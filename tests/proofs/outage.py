@@ -12,16 +12,16 @@ the outage on, and every file; resident size and the time to acceptance are boun
 
 One chain is sent in its order, so that a live event is at the port only behind the backlog: that wait is told, and has
 no bound but the drain's.
+
+A run that is cut off goes on where it was: its site stays in soak-run/, and how often it was taken up is told.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +46,8 @@ from port_gateway.config import read_config
 from tests.e2e.port import Site
 from tests.integration.ledger.conftest import alarm, picture
 from tests.proofs.faults import plant
+from tests.proofs.nursery import end_with_parent, serving
+from tests.proofs.progress import FOLDER
 
 HOURS = 72.0
 BOOTH = "spiffe://uslrd/booth/lane-1"
@@ -68,6 +70,7 @@ class Figures:
     backlog: int = 0
     files: int = 0
     restarts: int = 0
+    taken_up: int = 0  # how often the whole run was cut off: times of the drain are those of its last part
     recorded_s: float = 0.0
     drained_s: float = 0.0
     evidence_s: float = 0.0
@@ -82,8 +85,8 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"{self.backlog} events and {self.files} files of {HOURS:g} h without a link ({self.restarts} restarts, "
-            f"recorded in {self.recorded_s:.0f} s) drained in {self.drained_s:.1f} s, "
-            f"files in {self.evidence_s:.1f} s; {self.live} live events meanwhile: "
+            f"the run cut off {self.taken_up} times, recorded in {self.recorded_s:.0f} s) "
+            f"drained in {self.drained_s:.1f} s, files in {self.evidence_s:.1f} s; {self.live} live events meanwhile: "
             f"accepted in p50 {self.accepted_p50 * 1e3:.1f} ms, p99 {self.accepted_p99 * 1e3:.1f} ms, "
             f"at most {self.accepted_max * 1e3:.0f} ms; acknowledged by the port "
             f"p99 {self.behind_p99:.1f} s behind the backlog, {self.after_p99 * 1e3:.0f} ms after it; "
@@ -230,44 +233,72 @@ async def _be_booth(order: "Order", first: int) -> None:
 # --- the proof ----------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Stage:
+    """How far the outage has come: kept in the site's folder, for a run that is cut off."""
+
+    recorded: int = 0  # events of which the ledger has said that it has them
+    restarts: int = 0
+    taken_up: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, folder: Path) -> "Stage":
+        path = folder / "stage.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def note(self, folder: Path) -> None:
+        unfinished = folder / "stage.unfinished"
+        unfinished.write_text(json.dumps(asdict(self)))
+        unfinished.rename(folder / "stage.json")
+
+
 async def outage(
     folder: Path, events: int, files: int, restarts: int, without: str = "", patience_s: float = PATIENCE_S
 ) -> Figures:
-    """Raises Wrong, and what verifying raises."""
-    site = Site(folder)
+    """Goes on where a run in `folder` was cut off. Raises Wrong, and what verifying raises."""
+    site, stage = Site(folder), Stage.of(folder)
     await site.trust("booth")
-    began = time.monotonic()
     order = Order(str(folder), f"127.0.0.1:{site.gateway_port}", events, files, without, patience_s)
-    async with site.gateway() as gateway:
-        recorded = await _recorded(order, 0, 1, gateway)
+    if stage.recorded:
+        stage.taken_up += 1
+        stage.note(folder)
+    else:
+        async with serving(site.gateway_config, site.log("gateway")) as gateway:
+            await gateway.ready()
+            await _recorded(order, stage, 1, gateway)
     for end in [*(events * n // (restarts + 1) for n in range(1, restarts + 1)), events]:
-        recorded = await _recorded(order, recorded, end)
-    recorded_s = time.monotonic() - began
+        await _recorded(order, stage, end)
     async with order.booth(events) as booth:
         await _line(booth)
-        async with site.gateway():
+        async with serving(site.gateway_config, site.log("gateway")) as gateway:
+            await gateway.ready()
             figures = Figures(**await _line(booth))
             await booth.wait(60)
-    figures.restarts, figures.recorded_s, figures.files = restarts, recorded_s, files
+    figures.restarts, figures.taken_up, figures.recorded_s = stage.restarts, stage.taken_up, stage.seconds
+    figures.files = files
     _check(site, folder, events, figures)
     return figures
 
 
-async def _recorded(order: Order, first: int, end: int, gateway: Program | None = None) -> int:
-    """Record on, and be killed at `end`, after `gateway`, or stop at the outage's end; how many events are accepted."""
-    async with order.booth(first) as booth:
-        said = first
-        while said < end:
+async def _recorded(order: Order, stage: Stage, end: int, gateway: Program | None = None) -> None:
+    """Record on, and be killed at `end`, after `gateway`, or stop at the outage's end."""
+    if stage.recorded >= end:
+        return
+    began, before = time.monotonic(), stage.seconds
+    async with order.booth(stage.recorded) as booth:
+        while stage.recorded < end:
             facts = await _line(booth)
-            said = facts["recorded"]
+            stage.recorded, stage.seconds = facts["recorded"], before + time.monotonic() - began
+            stage.note(Path(order.folder))
             if facts["rss"] > MAX_RSS:
                 raise Wrong(f"the agent has {facts['rss']} bytes while it records")
         if gateway is not None:
             os.kill(gateway.pid, signal.SIGKILL)
         if end < order.events:
             os.kill(booth.pid, signal.SIGKILL)
+            stage.restarts += 1
         await booth.wait(60)
-    return said
 
 
 async def _line(booth: Program) -> dict[str, Any]:
@@ -293,6 +324,7 @@ def _check(site: Site, folder: Path, events: int, figures: Figures) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["booth"]:
+        end_with_parent()
         order = Order(**json.loads(sys.argv[2]))
         plant(order.without)
         asyncio.run(_be_booth(order, int(sys.argv[3])))
@@ -302,9 +334,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--restarts", type=int, default=5)
     options = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        print(asyncio.run(outage(folder, options.events, options.files, options.restarts)), flush=True)
+    folder = (FOLDER / f"outage-{options.events}-{options.files}").absolute()
+    print(f"{folder}: {Stage.of(folder)}", flush=True)
+    print(asyncio.run(outage(folder, options.events, options.files, options.restarts)), flush=True)
 
 
 if __name__ == "__main__":

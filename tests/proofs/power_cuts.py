@@ -1,9 +1,12 @@
-"""Power cuts, simulated: python -m tests.proofs.power_cuts --cuts 100000 --seed 1 [--normal]
+"""Power cuts, simulated: python -m tests.proofs.power_cuts --cuts 100000 --seed 1 [--processes 8] [--normal]
 
 A real ledger runs once over a file layer that notes every write, sync, rename and name made. Each cut then takes a
 moment of that log: what was synced is there, every other write is dropped, kept or torn at 512 bytes, names that no
 directory sync had made safe may be missing; the real store opens what is left. All that was accepted must be there.
 `--normal`: with SQLite's synchronous=NORMAL, which must lose something, or these cuts would prove nothing.
+
+A run is made of lives of a thousand cuts each; it goes on behind those that are done (progress.py). The disk that a
+cut left and that lost something is kept beside the note of progress.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +34,11 @@ from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.ledger.store import Store
 from tests.integration.ledger.conftest import Booth, HandClock, alarm, picture, until
+from tests.proofs.nursery import end_with_parent
+from tests.proofs.progress import FOLDER, Progress
 
 SECTOR = 512
+A_LIFE = 1_000
 Operation = tuple[Any, ...]
 
 
@@ -239,8 +246,8 @@ def tape_a_life(folder: Path, synchronous: int) -> Taped:
     return Taped(booth, tape.log)
 
 
-def losses(taped: Taped, cuts: int, seed: int, folder: Path) -> Iterator[str]:
-    """What was lost by which cut, in words."""
+def losses(taped: Taped, cuts: int, seed: int | str, folder: Path, keep: Path | None = None) -> Iterator[str]:
+    """What was lost by which cut, in words; the disks that lost something are kept below `keep`."""
     rng = random.Random(seed)
     moments = sorted(rng.randrange(len(taped.log) + 1) for _ in range(cuts))
     disk, accepted, evidence, at = Disk(), dict[int, bytes](), set[bytes](), 0
@@ -257,18 +264,16 @@ def losses(taped: Taped, cuts: int, seed: int, folder: Path) -> Iterator[str]:
         left = disk.after_a_cut(random.Random(f"{seed} {number}"))
         wrong = _opened(taped.booth, left, accepted, evidence, folder, whole=number % 50 == 0)
         if wrong:
-            yield f"seed {seed}, cut {number} at {moment}: {wrong}"
+            if keep is not None:
+                _lay(left, keep / f"cut-{number}")
+            yield f"seed {seed!r}, cut {number} at {moment}: {wrong}"
 
 
 def _opened(
     booth: Booth, left: dict[str, bytes], accepted: dict[int, bytes], evidence: set[bytes], folder: Path, whole: bool
 ) -> str:
     where = folder / "cut"
-    shutil.rmtree(where, ignore_errors=True)
-    for name, data in left.items():
-        path = where / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    _lay(left, where)
     try:
         Store.open(where, booth.booth_id, device_keys=booth.device_keys).close()
     except Exception as fault:  # noqa: BLE001 - whatever it is, it is told with its cut
@@ -290,6 +295,15 @@ def _opened(
     return ""
 
 
+def _lay(left: dict[str, bytes], where: Path) -> None:
+    """Make the files that a cut left."""
+    shutil.rmtree(where, ignore_errors=True)
+    for folder in {os.path.dirname(name) for name in left}:
+        (where / folder).mkdir(parents=True, exist_ok=True)
+    for name, data in left.items():
+        (where / name).write_bytes(data)
+
+
 @contextmanager
 def in_memory() -> Iterator[Path]:
     """A folder where a sync costs nothing: what it would have saved is reckoned here, not there."""
@@ -298,20 +312,46 @@ def in_memory() -> Iterator[Path]:
         yield Path(folder)
 
 
+@dataclass
+class Figures:
+    """Of any number of lives."""
+
+    cuts: int = 0
+    operations: int = 0
+    lost: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.cuts} cuts at {self.operations} operations: {self.lost} lost something"
+
+
+def life(seed: str, synchronous: int, keep: Path) -> tuple[Figures, list[str]]:
+    """A ledger's life, A_LIFE cuts of it, and what they lost, in words."""
+    with in_memory() as folder:
+        taped = tape_a_life(folder / "life", synchronous)
+        lost = list(losses(taped, A_LIFE, seed, folder, keep))
+    return Figures(A_LIFE, len(taped.log), len(lost)), lost
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cuts", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=1, help="a run of another seed has another life and other cuts")
+    parser.add_argument("--cuts", type=int, default=20_000, help="rounded up to thousands")
+    parser.add_argument("--seed", default="1", help="a run of another seed has other lives and other cuts")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--normal", action="store_true")
     options = parser.parse_args()
-    lost = 0
-    with in_memory() as folder:
-        taped = tape_a_life(folder / "life", 1 if options.normal else 2)
-        for line in losses(taped, options.cuts, options.seed, folder):
-            lost += 1
-            print(line)
-    print(f"{options.cuts} cuts at {len(taped.log)} operations, seed {options.seed}: {lost} lost something")
-    return 1 if lost else 0
+    name = f"cuts-{options.seed}{'-normal' if options.normal else ''}"
+    progress = Progress(FOLDER / f"{name}.json", Figures())
+    with ProcessPoolExecutor(options.processes, initializer=end_with_parent) as pool:
+        lives = {
+            pool.submit(life, f"{options.seed} {n}", 1 if options.normal else 2, FOLDER / f"{name}-{n}"): n
+            for n in progress.left(-(-options.cuts // A_LIFE))
+        }
+        for done in as_completed(lives):
+            figures, lost = done.result()
+            print("\n".join([*lost, ""]), end="")
+            progress.note(lives[done], figures)
+            print(f"seed {options.seed}: {progress.found}", flush=True)
+    return 1 if progress.found.lost else 0
 
 
 if __name__ == "__main__":

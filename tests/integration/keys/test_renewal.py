@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.errors import PortUnreachable
 from edge_agent.ledger.recorder import open_ledger
 from edge_agent.uplink.client import Uplink
 from edge_agent.uplink.link import LinkState
@@ -24,10 +25,10 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import (
 )
 from port_gateway.audit import audit
 from port_gateway.authority import Authority
+from port_gateway.trust import TrustStore
 from tests.integration.keys.booth_at_port import BOOTH, Booth
 from tests.integration.keys.enrolling_port import LANE, EnrollingPort, enrolling, present, request
 from tests.integration.ledger.conftest import alarm
-from tests.integration.port_gateway.conftest import Port
 from tests.unit.port_gateway.signing import Party
 
 
@@ -38,11 +39,15 @@ async def port(tmp_path: Path) -> AsyncIterator[EnrollingPort]:
         yield port
 
 
-def active(port: Port) -> list[x509.Certificate]:
-    """The booth's certificates that open something."""
+@pytest.fixture
+def trust(port: EnrollingPort) -> Iterator[TrustStore]:
     with contextlib.closing(port.store()) as store:
-        registered = port.trust_store(store).current().registered
-    return [r.certificate for r in registered if r.active and str(r.identity) == BOOTH]
+        yield port.trust_store(store)
+
+
+def active(trust: TrustStore) -> list[x509.Certificate]:
+    """The booth's certificates that open something."""
+    return [r.certificate for r in trust.current().registered if r.active and str(r.identity) == BOOTH]
 
 
 async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) -> None:
@@ -70,14 +75,14 @@ async def test_renewal_is_for_the_callers_own_name_and_key(port: EnrollingPort) 
 
 
 async def test_a_certificate_is_renewed_under_way_and_nothing_is_refused(
-    port: EnrollingPort, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    port: EnrollingPort, trust: TrustStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     create_identity(tmp_path, "booth", LANE, present() - timedelta(days=80), valid_for=timedelta(days=90))
     booth = Booth(tmp_path, port, "booth.key")
     booth.trust()
     before = load_certificate(tmp_path / "booth.crt")
 
-    await booth.run_until(lambda: booth.acked() >= 1 and active(port) not in ([], [before]))
+    await booth.run_until(lambda: booth.acked() >= 1 and active(trust) not in ([], [before]))
     after = load_certificate(tmp_path / "booth.crt")
     assert after.issuer != after.subject
     assert after.not_valid_after_utc > present() + timedelta(days=80)
@@ -91,22 +96,18 @@ RENEWALS = int(os.environ.get("RENEWALS", "150"))
 PATIENCE_S = 130 + RENEWALS
 
 
-@pytest.mark.parametrize(
-    "renewals", [4, pytest.param(RENEWALS, marks=[pytest.mark.proof, pytest.mark.timeout(PATIENCE_S + 20)])]
-)
-async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
-    port: EnrollingPort, tmp_path: Path, renewals: int
-) -> None:
-    create_identity(tmp_path, "booth", LANE, present(), valid_for=timedelta(hours=12))
-    booth = Booth(tmp_path, port, "booth.key")
+async def renewed(port: EnrollingPort, trust: TrustStore, folder: Path, renewals: int) -> list[LinkState]:
+    """How the link stood while a booth renewed its certificate so often, and events came all the time."""
+    create_identity(folder, "booth", LANE, present(), valid_for=timedelta(hours=12))
+    booth = Booth(folder, port, "booth.key")
     booth.trust()
     assert port.running is not None
     booth.write(port.running.address)
     setup = booth.setup()
     identity = setup.identity()
-    authority = Authority.load(tmp_path / "ca/ca.key", tmp_path / "ca/ca.crt", timedelta(days=1))
+    authority = Authority.load(folder / "ca/ca.key", folder / "ca/ca.crt", timedelta(days=1))
     signer, links, recorded = identity.signer(None), list[LinkState](), 0
-    clock = SystemClock()
+    clock, began = SystemClock(), present()
     quick = setup.uplink.model_copy(update={"certificate_look_s": 0.01})
     async with open_ledger(setup.ledger, BOOTH, signer, clock, "1.0", lambda *_: None) as ledger:
         uplink = Uplink(quick, UplinkPort(quick, identity), ledger.outbox, clock, "1.0", lambda s, _: links.append(s))
@@ -114,15 +115,41 @@ async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             running = group.create_task(uplink.run())
             for turn in range(1, renewals + 1):
-                now = present() + timedelta(seconds=turn)  # each ends later than the one before
+                now = began - timedelta(seconds=renewals - turn)  # each ends later than the one before, and counts now
                 issued = authority.issue(LANE, signer.public_key, now)
                 identity.accept(issued.public_bytes(serialization.Encoding.DER))
-                while active(port) != [issued]:
+                while active(trust) != [issued]:
                     await ledger.recorder.record(alarm(recorded))
                     recorded += 1
                     await asyncio.sleep(0.002)
+                if turn % 100 == 0:
+                    print(f"{turn} renewals, {recorded} events", flush=True)
             while ledger.outbox.acked_through() <= recorded:
                 await asyncio.sleep(0.01)
             running.cancel()
-    assert links == [LinkState.UP]  # never down, never refused
     assert audit(port.settings())[0].events == recorded + 1
+    return links
+
+
+@pytest.mark.parametrize(
+    "renewals", [4, pytest.param(RENEWALS, marks=[pytest.mark.proof, pytest.mark.timeout(PATIENCE_S + 20)])]
+)
+async def test_renewed_again_and_again_under_load_no_acknowledgement_is_dropped(
+    port: EnrollingPort, trust: TrustStore, tmp_path: Path, renewals: int
+) -> None:
+    assert await renewed(port, trust, tmp_path, renewals) == [LinkState.UP]  # never down, never refused
+
+
+@pytest.mark.proof
+async def test_a_booth_that_leaves_before_all_is_acknowledged_is_found(
+    port: EnrollingPort, trust: TrustStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes_leave = Uplink._follow_certificate
+
+    async def hangs_up(uplink: Uplink) -> None:
+        await takes_leave(uplink)
+        uplink._leaving.clear()
+        raise PortUnreachable("the booth hung up", "dial again")
+
+    monkeypatch.setattr(Uplink, "_follow_certificate", hangs_up)
+    assert LinkState.DOWN in await renewed(port, trust, tmp_path, 4)
