@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from edge_agent.settings_file import read_settings
 from edge_agent.wire.envelope import MAX_ENVELOPE_BYTES
@@ -44,7 +44,15 @@ MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 256 * 1024
 
 
-_HOST_PORT = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+def _port_in_range(value: str) -> str:
+    if int(value.rpartition(":")[2]) > 65_535:
+        raise ValueError("a port is at most 65535")
+    return value
+
+
+_HostPort = Annotated[
+    str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"), AfterValidator(_port_in_range)
+]
 
 
 class _Section(BaseModel):
@@ -87,7 +95,7 @@ class Limits(_Section):
 class Enroll(_Section):
     """The gateway's own small authority (`ca init`), and where booths without a certificate ask it for one."""
 
-    listen: Annotated[str, Field(pattern=_HOST_PORT)]
+    listen: _HostPort
     key: Path
     certificate: Path
     # A booth renews when a third of it is left.
@@ -97,7 +105,7 @@ class Enroll(_Section):
 class Admin(_Section):
     """Where a supervisor on this machine asks: gRPC's health service and reflection, without TLS."""
 
-    listen: Annotated[str, Field(pattern=_HOST_PORT)] = "127.0.0.1:7445"
+    listen: _HostPort = "127.0.0.1:7445"
 
     @field_validator("listen")
     @classmethod
@@ -137,7 +145,7 @@ class Settings(_Section):
     """The whole file."""
 
     identity: Identity
-    listen: Annotated[str, Field(pattern=_HOST_PORT)]
+    listen: _HostPort
     data: Path
     # Certificates of the site's own authority, if it has one: what it issues for a registered booth is taken.
     authorities: list[Path] = []
@@ -147,13 +155,6 @@ class Settings(_Section):
     witnesses: Witnesses | None = None
     limits: Limits = Limits()
     retention: Retention = Retention()
-
-    @field_validator("listen")
-    @classmethod
-    def _port_in_range(cls, value: str) -> str:
-        if int(value.rpartition(":")[2]) > 65_535:
-            raise ValueError("a port is at most 65535")
-        return value
 
     @property
     def database(self) -> Path:

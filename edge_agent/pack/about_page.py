@@ -91,7 +91,10 @@ def in_text(found: About) -> str:
         f"{len(found.inspections)} inspections, {len(found.events)} events, {len(found.pieces)} pieces of evidence"
     ]
     for held in found.events:
-        lines.append(f"{utc_in_words(held.event.at)}  {held.booth_id} event {held.seq}: {shown(held)[0][1]}")
+        says = shown(held)
+        first = says[0][1] if len(says) == 1 else "the vehicle's record:"
+        lines.append(f"{utc_in_words(held.event.at)}  {held.booth_id} event {held.seq}: {first}")
+        lines += [f"    {name:<22} {value}" for name, value in says if len(says) > 1]
     for piece in found.pieces.values():
         state = "held" if isinstance(piece.place, Path) else piece.place
         lines.append(f"  {piece.sha256.hex()}  {piece.kind}: {state}")

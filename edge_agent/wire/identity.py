@@ -38,6 +38,8 @@ _SPIFFE = re.compile(
     r"spiffe://(?P<port>[a-z0-9-]{2,32})/(?P<role>booth|gateway|back-office)/(?P<name>[a-z0-9-]{1,63})"
 )
 
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+
 
 class Role(StrEnum):
     """Which side of the wire a certificate stands for."""
@@ -286,8 +288,10 @@ def _host(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
+        if not _HOST.fullmatch(host):
+            raise ValueError
         return x509.DNSName(host)
     except ValueError:
         raise IdentityInvalid(
-            f"{host!r} is no host name", "write it in ASCII, as DNS has it (xn--… for other letters)"
+            f"{host!r} is no host name", "write a DNS name or an IP address alone, in ASCII (xn--… for other letters)"
         ) from None

@@ -64,6 +64,15 @@ def asked(desk: Desk, capsys: pytest.CaptureFixture[str], *more: str, plate: str
     return answer
 
 
+def test_on_a_terminal_the_record_is_read_line_by_line(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert port_gateway(["about", str(desk.port.write_config()), PLATE, "--reason", "request 12"]) == 0
+    said = capsys.readouterr().out
+    record = said.partition("the vehicle's record:\n")[2].splitlines()
+    assert record[0].split() == ["Lane", "1"]
+    assert [line.split()[-1] for line in record if line.startswith("    Outcome ")] == ["complete"]
+    assert OTHER not in said
+
+
 def test_everything_of_the_plate_and_nothing_of_others(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     out = desk.port.folder / "answer"
     said = asked(desk, capsys, "--export", str(out))

@@ -43,3 +43,13 @@ def test_an_address_of_a_time_stamp_authority(tmp_path: Path, url: str) -> None:
     path.write_text(example().replace("http://tsa.example/tsr", url))
     with pytest.raises(SettingsInvalid, match="url"):
         config.read_config(path)
+
+
+@pytest.mark.parametrize("place", ["listen: 0.0.0.0:7443", "listen: 0.0.0.0:7444", "admin: {}"])
+def test_a_port_that_there_is_not(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    wrong = "admin: {listen: '127.0.0.1:65536'}" if place.startswith("admin") else "listen: 0.0.0.0:65536"
+    assert place in example()
+    path.write_text(example().replace(place, wrong))
+    with pytest.raises(SettingsInvalid, match="listen: a port is at most 65535"):
+        config.read_config(path)

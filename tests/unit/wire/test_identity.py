@@ -54,8 +54,9 @@ def test_a_folder_or_host_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(IdentityInvalid, match="cannot be written"):
         create_identity(tmp_path / "file" / "keys", "booth", BOOTH, NOW)
-    with pytest.raises(IdentityInvalid, match="no host name"):
-        create_identity(tmp_path, "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), NOW, ("münchen.example",))
+    for host in ("münchen.example", "", "two names", "https://gateway.example", "-x", "gateway.example:7443"):
+        with pytest.raises(IdentityInvalid, match="no host name"):
+            create_identity(tmp_path, "gateway", SpiffeId("uslrd", Role.GATEWAY, "main"), NOW, (host,))
 
 
 @pytest.mark.parametrize(
