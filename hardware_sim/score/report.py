@@ -53,7 +53,8 @@ def _vehicle_lines(score: Score) -> list[str]:
     parts = [f"{len(found)} {fate}" for fate in ("missed", "merged", "split") if (found := score.fate(fate))] + (
         [f"{len(score.spurious)} spurious"] if score.spurious else []
     )
-    return [f"vehicles  {', '.join(parts) if parts else 'every one received once, and no other'}"]
+    well = "every one received once, and no other" if score.vehicles else "none came, and none was received"
+    return [f"vehicles  {', '.join(parts) or well}"]
 
 
 def _alarm_lines(score: Score) -> list[str]:

@@ -352,6 +352,13 @@ def test_a_number_that_is_none_is_named(capsys: pytest.CaptureFixture[str], opti
     assert f"argument {option}: " in capsys.readouterr().err
 
 
+def test_without_a_vehicle_nothing_is_said_to_be_right(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    files.write([], [])
+    assert main(["score", str(files.truth), str(files.events)]) == 0
+    assert "none came, and none was received" in capsys.readouterr().out
+    assert main(["score", str(files.truth), str(files.events), "--require", "all"]) == 1
+
+
 def test_only_some_rows(files: Files) -> None:
     files.write([truck(0)], [record(0, plate="WRONG12")])
     arguments = ["score", str(files.truth), str(files.events), "--require", "all"]
