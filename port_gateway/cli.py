@@ -100,7 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--limit", type=count, metavar="N", help="end after N events")
     tail.add_argument("--follow", action="store_true", help="wait for new events, and connect again when cut off")
     tail.add_argument(
-        "--wait", type=float, default=3.0, metavar="S", help="without --follow: end when nothing came for S seconds (3)"
+        "--wait",
+        type=_seconds,
+        default=3.0,
+        metavar="S",
+        help="without --follow: end when nothing came for S seconds (3)",
     )
     tail.add_argument("--json", action="store_true", help="print one JSON object an event")
     tail.set_defaults(run=lambda options: asyncio.run(_tail(options)))
@@ -187,6 +191,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--json", action="store_true", help="print what was written as a JSON object")
     export.set_defaults(run=_export)
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:  # false of nan, too
+        raise argparse.ArgumentTypeError(f"{text}: give seconds, more than 0 and at most a day")
+    return value
 
 
 def _connection(parser: argparse.ArgumentParser) -> None:

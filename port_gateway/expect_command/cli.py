@@ -63,7 +63,7 @@ def add_expect(parser: argparse.ArgumentParser) -> None:
         add.add_argument(f"--{name}", action="append", default=[], metavar=name.upper(), help=text)
     add.add_argument("--scac", metavar="CODE", help="the carrier's Standard Carrier Alpha Code")
     add.add_argument("--weight-kg", metavar="KG", help="declared gross weight of the whole vehicle")
-    add.add_argument("--loading", choices=tuple(Loading), help="as declared")
+    add.add_argument("--loading", choices=tuple(map(str, Loading)), help="as declared")
     add.add_argument("--from", dest="begins", metavar="TIME", help="it arrives not before, e.g. 2026-11-22T08:00-06:00")
     add.add_argument("--until", dest="ends", metavar="TIME", help="and not after")
     add.add_argument("--note", help="for the officer, one line")

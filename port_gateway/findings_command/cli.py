@@ -45,8 +45,8 @@ def add_watchlist(parser: argparse.ArgumentParser) -> None:
     add.add_argument("text", metavar="IDENTIFIER", help="as written; separators and case do not matter")
     add.add_argument("--tell", required=True, metavar="TEXT", help="what the officer is told, one line")
     add.add_argument("--id", default="", metavar="ID", help="your own reference (default: one is drawn)")
-    add.add_argument("--severity", choices=tuple(Severity), default=Severity.ALARM)
-    add.add_argument("--recommends", choices=tuple(Recommendation), default=Recommendation.HOLD)
+    add.add_argument("--severity", choices=tuple(map(str, Severity)), default=Severity.ALARM)
+    add.add_argument("--recommends", choices=tuple(map(str, Recommendation)), default=Recommendation.HOLD)
     add.add_argument("--until", default="", metavar="TIME", help="watch no longer, e.g. 2026-12-31T00:00+00:00")
     _add_since(add)
     add.add_argument("--json", action="store_true", help="print a JSON object")
@@ -105,7 +105,9 @@ def add_decide(parser: argparse.ArgumentParser) -> None:
     """An officer's decision."""
     add_config(parser)
     parser.add_argument("inspection", metavar="INSPECTION", help="its id, as `tail` shows it")
-    parser.add_argument("decision", choices=tuple(Decision), metavar="DECISION", help="release, refer or hold")
+    parser.add_argument(
+        "decision", choices=tuple(map(str, Decision)), metavar="DECISION", help="release, refer or hold"
+    )
     parser.add_argument("--officer", required=True, metavar="NAME", help="who decides, one line of at most 100 bytes")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why, one line of at most 1,000 bytes")
     parser.add_argument("--booth", default="", metavar="BOOTH", help="where several booths name this inspection")
