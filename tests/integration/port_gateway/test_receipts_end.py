@@ -28,13 +28,13 @@ A, B = (ed25519.Ed25519PrivateKey.generate() for _ in "ab")
 # How many events each receipt covers, days ago, and who cosigned it.
 KEPT = [
     (2, 500.0, "ab"),
-    (3, 499.9, "a"),
-    (4, 499.8, "ab"),  # of these thirty days the last by both
-    (5, 499.7, "a"),  # and the last of all
+    (3, 499.0, "a"),
+    (4, 498.0, "ab"),  # of these thirty days the last by both
+    (5, 497.0, "a"),  # and the last of all
     (6, 100.4, "a"),
     (7, 100.2, "b"),  # of its day the last of b's
     (8, 100.1, "a"),
-    (9, 20.2, "a"),  # of the last month
+    (9, 22.2, "a"),  # of the last month
     (10, 20.1, "ab"),
 ]
 

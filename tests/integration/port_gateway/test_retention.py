@@ -28,6 +28,7 @@ from port_gateway.audit import audit
 from port_gateway.cli import main
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.inbox import Inbox
+from port_gateway.quarantine import release
 from port_gateway.retention import STEP, Retention
 from port_gateway.retention_events import EventRetention
 from port_gateway.retention_worker import RetentionWorker
@@ -386,6 +387,18 @@ def test_files_that_no_event_names_do_not_stay_for_ever(desk: Desk) -> None:
     desk.retention.undate(0)  # its own days count anew
     assert desk.run() == 1
     assert desk.here(b"named", b"nobody's") == [b"named"]
+
+
+def test_what_is_let_out_of_quarantine_by_a_clock_at_1970_is_not_over(desk: Desk) -> None:
+    desk.receive(closed(1), ref(b"crop"))
+    desk.arrive(b"crop")
+    place = desk.ledger.booth_id, desk.ledger.epoch
+    query = "INSERT INTO quarantine VALUES (2, ?, ?, 2, 'MALFORMED_EVENT', '', NULL, NULL)"
+    desk.store.submit(lambda db: db.execute(query, place).fetchall()).result()
+    assert [outcome.released_cursor for outcome in release(desk.store, [], 0)] == [3]
+    assert desk.run() == 0
+    desk.clock.forward(30.1)
+    assert desk.run() == 1
 
 
 class LaterKind(StrEnum):
