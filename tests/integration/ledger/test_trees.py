@@ -154,6 +154,7 @@ async def test_check_looks_at_tree_and_checkpoints(booth: Booth) -> None:
     rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note)
     with pytest.raises(StoreCorrupt, match="the checkpoint at 512 is not of this chain"):
         verify_ledger(booth.directory, booth.device_keys)
-    rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note[:-9] + b"A" + note[-8:])
+    other = b"B" if note[-9:-8] == b"A" else b"A"
+    rows(booth, "UPDATE checkpoint SET note = ? WHERE size = 512", note[:-9] + other + note[-8:])
     with pytest.raises(StoreCorrupt, match=r"the checkpoint at 512 \(NOTE_BAD_SIGNATURE: the checkpoint's signature"):
         verify_ledger(booth.directory, booth.device_keys)
