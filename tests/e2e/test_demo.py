@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hardware_sim.shipped import shipped
+
 
 async def run_demo(folder: Path, scenario: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
@@ -19,11 +21,14 @@ async def run_demo(folder: Path, scenario: str) -> tuple[int, str]:
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
-async def test_a_few_trucks(tmp_path: Path) -> None:
-    status, said = await run_demo(tmp_path, "quiet")
+async def test_one_truck(tmp_path: Path) -> None:
+    scenario = tmp_path / "one.yaml"
+    scenario.write_text(shipped()["quiet"].read_text().replace("count: 3", "count: 1"))
+    status, said = await run_demo(tmp_path / "out", str(scenario))
     assert status == 0, said
+    assert "1 of 1 vehicles wholly right" in said
     assert "✗ evidence" not in said
-    [run] = tmp_path.iterdir()
+    [run] = (tmp_path / "out").iterdir()
     pictures = list((run / "evidence").glob("*/*.jpg"))
     assert pictures, "a back-office can open the pictures"
 
