@@ -93,6 +93,7 @@ async def test_the_certificate_of_another_booth_does_not_speak_for_this_one(tmp_
         assert await site.received() == []
 
 
+@pytest.mark.proof  # tests/proofs/test_kills.py kills sixty times in each test run
 @pytest.mark.timeout(300)
 async def test_kills_of_agent_and_gateway_lose_and_double_nothing(tmp_path: Path) -> None:
     """Inspections that a kill interrupts; hundreds of kills are in tests/proofs/kills.py."""

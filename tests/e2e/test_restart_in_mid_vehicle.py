@@ -37,6 +37,7 @@ def count(events: list[dict[str, Any]], kind: str) -> int:
     return sum(kind in e["event"] for e in events)
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(400)
 async def test_one_truck_one_record_over_a_kill_and_a_stop(tmp_path: Path) -> None:
     site = Site(tmp_path)
