@@ -14,14 +14,7 @@ from edge_agent.domain.event import (
     Unassigned,
 )
 from edge_agent.domain.inspection import (
-    Abandoned,
-    Complete,
-    Expected,
-    Incomplete,
     Inspection,
-    Missing,
-    MissingReason,
-    Outcome,
     Voted,
     VotedCode,
 )
@@ -29,6 +22,7 @@ from edge_agent.domain.joining import Away
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Observation, Opaque, RadiationKind
 from edge_agent.ledger.instants import instant_of
 from edge_agent.ledger.outbox import LedgerReader
+from edge_agent.wire.codec_recall import outcome_of
 from edge_agent.wire.codec_statistics import read_statistics
 from edge_agent.wire.v1alpha1 import event_pb2 as wire
 
@@ -99,26 +93,11 @@ def _inspection(message: wire.Inspection) -> Inspection:
         message.lane_id,
         instant_of(message.opened),
         instant_of(message.closed),
-        _outcome(message),
+        outcome_of(message),
         plate=_voted(message.plate) if message.HasField("plate") else None,
         container_codes=tuple(VotedCode(_voted(code.vote), code.check_digit_ok) for code in message.container_codes),
         resumed=tuple(Away(instant_of(a.since), instant_of(a.until), a.stopped) for a in message.resumed),
     )
-
-
-def _outcome(message: wire.Inspection) -> Outcome:
-    match message.WhichOneof("outcome"):
-        case "complete":
-            return Complete()
-        case "incomplete":
-            return Incomplete(tuple(Missing(Expected(m.what), _reason(m.reason)) for m in message.incomplete.missing))
-        case _:
-            return Abandoned(message.abandoned.why)
-
-
-def _reason(reason: wire.MissingReason.ValueType) -> MissingReason:
-    seen = reason == wire.MISSING_REASON_NOT_SEEN
-    return MissingReason.NOT_SEEN if seen else MissingReason.COULD_NOT_LOOK
 
 
 def _voted(vote: wire.Voted) -> Voted:

@@ -47,7 +47,7 @@ def recalled(message: wire.Inspection) -> Inspection:
         lane_id=message.lane_id,
         opened=_instant(message.opened),
         closed=_instant(message.closed),
-        outcome=_outcome(message),
+        outcome=outcome_of(message),
         plate=_voted(message.plate) if message.HasField("plate") else None,
         container_codes=tuple(VotedCode(_voted(c.vote), c.check_digit_ok) for c in message.container_codes),
         seals=tuple(SealSeen(s.number, s.symbology, s.device_id, _instant(s.at), _on(s)) for s in message.seals),
@@ -94,7 +94,8 @@ def _on(message: wire.SealSeen | wire.SealState) -> Belonging | None:
     return Belonging(Carrier(on.carrier), on.text, KnownBy(on.known_by), on.place) if message.HasField("on") else None
 
 
-def _outcome(message: wire.Inspection) -> Outcome:
+def outcome_of(message: wire.Inspection) -> Outcome:
+    """How the inspection of a verified event ended; an outcome that this version does not know is Abandoned."""
     match message.WhichOneof("outcome"):
         case "complete":
             return Complete()
