@@ -1,6 +1,6 @@
 """Plates on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--no-peer] [--json] [--limit N]
+    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--others DIR] [--no-peer] [--limit N]
 
 PATH holds a folder for each region, with the photos and `labels.csv` (image, x, y, w, h, plate), or is one such folder.
 A photo may have several labelled boxes, and texts may be missing. *Any*: a labelled text is among the reported plates.
@@ -11,6 +11,9 @@ plate), the whole photo is the box.
 
 With --boxes the reader is measured alone, on the labelled boxes; *right* and *exact* are folded and exact reads,
 and the table of confidences says which share of the reads above a confidence is right.
+
+--others writes what each report of the agent lies on that meets no label, with a margin, into DIR: whether that is a
+plate which nobody labelled can be told by eye alone.
 
 With --causes each photo whose best plate is wrong, folded, is counted under one cause (benchmarks/plate_causes.py).
 
@@ -27,6 +30,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 from benchmarks.reading import (
     Image,
@@ -111,6 +116,24 @@ def meets(a: Corners, b: Corners) -> bool:
     return w > 0 and h > 0 and w * h >= MEETS * smaller
 
 
+def elsewhere(reports: Sequence[Report], label: Label) -> list[Report]:
+    """The reports that meet none of a photo's labelled boxes."""
+    return [r for r in reports if not any(meets(r.box, b) for b in label.boxes)] if label.boxes else []
+
+
+def save_elsewhere(folder: Path, name: str, image: Image, reports: Sequence[Report]) -> None:
+    """What each report lies on, with as much again on every side, at least 480 pixels wide."""
+    for n, report in enumerate(reports, 1):
+        x0, y0, x1, y1 = report.box
+        across, along = 0.5 * (x1 - x0), y1 - y0
+        left, top = max(0, round(x0 - across)), max(0, round(y0 - along))
+        part = image[top : round(y1 + along), left : round(x1 + across)]
+        scale = max(1.0, 480 / part.shape[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        larger = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{name}-{n}-{report.text}.png"), larger)
+
+
 class Tally:
     """Counts of one reader on one region."""
 
@@ -128,8 +151,7 @@ class Tally:
         c["reported"] += len(reports)
         c["boxes"] += len(label.boxes)
         c["found"] += sum(any(meets(r.box, b) for r in reports) for b in label.boxes)
-        if label.boxes:
-            c["no_plate"] += any(not any(meets(r.box, b) for b in label.boxes) for r in reports)
+        c["no_plate"] += bool(elsewhere(reports, label))
         if not label.texts:
             return
         exact, folded = set(label.texts), {fold_plate(t) for t in label.texts}
@@ -144,7 +166,9 @@ class Tally:
         return {**self.counts, **milliseconds(self.ms)}
 
 
-def measure(folder: Path, ours: Recogniser, peer: Peer | None, limit: int | None) -> dict[str, Any]:
+def measure(
+    folder: Path, ours: Recogniser, peer: Peer | None, limit: int | None, others: Path | None = None
+) -> dict[str, Any]:
     """Both readers on one region's photos."""
     agent, other = Tally(), Tally()
     for i, label in enumerate(labels(folder, limit)):
@@ -154,6 +178,8 @@ def measure(folder: Path, ours: Recogniser, peer: Peer | None, limit: int | None
             _ = peer.read(image) if peer else None
         reports, ms = timed(lambda image=image: agent_reports(ours, image))  # type: ignore[misc]
         agent.add(reports, label, ms)
+        if others:
+            save_elsewhere(others, f"{folder.name}-{i}", image, elsewhere(reports, label))
         if peer:
             lines, ms = timed(lambda image=image: peer.read(image))  # type: ignore[misc]
             other.add(peer_reports(lines), label, ms)
@@ -233,6 +259,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder with other descriptions of the agent's own models")
     parser.add_argument("--boxes", action="store_true", help="read the labelled boxes, without the finder")
     parser.add_argument("--causes", action="store_true", help="count why the best plate is wrong, for each photo")
+    parser.add_argument("--others", type=Path, metavar="DIR", help="write what reports that meet no label lie on")
     parser.add_argument("--no-peer", action="store_true", help="leave rapidocr out")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--limit", type=int, help="only the first N photos of each region")
@@ -256,7 +283,7 @@ def main() -> None:
         show(results, plate_causes.as_table(results), given.json)
         return
     peer = None if given.no_peer else Peer()
-    results = {f.name: measure(f, ours, peer, given.limit) for f in folders}
+    results = {f.name: measure(f, ours, peer, given.limit, given.others) for f in folders}
     show(results, as_table(results), given.json)
 
 

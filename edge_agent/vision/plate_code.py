@@ -27,7 +27,7 @@ from edge_agent.vision.lines import TextLine, bounding_box
 from edge_agent.vision.model_file import DEFAULT_THREADS
 from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder, moved_out
 from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, PlateCodeReader, straightened
-from edge_agent.vision.plate_likeness import LIKENESS_MIN, likeness, prominence
+from edge_agent.vision.plate_likeness import LIKENESS_MIN, is_lettering, likeness, prominence
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
 from edge_agent.vision.text_finder import Quad, TextRegion, crop, finder_input, finder_size
@@ -215,7 +215,9 @@ class PlateCodeRecogniser:
         finding = self._find(image, role, long_side, enlarge)
         lines, codes = self._codes(image, finding.code_lines)
         regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN and not _part_of_code(r, codes)]
-        plates = [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
+        plates = _without_lettering(
+            [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
+        )
         plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
         agreement = plates[0].agreement if plates else 0.0
         found: list[Sighting] = [PlateSighting(p.read, cut(image, p.read.box), p.read.likeness) for p in plates]
@@ -275,6 +277,11 @@ class PlateCodeRecogniser:
                 lines.append(TextLine(strip, best))
         found = code_candidates(lines, lambda quad: TextLine(quad, self._reader.read_lines([crop(image, quad)])[0]))
         return lines, found
+
+
+def _without_lettering(plates: list[_Plate]) -> list[_Plate]:
+    sure = max((p.read.likeness for p in plates if any(c.isdigit() for c in p.read.text)), default=0.0)
+    return [p for p in plates if not is_lettering(p.read.text, p.read.likeness, sure)]
 
 
 def _guessed(code: CodeCandidate) -> bool:

@@ -143,6 +143,20 @@ FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
         (4.0, _dies(1, 50, width=(0.41, 0.6), weight=(0.09, 0.15), radius=(0.14, 0.3), square=0.7, forms=_US_FORMS)),
         (2.0, _dies(8, 30, width=(0.4, 0.6), weight=(0.08, 0.14), radius=(0.06, 0.14), square=0.9, forms=_US_FORMS)),
         (0.8, _dies(2, 12, width=(0.5, 0.62), weight=(0.11, 0.17), radius=(0.1, 0.4), square=0.6, forms=_US_FORMS)),
+        # An I with feet as broad as a letter is not a T: California's, South Carolina's, Virginia's.
+        (
+            1.5,
+            _dies(
+                10,
+                20,
+                width=(0.4, 0.58),
+                weight=(0.08, 0.14),
+                radius=(0.08, 0.3),
+                square=0.8,
+                forms=tuple(form for form in _US_FORMS if not form.endswith("-i")),
+                always=("broad-i",),
+            ),
+        ),
         (
             0.7,
             _dies(
@@ -195,6 +209,7 @@ FACES: dict[str, tuple[tuple[float, tuple[Face, ...]], ...]] = {
             ),
         ),
         (1.5, _dies(9, 24, width=(0.4, 0.62), weight=(0.09, 0.16), radius=(0.06, 0.34), square=0.7, forms=_BR_FORMS)),
+        (1.0, _dies(11, 16, width=(0.58, 0.74), weight=(0.11, 0.16), radius=(0.1, 0.34), square=0.7, forms=_BR_FORMS)),
         (1.5, _fonts("OSP-DIN", "RG2014C", "RG2014D", stretches=(0.85, 1.0))),
         (0.5, _fonts("LiberationSans-Bold.", "RobotoCondensed-Bold", stretches=(0.8, 0.95))),
     ),

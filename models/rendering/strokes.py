@@ -74,6 +74,7 @@ _FORMS: dict[str, dict[str, list[Path]]] = {
     "serif-1": {"1": _SERIF_1},
     "serif-i": {"I": _SERIF_I},
     "slab-i": {"I": [[(0.5, 0), (0.5, 1)], [(0.1, 0), (0.9, 0)], [(0.1, 1), (0.9, 1)]]},
+    "broad-i": {"I": _SERIF_I},
     "early-2": {"2": [[(0, 0.24), (0, 0, R), (1, 0, R), (1, 0.34, R), (0, 1), (1, 1)]]},
     "bent-2": {"2": [[(0, 0.26), (0, 0, R), (1, 0, R), (1, 0.46, R), (0, 0.6, R), (0, 1), (1, 1)]]},
     "bar-1": {"1": [[(0.5, 0), (0.5, 1)]]},
@@ -134,7 +135,7 @@ def stroke_glyph(face: StrokeFace, character: str) -> Mask:
         paths = _FORMS[form].get(character, paths)
     share = _WIDTH.get(character, 1.0)
     if (character == "I" and paths is not GOTHIC["I"]) or (character == "1" and "bar-1" in face.forms):
-        share = 0.52 if character == "I" else 0.3
+        share = (0.85 if "broad-i" in face.forms else 0.52) if character == "I" else 0.3
     high = CAP * _SCALE
     thick = max(2, round(face.weight * high))
     wide = max(thick, round(face.width * share * high))

@@ -70,6 +70,9 @@ def check(folder: Path) -> None:
     _run(export, run / "last.pt", folder / "plate_code_reader.onnx")
     exported, _ = _read(folder / "plate_code_reader.onnx", shards)
     assert abs(exported - after) <= 1, f"the exported file reads {exported}, the network {after}"
+    _run(convert, folder / "again.pt", "--exported", folder / "plate_code_reader.onnx")
+    again = _loss(folder / "again.pt", shards)
+    assert abs(again - learnt) < 1e-3, f"the network of the exported file has a loss of {again:.4f}, not {learnt:.4f}"
     if SHIPPED.exists():
         shipped, _ = _read(SHIPPED, shards)
         print(f"the shipped weights read {shipped} of {of}")

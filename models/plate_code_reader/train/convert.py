@@ -3,8 +3,9 @@
     python -m models.plate_code_reader.train.convert start.pt
 
 The base is `PP-OCRv6_rec_small.onnx` of the package rapidocr that requirements/models.txt pins; --base names another
-copy. First compares the whole network in PyTorch with the file in ONNX Runtime; more than 2e-4 between two
-probabilities is an error.
+copy. --exported names a file that export.py wrote instead, such as the shipped reader, so that training can go on from
+it where no run's folder is left. First compares the whole network in PyTorch with the file in ONNX Runtime; more than
+2e-4 between two probabilities is an error.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch
 
 from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from models.plate_code_reader.train.data import as_input, line_picture
-from models.plate_code_reader.train.network import Reader, base_network
+from models.plate_code_reader.train.network import Reader, base_network, exported_network
 from models.rendering.codes import code_crop
 
 TOLERANCE = 2e-4  # of a probability; rounding differs by up to 4e-5 between processors and numbers of threads
@@ -61,14 +62,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--base", type=Path)
+    parser.add_argument("--exported", type=Path)
     arguments = parser.parse_args()
-    base = arguments.base or installed_base()
-    network, alphabet = base_network(base)
-    worst = difference(network, base)
-    print(f"largest difference to {base.name}: {worst:.1e}")
+    path = arguments.exported or arguments.base or installed_base()
+    if arguments.exported:
+        small = network = exported_network(path)
+    else:
+        network, alphabet = base_network(path)
+        small = reduced(network, alphabet)
+    worst = difference(network, path)
+    print(f"largest difference to {path.name}: {worst:.1e}")
     if worst > TOLERANCE:
-        raise SystemExit(f"more than {TOLERANCE}: the network is not the base's")
-    small = reduced(network, alphabet)
+        raise SystemExit(f"more than {TOLERANCE}: the network is not the file's")
     torch.save(small.state_dict(), arguments.out)
     print(f"{arguments.out}: {sum(p.numel() for p in small.parameters()):,} parameters")
 

@@ -187,3 +187,39 @@ def base_network(path: Path) -> tuple[Reader, list[str]]:
     if (left := sum(1 for _ in weights)) > 0:
         raise ValueError(f"{path}: holds {left} weights more than the network")
     return network.eval(), alphabet
+
+
+def _unnamed(model: onnx.ModelProto, operation: str) -> Iterator[Tensor]:
+    """The weights of such nodes that the exporter folded and named anew, in the graph's order; each with its bias."""
+    held = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == operation:
+            yield from (torch.from_numpy(held[i].copy()) for i in node.input if i in held and i.startswith("onnx::"))
+
+
+def exported_network(path: Path) -> Reader:
+    """The network of a file that export.py wrote, from which training can go on.
+
+    The exporter folds batch normalisation into the convolution before it, and turns the linear layers' weights; the
+    normalisation that stands here instead only adds the convolution's bias. Raises ValueError if the file is not such
+    a network.
+    """
+    model = onnx.load(str(path))
+    named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    state = {k.removeprefix("reader."): torch.from_numpy(v.copy()) for k, v in named.items() if k.startswith("reader.")}
+    network = Reader()
+    try:
+        folded = _unnamed(model, "Conv")
+        for name in ("narrow", "neighbours", "short"):  # as the graph goes through them
+            norm = getattr(network, name).norm
+            state |= {f"{name}.norm.{k}": v for k, v in norm.state_dict().items()}
+            state[f"{name}.conv.weight"], state[f"{name}.norm.bias"] = next(folded), next(folded)
+            state[f"{name}.norm.running_var"] = torch.full_like(norm.running_var, 1 - norm.eps)
+        turned = _unnamed(model, "MatMul")
+        parts = (f"attention.{n}.{part}" for n in (0, 1) for part in ("query_key_value", "out", "expand", "project"))
+        for name in (*parts, "head"):
+            state[f"{name}.weight"] = next(turned).T.contiguous()
+        network.load_state_dict(state)
+    except (StopIteration, RuntimeError) as error:
+        raise ValueError(f"{path}: is not a reader that export.py wrote: {error}") from error
+    return network.eval()

@@ -231,6 +231,36 @@ def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(
     assert line_finder.looks == 1
 
 
+@pytest.mark.parametrize(
+    ("texts", "score", "told"),
+    [
+        (("7KLM223", "RENAULT"), 0.62, ["7KLM223"]),
+        (("7KLM223", "RENAULT"), 0.7, ["7KLM223", "RENAULT"]),
+        (("7KLM223", "REN4ULT"), 0.62, ["7KLM223", "REN4ULT"]),
+        (("GOVIKES", "RENAULT"), 0.62, ["GOVIKES", "RENAULT"]),
+        (("RENAULT",), 0.62, ["RENAULT"]),
+    ],
+    ids=["lettering", "a chosen plate", "with a digit", "no plate with a digit", "alone"],
+)
+def test_letters_beside_a_likelier_plate_are_its_vehicles_lettering(
+    folder: Path, texts: Sequence[str], score: float, told: list[str]
+) -> None:
+    class Doubting(PlateCodeFinder):
+        """Finds the last text, at the picture's foot, less plate-like."""
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            found = super().find(image, long_side, enlarge).plates
+            last = max(p.quad[0, 1] for p in found)
+            return Finding([TextRegion(p.quad, score if p.quad[0, 1] == last else p.score) for p in found], [])
+
+    image = empty()
+    for n, text in enumerate(texts):
+        draw(image, text, 200, 150 + 100 * n, 192, 48)
+    parts = Doubting.open(1, folder), LineFinder.open(1, folder), PlateCodeReader.open(1, folder)
+    seen = PlateCodeRecogniser(*parts).look(Frame(image))
+    assert sorted(p.text for p in plates(seen)) == sorted(told)
+
+
 def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:
     image = empty()
     draw(image, "7KLM223", 200, 250, 192, 48)
