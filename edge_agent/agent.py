@@ -78,6 +78,7 @@ async def run(setup: Setup, clock: Clock, stop: asyncio.Event) -> None:
                 told.room if live is None else _both(told.room, live.room),
                 device_keys=identity.device_keys(),
                 keeping=_keeping(setup),
+                session_s=3600 * setup.config.identity.session_h,
             )
             async with opened as ledger, expecting(setup.ledger, clock) as known:
                 head = ledger.recorder.head

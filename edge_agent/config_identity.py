@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.ledger.pkcs11_key import TokenUnavailable
@@ -13,12 +13,17 @@ from edge_agent.wire.identity import Role, certificate_key, identity_of, key_id,
 
 
 class IdentitySettings(BaseModel):
-    """Who this booth is: the device key (a path, `file:…` or `pkcs11:…`), and its certificate."""
+    """Who this booth is: the device key (a path, `file:…` or `pkcs11:…`), and its certificate.
+
+    `session_h`: a session is followed by another when it is so many hours old.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     certificate: Path
+    # The port keeps every opening for ever: none more often than once an hour. Beyond a week none is short-lived.
+    session_h: float = Field(default=24.0, ge=1, le=168)
 
 
 _ASK = "ask the port's operator for its gateway's certificate"

@@ -34,6 +34,7 @@ class Replaced:
 class SessionOpened:
     """The agent started: the booth's device key vouches for the session key that signs what follows.
 
+    `while_running`: it was running already, and its session before was old.
     `replaces` stands in the first event of a ledger that was begun in place of a damaged one.
     `public_key` is the session key's SubjectPublicKeyInfo in DER.
     """
@@ -41,6 +42,7 @@ class SessionOpened:
     public_key: bytes
     agent_version: str
     replaces: Replaced | None = None
+    while_running: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.event import Draft, SessionOpened
 from edge_agent.ledger.evidence_files import EvidenceFiles
+from edge_agent.ledger.next_session import Opening
 from edge_agent.ledger.seal import Sealed, seal
 from edge_agent.ledger.signer import Signer
 from edge_agent.wire.chain import Head
@@ -32,14 +33,22 @@ Answer = tuple[asyncio.Future[Recorded] | None, Recorded | BaseException]
 
 
 def seal_all(
-    head: Head, waiting: Iterable[Waiting], files: EvidenceFiles, device: Signer, session: Signer
+    head: Head,
+    waiting: Iterable[Waiting],
+    files: EvidenceFiles,
+    device: Signer,
+    session: Signer,
+    opening: Opening | None = None,
 ) -> tuple[list[Sealed], list[Answer]]:
     """Their events behind `head`, and what each is told once they are stored; evidence lies in `files` by then.
 
-    A draft that can be no event gets its error, and the others go on. Raises StoreFull, StoreFailed.
+    An `opening`, signed for that place, comes first, and the others are of its session. A draft that can be no event
+    gets its error, and the others go on. Raises StoreFull, StoreFailed.
     """
     sealed: list[Sealed] = []
     answers: list[Answer] = []
+    if opening is not None:
+        sealed, head, session = [opening.sealed], opening.sealed.head_after, opening.session
     for one in waiting:
         opens_session = isinstance(one.draft.body, SessionOpened)
         try:

@@ -97,10 +97,13 @@ class LedgerReader:
             if not left:
                 begin = max(least, seq - context)
                 break
-        opened = "SELECT coalesce(max(seq), 0) FROM event WHERE kind = 'session_opened' AND seq <= ? AND seq > ?"
-        session = int(self._rows(opened, begin, least)[0][0])
+        opened = (
+            "SELECT seq, envelope FROM event WHERE kind = 'session_opened' AND seq <= ? AND seq > ? ORDER BY seq DESC"
+        )
+        openings = (event_of(self._path, *row) for row in self._rows(opened, begin, least))
+        started = next((opening.seq for opening in openings if not opening.session_opened.while_running), least)
         query = "SELECT seq, envelope FROM event WHERE seq > ? OR (seq > ? AND kind = 'device_changed') ORDER BY seq"
-        for seq, envelope in self._rows(query, begin, max(session, least)):
+        for seq, envelope in self._rows(query, begin, started):
             yield event_of(self._path, seq, envelope)
 
     def sha256_at(self, seq: int) -> bytes | None:

@@ -201,7 +201,9 @@ def look_again(library: Any) -> None:
 
 
 _generation = [0]
-_PUT_BACK = "put it back and start again; it must be there at every start and whenever the port is dialled"
+_PUT_BACK = (
+    "put it back, and start again if this ended: it is needed for every session and whenever the port is dialled"
+)
 _tokens: dict[tuple[object, ...], _Token] = {}
 _tokens_lock = threading.Lock()
 

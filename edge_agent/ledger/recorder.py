@@ -11,8 +11,9 @@ itself. Any other fault of the disk is fatal: every waiter gets it, and nothing 
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Never
 
@@ -26,9 +27,10 @@ from edge_agent.ledger.evidence_files import EvidenceFiles
 from edge_agent.ledger.faults import MAKE_ROOM
 from edge_agent.ledger.housekeeping import LOOK_S, Housekeeper, Keeping, Record
 from edge_agent.ledger.marks import Marks
+from edge_agent.ledger.next_session import NextSession, Opening
 from edge_agent.ledger.outbox import LedgerOutbox
 from edge_agent.ledger.seal import Sealed
-from edge_agent.ledger.signer import DeviceKey, SessionSigner, Signer
+from edge_agent.ledger.signer import DeviceKey, SessionSigner
 from edge_agent.ledger.store import EVIDENCE, BlobState, Store, Unfinished
 from edge_agent.ledger.trees import Receipt
 from edge_agent.wire.chain import Head
@@ -50,12 +52,13 @@ class Recorder:
         self,
         open_store: Callable[[], EventStore],
         evidence: EvidenceFiles,
-        device: Signer,
+        device: DeviceKey,
         on_room: OnRoom,
         clock: Clock,
         keeping: Keeping | None = None,
         max_waiting: int = MAX_WAITING,
         full_retry_s: float = FULL_RETRY_S,
+        session_s: float | None = None,
     ) -> None:
         self._open_store = open_store
         self._clock = clock
@@ -64,7 +67,7 @@ class Recorder:
         )
         self._evidence = evidence
         self._device = device
-        self._session = SessionSigner()
+        self._session, self._session_s = SessionSigner(), session_s
         self._on_room = on_room
         self._full_retry_s = full_retry_s
         self._loop = asyncio.get_running_loop()
@@ -87,6 +90,8 @@ class Recorder:
 
     async def start(self, agent_version: str) -> None:
         """Open the store and make this session's first event durable. Raises what `Store.open` raises."""
+        wake = partial(self._queue.put, None)
+        self._next = NextSession(self._device, self._clock, self._session_s, agent_version, wake)
         self._thread.start()
         self._head, self._unfinished = await asyncio.shield(self._opened)
         opening = SessionOpened(self._session.public_key, agent_version, self._replaces)
@@ -109,7 +114,7 @@ class Recorder:
         cannot be an event: the chain is untouched). A call that is cancelled may or may not be recorded.
         """
         if isinstance(draft.body, SessionOpened):
-            raise ValueError("a session is opened by the recorder alone, once a start")
+            raise ValueError("a session is opened by the recorder alone")
         return await self._record(draft)
 
     async def _record(self, draft: Draft) -> Recorded:
@@ -207,13 +212,14 @@ class Recorder:
                 store.sign_with(self._session)
                 self._replaces = store.replaces() if store.head().seq == 0 else None
                 self._call(self._open_done, (store.head(), store.unfinished()))
+                look_s = LOOK_S if self._housekeeper is not None or self._session_s is not None else None
                 while True:
                     ending = self._closing.is_set()
-                    look_s = LOOK_S if self._housekeeper is not None else None
                     self._commit(store, drained(self._queue, MAX_BATCH, not ending, look_s))
                     if ending and self._queue.empty():
                         break
                     store.checkpoint()
+                    self._look_at_session(store)
                     self._keep_house(store)
             finally:
                 store.close()
@@ -241,6 +247,12 @@ class Recorder:
     def _open_done(self, opened: tuple[Head, tuple[Unfinished, ...]]) -> None:
         self._opened.set_result(opened)
 
+    def _look_at_session(self, store: EventStore) -> None:
+        if self._in_session and not self._closing.is_set():
+            with suppress(StoreFull):  # who records an event says so
+                self._next.report(self._own(store))
+            self._next.look(store.head())
+
     def _keep_house(self, store: EventStore) -> None:
         """As many small steps as there is time for: none while somebody waits, but for one from time to time."""
         house = self._housekeeper
@@ -264,15 +276,17 @@ class Recorder:
         while True:
             with self._marks_lock:
                 marks, self._marks = self._marks, Marks()
-            if not waiting and marks == Marks():
+            opening = self._next.opening(store.head())
+            if not waiting and marks == Marks() and opening is None:
                 return
             try:
                 if house is not None and self._in_session and not house.ready():
                     raise StoreFull("the space kept back for making room is in use", MAKE_ROOM)
-                sealed, answers = self._sealed(store, waiting)
+                if opening is not None:
+                    store.sign_with(opening.session)
+                sealed, answers = self._sealed(store, waiting, opening)
                 store.append(sealed, marks.acked_through, marks.blobs, marks.offer_again, marks.receipt)
-                kinds = {event.kind for event in sealed}
-                self._in_session = (self._in_session or "session_opened" in kinds) and "key_rotated" not in kinds
+                self._appended({event.kind for event in sealed}, opening)
             except StoreFull as full:
                 with self._marks_lock:
                     self._marks = marks.under(self._marks)
@@ -293,8 +307,17 @@ class Recorder:
                 self._call(self._wake)
             return
 
-    def _sealed(self, store: EventStore, waiting: list[Waiting]) -> tuple[list[Sealed], list[Answer]]:
-        return seal_all(store.head(), waiting, self._evidence, self._device, self._session)
+    def _sealed(
+        self, store: EventStore, waiting: list[Waiting], opening: Opening | None = None
+    ) -> tuple[list[Sealed], list[Answer]]:
+        return seal_all(store.head(), waiting, self._evidence, self._device, self._session, opening)
+
+    def _appended(self, kinds: Set[str], opening: Opening | None) -> None:
+        self._in_session = (self._in_session or "session_opened" in kinds) and "key_rotated" not in kinds
+        if opening is not None:
+            self._session = opening.session
+        if "session_opened" in kinds:
+            self._next.opened()
 
     def _say_room(self, has_room: bool, detail: str) -> None:
         if has_room != self._has_room:
@@ -330,11 +353,13 @@ async def open_ledger(
     max_waiting: int = MAX_WAITING,
     full_retry_s: float = FULL_RETRY_S,
     vfs: str | None = None,
+    session_s: float | None = None,
 ) -> AsyncIterator[Ledger]:
     """Open the ledger in `directory`, or begin one, with a new session as its next event; closes it at the end.
 
     `booth_id` is the SPIFFE id. `on_room(False, detail)` is called in the event loop as soon as the disk has no
     room, `on_room(True, '')` when it goes on. Without `keeping` nothing is ever dropped.
+    A session that is older than `session_s` is followed by another (next_session.py); None: none is while it is open.
     `device_keys`: those of this booth besides `device`, by key id. Raises what `Store.open` raises.
     """
     keys = {device.key_id: device.public_key, **(device_keys or {})}
@@ -349,6 +374,7 @@ async def open_ledger(
         keeping,
         max_waiting,
         full_retry_s,
+        session_s,
     )
     try:
         await recorder.start(agent_version)

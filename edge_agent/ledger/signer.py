@@ -24,7 +24,7 @@ class Signer(Protocol):
 
 
 class DeviceKey(Signer, Protocol):
-    """The booth's own key, P-256: signs the start of every session, and speaks for the booth in TLS.
+    """The booth's own key, P-256: signs the opening of every session, and speaks for the booth in TLS.
 
     It signs as ECDSA with SHA-256 in DER, and may raise TokenUnavailable or IdentityInvalid.
     """
@@ -54,9 +54,9 @@ class FileKey:
 
 
 class SessionSigner:
-    """A fresh Ed25519 key for one run of the agent. It is never written anywhere.
+    """A fresh Ed25519 key for one session of a running agent. It is never written anywhere.
 
-    A hardware key signs a few times a second; it vouches once a start for this one, which signs the events.
+    A hardware key signs a few times a second; it vouches once a session for this one, which signs the events.
     `public_key` is its SubjectPublicKeyInfo in DER.
     """
 

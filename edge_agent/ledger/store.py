@@ -185,7 +185,7 @@ class Store:
             return replaced_of(self._database)
 
     def sign_with(self, session: CheckpointSigner) -> None:
-        """The session key: with it every `append` signs a checkpoint, once the session is opened."""
+        """The key of the session that is opened next: from then on every `append` signs a checkpoint with it."""
         self._tree.sign_with(session)
 
     def append(

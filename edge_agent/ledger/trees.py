@@ -73,21 +73,22 @@ class LedgerTree:
     def __init__(self, database: apsw.Connection, path: Path, head: Head) -> None:
         self._database, self._origin = database, origin_of(head.booth_id, head.epoch)
         self._sign: Callable[[Checkpoint], bytes] | None = None
-        self._vouched = False
+        self._sign_next: Callable[[Checkpoint], bytes] | None = None
         self._tree, tiles = _restored(LedgerNodes(database, path), database, head.seq)
         self._keep(tiles)
 
     def sign_with(self, session: CheckpointSigner) -> None:
-        """The key of this run; it signs once the chain holds the event that vouches for it."""
+        """The session that is opened next; its key signs once the chain holds the event that vouches for it."""
         key = load_public_key(session.public_key)
-        self._sign = lambda checkpoint: sign_checkpoint(checkpoint, self._origin, key, session.sign)
+        self._sign_next = lambda checkpoint: sign_checkpoint(checkpoint, self._origin, key, session.sign)
 
     def grow(self, sealed: Sequence[Sealed]) -> Tree:
         """Write what these events add: tiles, and a checkpoint over all; the tree to be `grown` once it is durable."""
         tree, tiles = self._tree.extended(event.sha256 for event in sealed)
         self._keep(tiles)
-        if sealed and self._sign is not None and (self._vouched or _opens_session(sealed)):
-            note = self._sign(Checkpoint(self._origin, tree.size, tree.root()))
+        sign = self._sign_next if _opens_session(sealed) else self._sign
+        if sealed and sign is not None:
+            note = sign(Checkpoint(self._origin, tree.size, tree.root()))
             self._database.execute(
                 "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", ((tree.size - 1) // TILE, tree.size, note)
             )
@@ -96,7 +97,8 @@ class LedgerTree:
     def grown(self, tree: Tree, sealed: Sequence[Sealed]) -> None:
         """What `grow` gave for these events is durable."""
         self._tree = tree
-        self._vouched = self._vouched or _opens_session(sealed)
+        if _opens_session(sealed):
+            self._sign, self._sign_next = self._sign_next, None
 
     def _keep(self, tiles: Sequence[Node]) -> None:
         self._database.executemany("INSERT OR IGNORE INTO tile VALUES (?, ?, ?)", tiles)

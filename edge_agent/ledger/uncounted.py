@@ -57,7 +57,7 @@ def recorded_of(event: wire.Event) -> Recorded:
 def _counted(event: wire.Event) -> tuple[str, EventBody] | None:
     """The lane, and what is said. Raises ValueError for words that this version does not know."""
     match event.WhichOneof("body"):
-        case "session_opened":
+        case "session_opened" if not event.session_opened.while_running:  # a run of the agent begins
             return "", SessionOpened(event.session_opened.public_key, event.session_opened.agent_version)
         case "lane_statistics":
             return event.lane_statistics.lane_id, read_statistics(event.lane_statistics)

@@ -68,7 +68,9 @@ def event_payload(draft: domain.Draft, head: Head, evidence: tuple[EvidenceRef, 
     match body:
         case domain.SessionOpened():
             event.session_opened.CopyFrom(
-                wire.SessionOpened(public_key=body.public_key, agent_version=body.agent_version)
+                wire.SessionOpened(
+                    public_key=body.public_key, agent_version=body.agent_version, while_running=body.while_running
+                )
             )
             if body.replaces is not None:
                 event.session_opened.replaces.CopyFrom(replaced(body.replaces))

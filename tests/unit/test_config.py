@@ -111,6 +111,10 @@ def test_check_says_what_was_understood(folder: Path, capsys: pytest.CaptureFixt
             id="a slash in a password",
         ),
         ("keys/gateway.crt", "absent", "No such file or directory\n  → check the path, or ask the port's operator"),
+        ("booth.crt}", "booth.crt, session_h: 0.5}", "booth.yaml:1: identity.session_h: must be at least 1"),
+        ("booth.crt}", "booth.crt, session_h: 200}", "booth.yaml:1: identity.session_h: must be at most 168"),
+        ("booth.crt}", "booth.crt, session_h: .nan}", "booth.yaml:1: identity.session_h: "),
+        ("booth.crt}", "booth.crt, session_h: never}", "booth.yaml:1: identity.session_h: "),
         ("keys/booth.key", "keys/booth.crt", "keys/booth.crt: a certificate, and no key\n  → give the .key file"),
     ],
 )

@@ -123,6 +123,22 @@ def test_rule_1_a_run_in_its_first_quarter_counts_from_its_beginning() -> None:
     assert (part.vehicles, round(part.covered_s), part.ended) == (1, 109, PartEnd.CUT_OFF)
 
 
+def test_rule_1_a_session_opened_while_the_agent_ran_begins_no_run() -> None:
+    def killed_at(seconds: float, *opened: float) -> list[LaneStatistics]:
+        booth = online()
+        for second in (100, QUARTER_S + 30, QUARTER_S + 130):
+            if second in opened:
+                booth.record([Draft(SessionOpened(b"next", "0", while_running=True), booth.instant())])
+            booth.truck(second)
+        booth.until(seconds)
+        return booth.start()
+
+    plain = killed_at(QUARTER_S + 300)
+    assert [part.vehicles for part in plain] == [2]
+    for opened in ((100,), (QUARTER_S + 30,), (QUARTER_S + 130,), (100, QUARTER_S + 30, QUARTER_S + 130)):
+        assert killed_at(QUARTER_S + 300, *opened) == plain
+
+
 def test_rule_1_what_follows_the_part_that_ended_when_the_agent_stood_still() -> None:
     booth = online().truck(100)
     booth.now_s += 200

@@ -428,19 +428,22 @@ Global___EvidenceRef: _TypeAlias = EvidenceRef  # noqa: Y015
 
 @_typing.final
 class SessionOpened(_message.Message):
-    """The agent started. Signed by the booth's device key; every following event up to the next SessionOpened is
-    signed by the key named here.
+    """The agent started, or its session was old. Signed by the booth's device key; every following event up to the next
+    SessionOpened is signed by the key named here.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    WHILE_RUNNING_FIELD_NUMBER: _builtins.int
     REPLACES_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The session key's SubjectPublicKeyInfo in DER (Ed25519)."""
     agent_version: _builtins.str
     """The agent's version."""
+    while_running: _builtins.bool
+    """No start: the agent was running, and its session before was old."""
     @_builtins.property
     def replaces(self) -> Global___Replaced:
         """Only at sequence 1, and only if this ledger was begun in place of another one."""
@@ -450,11 +453,12 @@ class SessionOpened(_message.Message):
         *,
         public_key: _builtins.bytes = ...,
         agent_version: _builtins.str = ...,
+        while_running: _builtins.bool = ...,
         replaces: Global___Replaced | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["replaces", b"replaces"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "public_key", b"public_key", "replaces", b"replaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "public_key", b"public_key", "replaces", b"replaces", "while_running", b"while_running"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,7 @@ from edge_agent.domain.inspection import Abandoned, Inspection
 from edge_agent.domain.observation import RadiationKind
 from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.recorder import Ledger, open_ledger
-from edge_agent.ledger.signer import open_signer
+from edge_agent.ledger.signer import DeviceKey, open_signer
 from edge_agent.wire.identity import PublicKey, SpiffeId, certificate_key, create_identity, key_id, load_certificate
 
 AT = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 7_000_000_000, ClockState.SYNCHRONISED)
@@ -81,6 +81,9 @@ class Booth:
         key = certificate_key(load_certificate(self.keys / f"{self.name}.crt"))
         return {key_id(key): key}
 
+    def device(self) -> DeviceKey:
+        return open_signer(f"file:{self.keys}/{self.name}.key")
+
     def _on_room(self, has_room: bool, detail: str) -> None:
         self.room.append((has_room, detail))
         self.room_changed.set()
@@ -97,11 +100,13 @@ class Booth:
         vfs: str | None = None,
         clock: Clock | None = None,
         keeping: Keeping | None = None,
+        session_s: float | None = None,
+        device: DeviceKey | None = None,
     ) -> AbstractAsyncContextManager[Ledger]:
         return open_ledger(
             self.directory,
             self.booth_id,
-            open_signer(f"file:{self.keys}/{self.name}.key"),
+            device or self.device(),
             clock or SystemClock(),
             "1.0",
             self._on_room,
@@ -109,6 +114,7 @@ class Booth:
             max_waiting=max_waiting,
             full_retry_s=full_retry_s,
             vfs=vfs,
+            session_s=session_s,
         )
 
 

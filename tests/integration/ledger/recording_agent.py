@@ -1,4 +1,5 @@
-"""Records for ever and says what is durable, until it is killed: python -m …recording_agent DIRECTORY BOOTH KEY."""
+"""Records for ever and says what is durable, until it is killed: python -m …recording_agent DIRECTORY BOOTH KEY
+BEGIN [SESSION_S]."""
 
 import asyncio
 import sys
@@ -21,9 +22,10 @@ async def _record(recorder: Recorder, numbers: "count[int]") -> None:
         sys.stdout.flush()
 
 
-async def _main(directory: str, booth_id: str, key: str, begin: str) -> None:
-    signer = open_signer(f"file:{key}")
-    async with open_ledger(Path(directory), booth_id, signer, SystemClock(), "1.0", lambda *_: None) as ledger:
+async def _main(directory: str, booth_id: str, key: str, begin: str, session_s: str = "inf") -> None:
+    signer, age_s = open_signer(f"file:{key}"), float(session_s)
+    ledger_of = open_ledger(Path(directory), booth_id, signer, SystemClock(), "1.0", lambda *_: None, session_s=age_s)
+    async with ledger_of as ledger:
         numbers = count(int(begin))
         async with asyncio.TaskGroup() as tasks:
             for _ in range(8):

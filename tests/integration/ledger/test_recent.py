@@ -22,7 +22,7 @@ from edge_agent.inspection.rules import TABLE, Found, finding
 from edge_agent.ledger.lately import Lately, Left, lately
 from edge_agent.ledger.recent import recorded_in
 from edge_agent.ledger.uncounted import uncounted
-from tests.integration.ledger.conftest import Booth, alarm, closed, opened
+from tests.integration.ledger.conftest import Booth, HandClock, alarm, closed, opened, until
 from tests.unit.inspection.script import instant
 
 AT, RULE = instant(3), TABLE["late_expectation"]
@@ -84,3 +84,20 @@ async def test_what_is_in_no_count_yet_is_read_with_what_devices_did_before(boot
         bodies = [one.draft and type(one.draft.body) for one in uncounted(reader, ["1"])]
     assert bodies[:2] == [SessionOpened, DeviceChanged]
     assert bodies[-4:] == [LaneStatistics, InspectionOpened, InspectionClosed, SessionOpened]
+
+
+async def test_a_session_that_follows_another_begins_no_run(booth: Booth) -> None:
+    said = Draft(DeviceChanged("portal", "1", DeviceStatus(DeviceState.ONLINE)), AT)
+    clock = HandClock()
+    async with booth.open(clock=clock, session_s=60) as ledger:
+        await ledger.recorder.record(said)
+        clock.forward(60)
+        await ledger.recorder.record(alarm(1))
+        await until(lambda: ledger.recorder.head.seq == 4)
+        await ledger.recorder.record(Draft(LaneStatistics("1", 0, AT, AT, PartEnd.QUARTER, True), AT))
+        reader = ledger.outbox
+        kinds = [event.WhichOneof("body") for event in reader.since_counted(["1"], 100, 1)]
+        assert kinds == ["device_changed", "lane_statistics"], "what a device did since the start"
+        bodies = [one.draft and type(one.draft.body) for one in uncounted(reader, ["1", "2"])]
+    assert bodies.count(SessionOpened) == 1
+    assert bodies.count(None) == 1
