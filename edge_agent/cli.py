@@ -20,6 +20,7 @@ from edge_agent.camera_command.cli import add_commands as add_camera_commands
 from edge_agent.console_command.cli import add_commands as add_console_commands
 from edge_agent.devices_command.cli import add_commands as add_devices_commands
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from edge_agent.expected_command.cli import add_commands as add_expected_commands
 from edge_agent.keys_command.cli import add_commands as add_keys_commands
@@ -253,7 +254,9 @@ def _ledger_check(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"epoch": head.epoch.hex(), "seq": head.seq, "sha256": head.sha256.hex()}))
     else:
-        print(f"{head.seq} events verified, epoch {head.epoch.hex()}, the last has SHA-256 {head.sha256.hex()}")
+        print(
+            f"{counted(head.seq, 'event')} verified, epoch {head.epoch.hex()}, the last has SHA-256 {head.sha256.hex()}"
+        )
     return 0
 
 

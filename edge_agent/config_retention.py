@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.retention import BOOTH_DAYS, BoothRetention
 from edge_agent.settings_file import Mistake
 from edge_agent.settings_retention import EvidenceDays, over
@@ -46,6 +47,6 @@ def retention_mistakes(retention: object, ledger: object) -> Iterator[Mistake]:
             if isinstance(value, int | float) and isinstance(whole, int | float) and value > whole:
                 yield Mistake(
                     ("retention", "days", kind, standing),
-                    f"{value:g} days, and the ledger keeps what the port acknowledged for {whole:g}",
+                    f"{counted(value, 'day', form='g')}, and the ledger keeps what the port acknowledged for {whole:g}",
                     "give at most ledger.retention_days, or null for as long",
                 )

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from edge_agent.config import LaneSetup
 from edge_agent.domain.clock import ClockState, Instant
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.event import Draft, InspectionClosed, InspectionOpened
 from edge_agent.domain.inspection import Abandoned, Inspection
@@ -139,8 +140,8 @@ class KeptLane(Lane):
         self._journal.note({"stopped": to_plain(now)})
         self._journal.close()
         if self.inspections:
-            open_ = len(self.inspections)
-            log.info("lane %s: stopped with %d inspections open; a start soon takes them up", self._lane_id, open_)
+            open_ = counted(len(self.inspections), "inspection")
+            log.info("lane %s: stopped with %s open; a start soon takes up what is open", self._lane_id, open_)
         return drafts
 
     def give_up_all(self, now: Instant, why: str) -> list[Draft]:
@@ -261,7 +262,9 @@ def take_up(setup: LaneSetup, journal: LaneJournal, kept: Kept, now: Instant, bo
     unknown = sorted({one.id for one in lane.inspections} - known)
     if unknown:
         log.error(
-            "lane %s: its ledger knows nothing of %d inspections that it heard of", setup.rules.lane_id, len(unknown)
+            "lane %s: its ledger knows nothing of %s that it heard of",
+            setup.rules.lane_id,
+            counted(len(unknown), "inspection"),
         )
         lane.gives_up_unknown(unknown, away[0].since)
     there = {one.id for one in lane.inspections}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import ImageUnreadable, NothingVisible, RecogniserBroken
 from edge_agent.domain.observation import Box, ContainerCodeRead, PlateRead
 from edge_agent.vision.drawing import Drawings
@@ -66,7 +67,7 @@ def as_text(answer: Answer) -> str:
     """The answer for people: a line for the path, then one for each plate and each code."""
     if failed(answer):
         return f"{answer['path']}\n  could not be read: {answer['error']}"
-    lines = [answer["path"] + (f" ({answer['frames']} frames looked at)" if "frames" in answer else "")]
+    lines = [answer["path"] + (f" ({counted(answer['frames'], 'frame')} looked at)" if "frames" in answer else "")]
     for plate in answer["plates"]:
         other = f", in a usual series {plate['suggested']}" if plate["suggested"] else ""
         lines.append(f"  plate      {plate['text']:<12} {plate['confidence']:4.0%}  at {_place(plate['box'])}{other}")

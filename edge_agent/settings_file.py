@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import SettingsInvalid
 from edge_agent.settings_numbers import NO_NUMBER, truth_values
 from edge_agent.settings_words import Mistake, Place, all_in_words, without_passwords
@@ -112,7 +113,7 @@ def _examine(text: str, model: type[Model], name: str, further: Further, page: s
     if not reports:
         return Examined(values, result, (), None)
     reports.sort(key=lambda report: report[0])
-    count = "1 mistake" if len(reports) == 1 else f"{len(reports)} mistakes"
+    count = counted(len(reports), "mistake")
     wrong = without_passwords("\n".join(text for _, text in reports))
     return Examined(values, result, tuple(places), SettingsInvalid(wrong, f"{count} to correct in {name}"))
 

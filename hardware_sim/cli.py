@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError
 from hardware_sim.ctl import CONTROL_FILE, TOKEN_VARIABLE, add_ctl, run_ctl
 from hardware_sim.score.command import add_score, run_score
@@ -312,7 +313,7 @@ def _say_ready(sim: "PortSim", seed: int, arguments: argparse.Namespace, control
     if control is not None:
         print(f"{'control':18} {'':16} {control}")
     waiting = "press Enter to let traffic begin" if arguments.hold else "traffic begins"
-    print(f"{sim.truck_count} trucks, seed {seed}: {waiting}", flush=True)
+    print(f"{counted(sim.truck_count, 'truck')}, seed {seed}: {waiting}", flush=True)
 
 
 def _say_places(places: dict[str, dict[str, object]]) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, SettingsInvalid
 from hardware_sim.stated import written_out
 
@@ -262,12 +263,10 @@ def _in_words(doing: str, answer: Any) -> Iterator[str]:
             yield f"{answer['title']}  (seed {answer['seed']}, speed {answer['speed']:g})"
             for lane in answer["lanes"]:
                 inside = ", ".join(lane["inside"]) or "nobody"
-                yield (
-                    f"lane {lane['id']:6} {lane['traffic']:8} {lane['departed']} of {lane['known']} trucks have left,"
-                    f" inside: {inside}"
-                )
+                of = f"{counted(lane['known'], 'truck')} {'has' if lane['known'] == 1 else 'have'}"
+                yield f"lane {lane['id']:6} {lane['traffic']:8} {lane['departed']} of {of} left, inside: {inside}"
             if answer["active_faults"]:
-                yield f"{answer['active_faults']} faults are active: `ctl faults`"
+                yield f"{counted(answer['active_faults'], 'active fault')}: `ctl faults`"
 
 
 def _fault_line(fault: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import apsw
 from cryptography import x509
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, ProofInvalid
 from edge_agent.wire.checkpoint import open_checkpoint, origin_of
 from edge_agent.wire.identity import CERTIFICATE_FAULTS, Role, certificate_key, identity_of
@@ -37,7 +38,7 @@ def check_time_tokens(db: apsw.Connection, roots: Mapping[Place, bytes]) -> int:
         " ORDER BY booth_id, epoch, size"
     )
     for booth_id, epoch, size, note, certificate, response, authority in rows:
-        where = f"the time token of {booth_id} over {size} events"
+        where = f"the time token of {booth_id} over {counted(size, 'event')}"
         place = str(booth_id), _bytes(epoch), int(str(size))
         if place not in roots:
             raise Fault("TIME_TOKEN_INVALID", where, "the chain has no such event")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import IdentityInvalid, ProofInvalid
 from edge_agent.wire.witness_policy import Policy
 from port_gateway.audit_tokens import Fault, Place
@@ -40,7 +41,7 @@ def check_cosignatures(db: apsw.Connection, roots: Mapping[Place, bytes], policy
             place = str(booth_id), epoch if isinstance(epoch, bytes) else b""
             chains[place] = Seen(place[0], place[1].hex(), int(str(held)))
     for receipt in all_witnessed(db):
-        where = f"the cosigned receipt of {receipt.chain[0]} over {receipt.size} events"
+        where = f"the cosigned receipt of {receipt.chain[0]} over {counted(receipt.size, 'event')}"
         if (*receipt.chain, receipt.size) not in roots:
             raise Fault("COSIGNATURE_INVALID", where, "the chain has no such event")
         try:

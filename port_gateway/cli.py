@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
 from edge_agent.wire.witness_policy import NO_POLICY
 from port_gateway.audit import audit
@@ -255,22 +256,22 @@ def _verify(options: argparse.Namespace) -> int:
     policy = NO_POLICY if options.witnesses is None else load_policy(options.witnesses)
     counts, alarms = audit(read_config(options.config), policy)
     lines = [
-        f"{counts.events} events in {counts.chains} chains of {counts.booths} booths, {counts.sessions} sessions: "
-        "every signature and every link verified",
-        f"{counts.evidence_whole} pieces of evidence here and whole; {counts.evidence_missing} should be here and have "
-        "not arrived",
+        f"{counted(counts.events, 'event')} in {counted(counts.chains, 'chain')} of {counted(counts.booths, 'booth')}, "
+        f"{counted(counts.sessions, 'session')}: every signature and every link verified",
+        f"{counted(counts.evidence_whole, 'piece of evidence')} here and whole; "
+        f"not arrived, and should be here: {counts.evidence_missing}",
         f"{counts.evidence_at_booth} kept at the booth, by configuration (of vehicles without a finding); "
         f"{counts.evidence_deleted} deleted by retention",
-        f"{counts.events_deleted} events deleted by retention: their places and digests are in the chains",
-        f"{counts.time_tokens} time tokens, each over a receipt of these chains",
-        f"{counts.cosignatures} cosignatures of witnesses, likewise"
+        f"{counted(counts.events_deleted, 'event')} deleted by retention: place and digest of each are in the chains",
+        f"{counted(counts.time_tokens, 'time token')}, over receipts of these chains",
+        f"{counted(counts.cosignatures, 'cosignature of witnesses')}, likewise"
         + "".join(
             f"\n  {seen.booth_id} epoch {seen.epoch}: witnessed by {seen.by} of {len(policy.witnesses)} "
             f"through event {seen.through} of {seen.held}"
             for seen in counts.witnessed
         ),
-        f"{counts.quarantined} events in quarantine (`port-gateway quarantine list`)",
-        f"{counts.alarms} alarms recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
+        f"{counted(counts.quarantined, 'event')} in quarantine (`port-gateway quarantine list`)",
+        f"{counted(counts.alarms, 'alarm')} recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
     ]
     show({"ok": True, **counts.as_dict(), "alarm_texts": alarms}, options.json, "\n".join(lines))
     return OK

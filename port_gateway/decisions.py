@@ -166,7 +166,7 @@ def decide(
 
 def _booth_of(db: apsw.Connection, gateway: SpiffeId, inspection_id: str, booth: str) -> str:
     if not 0 < len(inspection_id) <= MAX_INSPECTION_ID:
-        raise InspectionUnknown(f"an inspection id of {len(inspection_id)} characters", "give it as `tail` shows it")
+        raise InspectionUnknown(f"an inspection id of length {len(inspection_id)}", "give it as `tail` shows it")
     rows = db.execute("SELECT booth_id, cursor FROM inspection WHERE inspection_id = ?", (inspection_id,)).fetchall()
     booths = {str(booth_id): at if isinstance(at, int) else _LATER for booth_id, at in rows}
     for booth_id, at in _named_before(db, inspection_id):

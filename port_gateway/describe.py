@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from edge_agent.domain.carriers import on_in_words
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import IdentityInvalid
 from edge_agent.domain.finding import Decision, Recommendation
 from edge_agent.domain.terms import term
@@ -102,7 +103,8 @@ def _body(event: wire.Event) -> str:
         text = f"session opened, agent {session.agent_version}"
         if session.HasField("replaces"):
             old = session.replaces
-            text += f", in place of the damaged ledger {old.epoch.hex()}, of which {old.found} events were found whole"
+            found = counted(old.found, "whole event")
+            text += f", in place of the damaged ledger {old.epoch.hex()}, with {found} of it"
         return text
     if kind == "key_rotated":
         return f"handed over to a new device key: {_key_of(event.key_rotated.certificate)}"
@@ -145,11 +147,12 @@ def _body(event: wire.Event) -> str:
         return f"{made.lane_id}: inspection {made.inspection_id} DECIDED {decision} by {why}"
     if kind == "evidence_shed":
         shed = event.evidence_shed
-        return f"the booth removed {len(shed.sha256)} pieces of evidence ({shed.size} B) early, for room on its disk"
+        pieces = counted(len(shed.sha256), "piece of evidence")
+        return f"the booth removed {pieces} ({shed.size} B) early, for room on its disk"
     if kind == "evidence_deleted":
         gone = event.evidence_deleted
         why = _DELETED.get(gone.reason, "for a reason that this version does not know")
-        return f"the booth deleted {len(gone.sha256)} pieces of evidence ({gone.size} B): {why}"
+        return f"the booth deleted {counted(len(gone.sha256), 'piece of evidence')} ({gone.size} B): {why}"
     if kind == "events_trimmed":
         return f"the booth drops its events through {event.events_trimmed.through_seq}, which the port holds"
     return f"an event that this version does not know (protobuf field {kind})"
@@ -157,7 +160,7 @@ def _body(event: wire.Event) -> str:
 
 def _statistics(said: LaneStatistics) -> str:
     quarter = (_EPOCH + timedelta(microseconds=_sane(said.quarter_utc_us))).strftime("%H:%M")
-    vehicles = f"{said.vehicles} vehicles, {said.complete} of them complete"
+    vehicles = f"{counted(said.vehicles, 'vehicle')}, {said.complete} of them complete"
     return f"{said.lane_id}: {vehicles}, in {said.covered_s:.0f} s of the quarter hour from {quarter}"
 
 
@@ -247,7 +250,7 @@ def _spectrum(spectrum: wire.Spectrum) -> str:
 
 
 def _voted(vote: wire.Voted) -> str:
-    return f"{vote.text} ({vote.confidence:.2f}, {vote.reads} of {vote.reads + vote.reads_other} reads)"
+    return f"{vote.text} ({vote.confidence:.2f}, {vote.reads} of {counted(vote.reads + vote.reads_other, 'read')})"
 
 
 def _verdict(occupancy: wire.RadiationOccupancy) -> str:

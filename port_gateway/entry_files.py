@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 
 FORMATS = ("csv", "json")
@@ -90,7 +91,7 @@ def _csv(path: Path, text: str, shape: Shape) -> Iterator[Entry]:
             if names is None:
                 names = _header(path, begins, [cell.lower() for cell in cells], shape)
             elif len(cells) != len(names):
-                wrong = f"{len(cells)} cells, the header has {len(names)}"
+                wrong = f"{counted(len(cells), 'cell')}, the header has {len(names)}"
                 raise FileRefused(path, begins, wrong, "quote a cell that holds the delimiter")
             else:
                 yield begins, {name: cell for name, cell in zip(names, cells, strict=True) if cell}

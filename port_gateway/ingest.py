@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, Recoverable
 from edge_agent.wire.chain import EPOCH_BYTES, Head
 from edge_agent.wire.gaps import Gaps, leaves
@@ -103,7 +104,9 @@ class Ingest(IngestServiceServicer):
                         await stream.finished.wait()
             except TimeoutError:
                 if last:
-                    log.warning("%d streams did not end within %g s", len(self._streams), self._limits.drain_s)
+                    log.warning(
+                        "%s did not end within %g s", counted(len(self._streams), "stream"), self._limits.drain_s
+                    )
 
     def doubt(self) -> None:
         """The registered certificates have changed: streams whose peer is no longer trusted end now."""

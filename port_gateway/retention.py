@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.retention import EvidenceRules, Standing
 from port_gateway.evidence import EvidenceFiles
@@ -102,10 +103,10 @@ class Retention:
             pass
         for booth_id, count in here.items():
             log.warning(
-                "%s called %d pieces of evidence deleted before they were offered, and they are here: they stay. "
+                "%s called %s deleted before it was offered, and what came nevertheless stays. "
                 "Ask whether its key is its own",
                 booth_id,
-                count,
+                counted(count, "piece of evidence"),
             )
 
     def _unnamed(self) -> Iterator[int]:
@@ -212,7 +213,8 @@ class Retention:
             ]
             for piece in pieces:
                 days = days_of(self._rules, piece.kind, piece.standing)
-                rule = f"{piece.kind} with standing {piece.standing.name.lower()} is kept for {days:g} days"
+                kept = counted(days or 0, "day", form="g")
+                rule = f"{piece.kind} with standing {piece.standing.name.lower()} is kept for {kept}"
                 db.execute(
                     "INSERT OR REPLACE INTO deleted_evidence VALUES (?,?,'port',?,?,?)",
                     (piece.sha256, now, rule, piece.kind, piece.size),

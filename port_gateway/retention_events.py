@@ -18,6 +18,7 @@ import apsw
 from google.protobuf.message import DecodeError
 
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.retention import KeptDays, Standing
 from edge_agent.wire.envelope import read_envelope
 from edge_agent.wire.quarantine import MAX_QUARANTINED_BYTES
@@ -234,8 +235,8 @@ class EventRetention:
         )
 
     def _delete(self, db: apsw.Connection, over: EndOfEvents, now: int) -> None:
-        days = self._days.of(over.standing)
-        rule = f"events of inspections with standing {over.standing.name.lower()} are kept for {days:g} days"
+        kept = counted(self._days.of(over.standing) or 0, "day", form="g")
+        rule = f"events of inspections with standing {over.standing.name.lower()} are kept for {kept}"
         size = 0
         for cursor in over.cursors:
             length = db.execute("SELECT length(envelope) FROM event WHERE cursor = ?", (cursor,)).get

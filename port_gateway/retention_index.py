@@ -6,6 +6,7 @@ from typing import NamedTuple
 import apsw
 from google.protobuf.message import DecodeError
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.evidence import EvidenceKind
 from edge_agent.domain.retention import EvidenceRules, Standing
 from edge_agent.wire.envelope import read_envelope
@@ -215,7 +216,7 @@ def deleted_inspection(db: apsw.Connection, inspection_id: str, booth_id: str = 
     ).fetchone()
     if row is None or not isinstance(row[0], int) or not inspection_id:
         return ""
-    return f"{row[1]} events of it were deleted under retention on {moment(row[0])}: {row[2]}"
+    return f"{counted(row[1], 'event')} of it deleted under retention on {moment(row[0])}: {row[2]}"
 
 
 def deleted_event(db: apsw.Connection, cursor: int) -> DeletedEvent | None:

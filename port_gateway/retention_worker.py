@@ -7,6 +7,7 @@ import logging
 import threading
 
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, Fatal
 from port_gateway.clock_doubt import ClockDoubt, believe
 from port_gateway.messages_end import EndOfMessages
@@ -72,21 +73,25 @@ class RetentionWorker:
             return count + events
         self._told = ""
         if count or events:
-            log.info("%d pieces of evidence and %d events were deleted: their time is over", count, events)
+            pieces = counted(count, "piece of evidence")
+            log.info("deleted, for their time is over: %s and %s", pieces, counted(events, "event"))
         return count + events
 
     def _end_the_rest(self) -> None:
         if self._stopped.is_set():
             return
         if messages := self._messages.run():
-            log.warning("%d messages that no booth took were taken out: MESSAGE_NOT_TAKEN in `verify`", messages)
+            log.warning(
+                "taken out, for no booth took it: %s; MESSAGE_NOT_TAKEN in `verify`", counted(messages, "message")
+            )
         receipts = 0
         for step in self._receipts.run():
             receipts += step
             if self._stopped.is_set():
                 break
         if receipts:
-            log.info("%d old receipts went: later ones have the word of all who gave theirs on them", receipts)
+            old = counted(receipts, "old receipt")
+            log.info("%s taken out: later ones have the word of all who gave theirs", old)
         self._store.empty_log()
 
     def _run(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.wire.identity import Role, SpiffeId
 from edge_agent.wire.refused import RefusalCode, Refused
@@ -117,7 +118,8 @@ class Subscriptions(SubscribeServiceServicer):
             after = reader.last_sent = min(after, _LAST_CURSOR)
             trust = self._trust.current()
             may, _ = trust.readable(SpiffeId.parse(identity))
-            log.info("%s: subscribed after %d, reads %d of %d booths", identity, after, len(may), len(trust.booths()))
+            of = counted(len(trust.booths()), "booth")
+            log.info("%s: subscribed after %d, reads %d of %s", identity, after, len(may), of)
             try:
                 async with asyncio.TaskGroup() as group:
                     acks = group.create_task(self._acks(requests, reader), name=f"acks of {identity}")

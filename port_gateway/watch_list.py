@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.finding import Cause, Finding, Identifier, Recommendation, Severity
 from edge_agent.domain.identifiers import fold_plate
@@ -74,7 +75,9 @@ class Hit:
 def checked(entry: Entry, now_us: int) -> Entry:
     """The entry. Raises EntryRefused. What is wrong is said without the text, which may go to a log."""
     if not _ID.fullmatch(entry.id):
-        raise EntryRefused(f"an id of {len(entry.id)} characters", f"letters, digits and ._:/#-, at most {MAX_ID}")
+        raise EntryRefused(
+            f"an id of {counted(len(entry.id), 'character')}", f"letters, digits and ._:/#-, at most {MAX_ID}"
+        )
     if entry.kind not in KINDS:
         raise EntryRefused(f"{entry.id}: a kind that there is not", f"one of {', '.join(KINDS)}")
     if not _TEXT.fullmatch(fold_plate(entry.text)):
@@ -105,7 +108,9 @@ def put(db: apsw.Connection, entries: Sequence[Entry], by_whom: str, what: str, 
         )
     count = db.execute("SELECT count(*) FROM watch_list").get
     if isinstance(count, int) and count > MAX_ENTRIES:
-        raise EntryRefused(f"{count} entries", f"at most {MAX_ENTRIES}: take out what is no longer watched for")
+        raise EntryRefused(
+            f"{counted(count, 'entry', 'entries')}", f"at most {MAX_ENTRIES}: take out what is no longer watched for"
+        )
     note_watch_change(db, by_whom, what, now_us)
 
 
@@ -179,7 +184,8 @@ def compare(
         "INSERT INTO watch_list_hit (booth_id, inspection_id, id, message_id, near, found_utc_us) VALUES (?,?,?,?,?,?)",
         [(booth_id, inspection.id, hit.entry.id, message.message_id, int(hit.near), now_us) for hit in hits],
     )
-    log.warning("%s: inspection %s: %d hits on the watch list", booth_id, inspection.id[:64], len(hits))
+    found = counted(len(hits), "hit")
+    log.warning("%s: inspection %s: %s on the watch list", booth_id, inspection.id[:64], found)
     try:
         post(db, booth_id, message, now_us)
     except TooManyMessages as full:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, PortUnreachable, ProofInvalid
 from edge_agent.wire.add_checkpoint import Submission
 from edge_agent.wire.checkpoint import Checkpoint, split_note
@@ -83,7 +84,8 @@ class WitnessClient:
                 WitnessFault.LOG_KEY_REFUSED, f"{name} does not take this gateway's key for {receipt.origin}"
             )
         if answer.status == 422:
-            said = f"{name} cosigned another chain: its {last} events do not lead to the {receipt.size} here"
+            its = counted(last, "event")
+            said = f"{name} cosigned another chain: no proof leads from its {its} to the {receipt.size} here"
             raise NotCosigned(WitnessFault.FORK, said, last)
         if answer.status == 409:
             self._conflict(_size(answer), receipt, last)
@@ -95,12 +97,12 @@ class WitnessClient:
         if size is None:
             raise NotCosigned(WitnessFault.REFUSED, f"{name} answers with HTTP status 409, and no size")
         if size > receipt.size:
-            said = f"{name} cosigned {size} events of {receipt.origin}, and {receipt.size} are held here"
+            said = f"{name} cosigned {counted(size, 'event')} of {receipt.origin}, and here are only {receipt.size}"
             raise NotCosigned(WitnessFault.AHEAD, said, size)
         if size == last == receipt.size:
-            said = f"{name} cosigned another chain: another root of the same {size} events"
+            said = f"{name} cosigned another chain: another root of the same {counted(size, 'event')}"
             raise NotCosigned(WitnessFault.FORK, said, size)
-        raise NotCosigned(WitnessFault.BUSY, f"{name} names {size} events now, and named {last}")
+        raise NotCosigned(WitnessFault.BUSY, f"{name} names {counted(size, 'event')} now, and named {last}")
 
     def _cosignature(self, answer: Answer, note: bytes) -> Cosignature:
         name = self.witness.key.name

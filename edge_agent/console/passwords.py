@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 
 # N = 2^15, r = 8: 32 MiB and about 0.1 s a try on a booth's computer. What a file may ask for is bounded.
@@ -43,7 +44,7 @@ class Hashed:
         """With a fresh salt. Raises PasswordInvalid for one that is too short or too long."""
         if not LEAST <= len(password) <= MOST:
             raise PasswordInvalid(
-                f"the password has {len(password)} characters",
+                f"the password has {counted(len(password), 'character')}",
                 f"take {LEAST} to {MOST}: several words are easy to keep",
             )
         salt = secrets.token_bytes(SALT_BYTES)

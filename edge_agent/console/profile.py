@@ -127,7 +127,7 @@ def drawn(chart: Chart, say: Callable[..., str], language: str) -> Markup:
         return HEIGHT - _BOTTOM - cps / top * (HEIGHT - _TOP - _BOTTOM)
 
     title = say("profile.title", kind=say(f"kind.{chart.kind}"), device=chart.device)
-    summary = say("profile.summary", panels=chart.panels, peak=number(chart.peak), seconds=f"{span:.0f}")
+    summary = say("profile.summary", count=chart.panels, peak=number(chart.peak), seconds=f"{span:.0f}")
     verdict = say("profile.alarm") if chart.in_alarm else say("profile.no_alarm")
     parts = [
         f'<svg class="profile" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

@@ -188,7 +188,9 @@ def _disagreements(inspection: wire.Inspection, say: Say) -> Iterator[Row]:
 
 
 def _voted(vote: wire.Voted, say: Say) -> tuple[str, ...]:
-    reads = say("value.reads", reads=vote.reads, all=vote.reads + vote.reads_other, confidence=f"{vote.confidence:.2f}")
+    reads = say(
+        "value.reads", reads=vote.reads, count=vote.reads + vote.reads_other, confidence=f"{vote.confidence:.2f}"
+    )
     return (reads, *([say("value.others", others=", ".join(vote.others))] if vote.others else []))
 
 

@@ -128,9 +128,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "con el vehículo en el carril; la inspección se retomó",
     ),
     "value.none": ("none read", "no leído"),
+    "value.reads.one": (
+        "read {reads} of {count} time, confidence {confidence}",
+        "leída {reads} de {count} vez, confianza {confidence}",
+    ),
     "value.reads": (
-        "read {reads} of {all} times, confidence {confidence}",
-        "leída {reads} de {all} veces, confianza {confidence}",
+        "read {reads} of {count} times, confidence {confidence}",
+        "leída {reads} de {count} veces, confianza {confidence}",
     ),
     "value.others": ("also read: {others}", "también se leyó: {others}"),
     "value.check_ok": ("check digit right", "dígito de control correcto"),
@@ -143,6 +147,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "value.disagree": ("DEVICE AND OUR CHECK DISAGREE", "EL APARATO Y NUESTRA COMPROBACIÓN DISCREPAN"),
     "value.no_nuclide": ("no nuclide identified", "ningún nucleido identificado"),
+    "value.answered.one": ("answered once", "respondió una vez"),
     "value.answered": ("answered {count} times", "respondió {count} veces"),
     "value.backward": ("AGAINST THE LANE", "EN CONTRA DEL CARRIL"),
     "value.forward": ("along the lane", "en el sentido del carril"),
@@ -188,9 +193,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kind.gamma": ("Gamma", "Gamma"),
     "kind.neutron": ("Neutron", "Neutrones"),
     "profile.title": ("{kind} counts of {device}", "{kind}: cuentas de {device}"),
+    "profile.summary.one": (
+        "{count} panel over {seconds} s, at most {peak} counts per second.",
+        "{count} panel durante {seconds} s, como máximo {peak} cuentas por segundo.",
+    ),
     "profile.summary": (
-        "{panels} panels over {seconds} seconds, at most {peak} counts per second.",
-        "{panels} paneles durante {seconds} segundos, como máximo {peak} cuentas por segundo.",
+        "{count} panels over {seconds} s, at most {peak} counts per second.",
+        "{count} paneles durante {seconds} s, como máximo {peak} cuentas por segundo.",
     ),
     "profile.alarm": ("The portal was in alarm where the band is.", "El pórtico estuvo en alarma donde está la banda."),
     "profile.no_alarm": ("The portal was not in alarm.", "El pórtico no estuvo en alarma."),
@@ -213,10 +222,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "health.recording.yes": ("events are kept", "los eventos se guardan"),
     "health.recording.no": ("NOTHING IS BEING RECORDED", "NO SE GUARDA NADA"),
     "health.ledger": ("Ledger", "Registro"),
+    "health.ledger.events.one": ("{count} event", "{count} evento"),
     "health.ledger.events": ("{count} events", "{count} eventos"),
     "health.unread": ("cannot be read: {why}", "no se puede leer: {why}"),
     "health.waiting": ("Waiting for the port", "En espera del puerto"),
-    "health.waiting.events": ("{count} events, {files} files", "{count} eventos, {files} archivos"),
+    "health.waiting.events.one": ("{count} event", "{count} evento"),
+    "health.waiting.events": ("{count} events", "{count} eventos"),
+    "health.waiting.files.one": ("{count} file", "{count} archivo"),
+    "health.waiting.files": ("{count} files", "{count} archivos"),
     "health.link": ("Link to the port", "Enlace con el puerto"),
     "link.up": ("up", "activo"),
     "link.down": ("DOWN", "CAÍDO"),
@@ -225,6 +238,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "link.": ("not known yet", "aún sin datos"),
     "health.list": ("Expected by the port", "Previsto por el puerto"),
     "health.list.none": ("nothing has been announced", "no se ha anunciado nada"),
+    "health.list.vehicles.one": ("{count} vehicle", "{count} vehículo"),
     "health.list.vehicles": ("{count} vehicles", "{count} vehículos"),
     "health.list.confirmed": ("confirmed at", "confirmado a las"),
     "health.list.never": ("NEVER CONFIRMED", "NUNCA CONFIRMADO"),
@@ -343,8 +357,12 @@ DEVICES_IN_SPANISH = {
 
 
 def said(language: str, key: str, values: Mapping[str, object] | None = None) -> str:
-    """The words of `key`. A key that is not known is said as it is: a newer device's word, say."""
-    texts = TEXTS.get(key)
+    """The words of `key`; of one alone those of `key.one`, if there are any.
+
+    A key that is not known is said as it is: a newer device's word, say.
+    """
+    one = TEXTS.get(f"{key}.one") if values and values.get("count") == 1 else None
+    texts = one or TEXTS.get(key)
     if texts is None:
         return key.rpartition(".")[2].replace("_", " ")
     return texts[LANGUAGES.index(language)].format(**(values or {}))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.identifiers import normalise_plate
 
 Json = dict[str, Any]
@@ -108,10 +109,10 @@ def pieces(record: Json, found: bool) -> tuple[list[Json], list[Json]]:
     return [piece for piece in named if piece not in stays], stays
 
 
-def counted(what: list[Json]) -> str:
+def by_kind(what: list[Json]) -> str:
     """`2 frames, plate crop`: pieces of evidence by kind."""
     kinds = Counter(str(piece["kind"]).replace("_", " ") for piece in what)
-    return ", ".join(kind if count == 1 else f"{count} {kind}s" for kind, count in kinds.items())
+    return ", ".join(kind if count == 1 else counted(count, kind) for kind, count in kinds.items())
 
 
 def _shown(value: str | None) -> str:

@@ -3,16 +3,20 @@
 import asyncio
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import yaml
 
-from edge_agent.demo.compare import Vehicle, belongs, compare, counted, findings, inspection_of, pieces, with_finding
+from edge_agent.demo.compare import Vehicle, belongs, by_kind, compare, findings, inspection_of, pieces, with_finding
+from edge_agent.demo.next_steps import next_steps
 from edge_agent.demo.processes import DemoFailed, Program, finished, program
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.wire.identity import Role, SpiffeId, create_identity
 
 PORT = "uslrd"
@@ -77,11 +81,7 @@ class _Stage:
         _, booth = create_identity(keys, "booth", SpiffeId(PORT, Role.BOOTH, "lane-1"), now)
         create_identity(keys, "gateway", SpiffeId(PORT, Role.GATEWAY, "main"), now, ("localhost", "127.0.0.1"))
         _, office = create_identity(keys, "back-office", SpiffeId(PORT, Role.BACK_OFFICE, "customs"), now)
-        self._gateway_config = self._write("gateway.yaml", {
-            "identity": {"key": "keys/gateway.key", "certificate": "keys/gateway.crt"},
-            "listen": "127.0.0.1:0",
-            "data": "gateway",
-        })  # fmt: skip
+        self._gateway_config = self._write("gateway.yaml", _gateway("127.0.0.1:0"))
         status, _ = await finished(
             "trust",
             self._log("trust"),
@@ -99,7 +99,8 @@ class _Stage:
                 "the port gateway", self._log("gateway"), "port_gateway", "serve", str(self._gateway_config), "--json"
             )
         )
-        address = (await gateway.ready())["address"]
+        self._address = address = (await gateway.ready())["address"]
+        self._write("gateway.yaml", _gateway(address))  # where it listens again, once the demo is over
         simulator_folder = str(self._run / "simulator")
         self._simulator = await stack.enter_async_context(
             program(
@@ -123,6 +124,7 @@ class _Stage:
                 *("--from", "0", *self._connection),
             )
         )
+        self._received = stack.enter_context((self._run / "received.jsonl").open("w"))
         watching = asyncio.ensure_future(self._watch(tail))
         stack.callback(watching.cancel)
         self._say(f"port gateway      {address}, mutual TLS")
@@ -149,6 +151,8 @@ class _Stage:
                 if changed.get("status", {}).get("state") in ("DEVICE_STATE_ONLINE", "DEVICE_STATE_WAITING"):
                     self._online.add(changed["device_id"])
                 self._records.append(record)
+                self._received.write(json.dumps(record) + "\n")
+                self._received.flush()
                 self._news.set()
             raise tail.failed("ended")
         except DemoFailed as failure:
@@ -210,8 +214,8 @@ class _Stage:
         said = " ".join(str(one.get("sentence")) for one in findings(record)) or "nothing was found"
         self._say(f"    the rules recommend: {advice or 'nothing'} ({said})")
         sent, stays = pieces(record, with_finding(self._records, inspection))
-        kept = f"; {counted(stays)} kept at the booth, where nothing was found" if stays else ""
-        self._say(f"    evidence: {counted(sent)}{kept}\n")
+        kept = f"; {by_kind(stays)} kept at the booth, where nothing was found" if stays else ""
+        self._say(f"    evidence: {by_kind(sent)}{kept}\n")
 
     # --- the verdict --------------------------------------------------------------------------------------------
 
@@ -226,10 +230,12 @@ class _Stage:
         right = sum(vehicle.wholly_right for vehicle in vehicles)
         faults = [f"vehicle {v.truth['index']} differs in more than characters" for v in vehicles if v.mismatched]
         if len(inspections) != len(vehicles):
-            faults.append(f"{len(vehicles)} vehicles, but {len(inspections)} inspections")
+            faults.append(f"{counted(len(vehicles), 'vehicle')}, but {counted(len(inspections), 'inspection')}")
         if not vehicles or right < FLOOR * len(vehicles):
             busy = "characters are read in time on an idle computer only: end what else runs, and try again"
-            faults.append(f"{right} of {len(vehicles)} vehicles wholly right, the floor is {FLOOR:.0%}; {busy}")
+            faults.append(
+                f"{right} of {counted(len(vehicles), 'vehicle')} wholly right, the floor is {FLOOR:.0%}; {busy}"
+            )
         faults += evidence
         if agent_status:
             faults.append(f"the agent ended with status {agent_status}; see {self._log('agent')}")
@@ -238,14 +244,25 @@ class _Stage:
         misread = sum(vehicle.misread for vehicle in vehicles)
         self._say("The port looks through all that it holds (port-gateway verify):")
         self._say("".join(f"  {line}\n" for line in verified.strip().splitlines()))
-        self._say(f"{right} of {len(vehicles)} vehicles wholly right; {misread} with characters misread or not read\n")
+        of = counted(len(vehicles), "vehicle")
+        self._say(f"{right} of {of} wholly right; {misread} with characters misread or not read\n")
         self._say(f"truth      {self._truth}")
         self._say(f"events     {self._run / 'gateway'}   (port-gateway verify {self._gateway_config})")
+        self._say(f"received   {self._run / 'received.jsonl'}   (what the back-office printed, a line an event)")
         self._say(f"evidence   {self._run / 'evidence'}   (what the back-office fetched, by vehicle)")
         for fault in faults:
             self._say(f"✗ {fault}")
-        self._say("" if faults else "\nEverything is as it must be.")
-        return 1 if faults else 0
+        if faults:
+            return 1
+        self._say("\nEverything is as it must be.\n")
+        programs = Path(sys.executable).parent
+        found = which("edge-agent")
+        shown = max(inspections, key=lambda r: len(findings(r)))  # of the vehicle of which there is most to see
+        inspection = inspection_of(shown) or {}
+        on_path = found is not None and Path(found).parent == programs
+        for line in next_steps(self._run, programs, on_path, self._address, inspection["id"]):
+            self._say(line)
+        return 0
 
     async def _evidence(self) -> list[str]:
         """What a vehicle's standing lets leave the booth must have arrived with its digest, is kept under names that a
@@ -262,11 +279,11 @@ class _Stage:
             whole = [piece for piece in sent if self._keep(piece, fetched, folder, number, faults)]
             kept += [piece["sha256"] for piece in stay]
             sign, what = "✓" if len(whole) == len(sent) else "✗", "with a finding" if found else "clear"
-            self._say(f"  {sign} vehicle {number}, {what}: {len(whole)} of {len(sent)} whole: {counted(whole)}")
+            self._say(f"  {sign} vehicle {number}, {what}: {len(whole)} of {len(sent)} whole: {by_kind(whole)}")
         left = await self._fetch(kept, self._run / "evidence", 0.0)
         faults += [f"the picture {digest[:16]}… of a clear vehicle left the booth" for digest in left]
-        sign = "✗" if left else "✓"
-        self._say(f"  {sign} of {len(kept)} pictures that stay at the booth {len(left) or 'none'} can be fetched\n")
+        sign, stayed = "✗" if left else "✓", counted(len(kept), "picture")
+        self._say(f"  {sign} {stayed} kept at the booth, of which {len(left) or 'none'} can be fetched\n")
         return faults
 
     def _keep(
@@ -305,6 +322,12 @@ def _file_name(piece: dict[str, Any]) -> str:
 
 def _suffix(media_type: str) -> str:
     return {"image/jpeg": ".jpg", "text/csv": ".csv", "application/x-ndjson": ".jsonl"}.get(media_type, "")
+
+
+def _gateway(listen: str) -> dict[str, Any]:
+    """The gateway's settings file."""
+    identity = {"key": "keys/gateway.key", "certificate": "keys/gateway.crt"}
+    return {"identity": identity, "listen": listen, "data": "gateway"}
 
 
 def _booth(devices: dict[str, Any], gateway: str) -> dict[str, Any]:

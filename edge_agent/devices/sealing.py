@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.observation import Body, Opaque, SealCondition, SealState, TagRead
 
 # Far more tags than a lane holds; the one that answered longest ago is forgotten for the next.
@@ -264,7 +265,7 @@ class TagWatch:
         if tag is None:
             return []
         if len(data) != 2 * place.words:
-            return self.unread(epc, place, f"{len(data)} bytes came instead of {2 * place.words}")
+            return self.unread(epc, place, f"{counted(len(data), 'byte')} came instead of {2 * place.words}")
         news = tag.memory.get(place) != data
         tag.memory[place] = data
         tag.unread = {(where, why) for where, why in tag.unread if where != place}

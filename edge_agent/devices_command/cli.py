@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError
 from edge_agent.subcommand import subcommand
 
@@ -144,8 +145,8 @@ def _capture(options: argparse.Namespace) -> int:
         _tell(f"no byte came: the device is {recorded.last_state or 'not connected'}; {options.out} was not made")
         return EXIT_SILENT
     print(
-        f"{options.out}: {recorded.received} bytes, {recorded.messages} messages, {recorded.malformed} malformed; "
-        f"{recorded.why}"
+        f"{options.out}: {counted(recorded.received, 'byte')}, {counted(recorded.messages, 'message')}, "
+        f"{recorded.malformed} malformed; {recorded.why}"
     )
     print(f"look at it with: edge-agent replay {options.out}")
     return 0

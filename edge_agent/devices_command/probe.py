@@ -10,6 +10,7 @@ from edge_agent.config import Device
 from edge_agent.devices.catalogue import Driver
 from edge_agent.devices_command.booth import in_utc, line_of, listen, takes_over, with_baud
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.observation import DeviceState, DeviceStatus, Malformed, Reading
 from edge_agent.replay import as_object, said
 
@@ -141,10 +142,10 @@ def in_words(heard: Heard, seconds: float, baud: int | None, scanned: bool) -> l
     ]
     if heard.messages:
         damaged = f", {heard.malformed} damaged" if heard.malformed else ""
-        lines.append(f"  {heard.messages} messages in {seconds:g} s{damaged}; the latest of each kind:")
+        lines.append(f"  {counted(heard.messages, 'message')} in {seconds:g} s{damaged}; the latest of each kind:")
         lines += [f"    {latest['type']:<19}  {said(latest)}" for latest in heard.latest.values()]
     if heard.garbage and not heard.messages:
-        lines.append(f"  {heard.malformed} times {heard.why!r}, as in: {_sample(bytes(heard.garbage))}")
+        lines.append(f"  {counted(heard.malformed, 'time')} {heard.why!r}, as in: {_sample(bytes(heard.garbage))}")
     if baud is not None:
         remedy = f"it speaks at {baud} Bd: write `baud: {baud}` into its link"
     elif scanned:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.identifiers import check_digit_ok, is_container_code, is_seal_number
 
 
@@ -220,7 +221,7 @@ def mistakes(crossing: ExpectedCrossing) -> Iterator[ExpectationMistake]:
             yield ExpectationMistake(fault.PROGRAMME_UNKNOWN, "programmes", f"{programme[:80]!r}", say)
     if len(crossing.note) > MAX_NOTE or not all(c.isprintable() for c in crossing.note):
         say = f"one line of at most {MAX_NOTE} printable characters"
-        yield ExpectationMistake(fault.NOTE_TOO_LONG, "note", f"{len(crossing.note)} characters", say)
+        yield ExpectationMistake(fault.NOTE_TOO_LONG, "note", f"{counted(len(crossing.note), 'character')}", say)
 
 
 def _counts(crossing: ExpectedCrossing) -> Iterator[ExpectationMistake]:

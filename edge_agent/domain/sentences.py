@@ -9,28 +9,28 @@ LANGUAGES = ("en", "es")
 # By key: English, Spanish.
 SENTENCES: dict[str, tuple[str, str]] = {
     "radiation_alarm.gamma": (
-        "The portal {device} raised a gamma alarm.",
-        "El pórtico {device} dio una alarma gamma.",
+        "The device {device} raised a gamma alarm.",
+        "El aparato {device} dio una alarma gamma.",
     ),
     "radiation_alarm.neutron": (
-        "The portal {device} raised a neutron alarm.",
-        "El pórtico {device} dio una alarma de neutrones.",
+        "The device {device} raised a neutron alarm.",
+        "El aparato {device} dio una alarma de neutrones.",
     ),
     "radiation_alarm.nuclides": (
-        "The spectroscopic portal {device} raised an alarm and identified {nuclides}.",
-        "El pórtico espectroscópico {device} dio una alarma e identificó {nuclides}.",
+        "The device {device} raised an alarm and identified {nuclides}.",
+        "El aparato {device} dio una alarma e identificó {nuclides}.",
     ),
     "radiation_cross_check": (
         "The counts of {device} rose {sigma} sigma above the background: an alarm by the agent's own reckoning.",
         "Las cuentas de {device} superaron el fondo en {sigma} sigma: una alarma según el cálculo propio del agente.",
     ),
     "radiation_disagreement.device": (
-        "The portal {device} raised a gamma alarm that its counts do not show ({sigma} sigma).",
-        "El pórtico {device} dio una alarma gamma que sus cuentas no muestran ({sigma} sigma).",
+        "The device {device} raised a gamma alarm that its counts do not show ({sigma} sigma).",
+        "El aparato {device} dio una alarma gamma que sus cuentas no muestran ({sigma} sigma).",
     ),
     "radiation_disagreement.counts": (
-        "The portal {device} raised no gamma alarm, though its counts show one ({sigma} sigma).",
-        "El pórtico {device} no dio alarma gamma, aunque sus cuentas la muestran ({sigma} sigma).",
+        "The device {device} raised no gamma alarm, though its counts show one ({sigma} sigma).",
+        "El aparato {device} no dio alarma gamma, aunque sus cuentas la muestran ({sigma} sigma).",
     ),
     "seal_missing.declared": (
         "The declared seal {declared} was not found.",
@@ -129,8 +129,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Llegó {minutes} min después de lo anunciado.",
     ),
     "scan_other": (
-        "The scanner {device} states the number {number}, which was not read on this vehicle.",
-        "El escáner {device} indica el número {number}, que no se leyó en este vehículo.",
+        "The device {device} states the number {number}, which was not read on this vehicle.",
+        "El aparato {device} indica el número {number}, que no se leyó en este vehículo.",
     ),
     "trusted_condition.seal": (
         "{programme}: no intact seal as declared was found.",

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.event import (
     AlarmRaised,
     DecisionRecorded,
@@ -58,7 +59,7 @@ def _statistics(said: LaneStatistics) -> str:
     dwell = "" if half is None else f", half of them within {half:.0f} s"
     down = [f"{d.device_id} {d.down_s / 60:.0f} min" for d in said.devices if d.down_s >= DOWN_TOLD_S]
     minutes = f"{said.covered_s / 60:.0f} min"
-    return f"{said.vehicles} vehicles in {minutes}, {said.complete} complete{dwell}" + (
+    return f"{counted(said.vehicles, 'vehicle')} in {minutes}, {said.complete} complete{dwell}" + (
         f"; down: {', '.join(down)}" if down else ""
     )
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import StoreFailed
 from edge_agent.domain.event import StorageState
 from edge_agent.ledger_command.about import add_about
@@ -112,11 +113,12 @@ def _salvage(options: argparse.Namespace) -> int:
         place = {"kept_in": str(done.kept_in), "damaged_in": str(done.damaged_in), "evidence": done.evidence}
         print(json.dumps({"whole": False} | values | place))
         return 0
-    print(f"{old.found} events of epoch {old.epoch.hex()} are whole, the last is sequence {old.last_seq}")
+    print(f"{counted(old.found, 'whole event')} of epoch {old.epoch.hex()}, the last is sequence {old.last_seq}")
     for first, last in old.missing:
         print(f"  missing: {first} to {last}")
     print(f"they lie in {done.kept_in}\nthe damaged files lie in {done.damaged_in}")
     print(f"  {_bytes_below(done.damaged_in):,} bytes: look at them, keep a copy elsewhere, then they may be removed")
-    print(f"a new ledger is begun, which says so to the port and offers it {done.evidence} pieces of evidence")
+    evidence = counted(done.evidence, "piece of evidence")
+    print(f"a new ledger is begun, which says so to the port and offers it {evidence}")
     print("the agent sends to the port what it does not hold of these events, over the gaps (`ledger status` tells)")
     return 0

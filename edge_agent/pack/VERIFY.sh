@@ -86,6 +86,9 @@ trap 'exit 2' HUP INT TERM
 # --- small tools ----------------------------------------------------------------------------------------------------
 sha256() { openssl dgst -sha256 -r "$1" | cut -c1-64; }
 
+# counted NUMBER ONE MANY: 1 event, 2 events
+counted() { if [ "$1" = 1 ]; then printf '1 %s' "$2"; else printf '%s %s' "$1" "$3"; fi; }
+
 # part FILE OFFSET LENGTH: these bytes of the file
 part() { dd if="$1" bs=1 skip="$2" count="$3" 2> /dev/null; }
 
@@ -714,11 +717,13 @@ done < "$T/references" || exit 1
 printf 'Read from the signed bytes themselves:\n\n'
 printf 'booth %s\nepoch %s\n' "$BOOTH" "$EPOCH"
 cat "$T/report"
-printf '\nVERIFIED: %s events by %s, %s proofs, %s pieces of evidence' "$events" "$BOOTH" "$proofs" "$whole"
+printf '\nVERIFIED: %s by %s, %s, %s' "$(counted "$events" event events)" "$BOOTH" \
+    "$(counted "$proofs" proof proofs)" "$(counted "$whole" 'piece of evidence' 'pieces of evidence')"
 [ "$absent" -eq 0 ] || printf ', %s absent and named above' "$absent"
 printf '\n'
-[ -z "$BY_BOOTH" ] || printf '  in the chain of %s events that the booth signed\n' "$BY_BOOTH"
-[ -z "$BY_PORT" ] || printf '  in the chain of %s events that %s held at %s by its own clock\n' "$BY_PORT" "$BY_GATEWAY" "$HELD"
+[ -z "$BY_BOOTH" ] || printf '  in the chain of %s that the booth signed\n' "$(counted "$BY_BOOTH" event events)"
+[ -z "$BY_PORT" ] ||
+    printf '  in the chain of %s that %s held at %s by its own clock\n' "$(counted "$BY_PORT" event events)" "$BY_GATEWAY" "$HELD"
 if [ -n "$STAMPED" ]; then
     printf '  which a time-stamp authority saw at %s by its own clock\n    accuracy of that time, as the authority states it: %s\n' "$STAMPED" "$accuracy"
     if [ -n "$ROOT" ]; then
@@ -729,7 +734,7 @@ if [ -n "$STAMPED" ]; then
     fi
 fi
 if [ -n "$WITNESSED" ]; then
-    printf '  in the chain of %s events that the port held at %s by its own clock,\n' "$WITNESSED" "$WITNESSED_HELD"
+    printf '  in the chain of %s that the port held at %s by its own clock,\n' "$(counted "$WITNESSED" event events)" "$WITNESSED_HELD"
     if [ -n "$POLICY" ]; then
         printf '    witnessed by %s of %s of those that were given with -w, which is enough:\n' "$COSIGNED" "$OF"
     elif [ "$ENOUGH" = yes ]; then

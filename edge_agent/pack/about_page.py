@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent, StoreFailed
 from edge_agent.pack.about import HANDED_OUT, WITHHELD, About, as_json, shown
 from edge_agent.pack.words import kind_in_words, utc_in_words
@@ -56,7 +57,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _page(found: About, copied: dict[bytes, str], place: str) -> str:
-    count = f"{len(found.events)} events"
+    count = counted(len(found.events), "event")
     parts = [
         _HEAD.format(
             style=_STYLE,
@@ -88,7 +89,8 @@ def _page(found: About, copied: dict[bytes, str], place: str) -> str:
 def in_text(found: About) -> str:
     """For a terminal: of the person who answers, with what may be of other vehicles."""
     lines = [
-        f"{len(found.inspections)} inspections, {len(found.events)} events, {len(found.pieces)} pieces of evidence"
+        f"{counted(len(found.inspections), 'inspection')}, {counted(len(found.events), 'event')}, "
+        f"{counted(len(found.pieces), 'piece of evidence')}"
     ]
     for held in found.events:
         says = shown(held)

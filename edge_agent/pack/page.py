@@ -12,6 +12,7 @@ from string import Template
 
 from cryptography import x509
 
+from edge_agent.domain.counted import counted
 from edge_agent.pack.collect import RECEIPT, Contents, Piece, Proved, Witnessed
 from edge_agent.pack.words import (
     accuracy_in_words,
@@ -95,15 +96,15 @@ def _proves(contents: Contents) -> list[str]:
     said = []
     if contents.checkpoint is not None:
         said.append(
-            f"These events are at their places in the booth's chain of {contents.checkpoint.size} events. The booth "
-            "signed the fingerprint of that whole chain (its Merkle root): an event that was added, moved or exchanged "
-            "later would have changed it."
+            f"These events are at their places in the booth's chain of {counted(contents.checkpoint.size, 'event')}. "
+            "The booth signed the fingerprint of that whole chain (its Merkle root): an event that was added, moved or "
+            "exchanged later would have changed it."
         )
     if contents.receipt is not None and contents.receipt.held is not None:
         unproved = [str(p.event.seq) for p in contents.events if RECEIPT not in p.proofs]
         but = f" (event {', '.join(unproved)} excepted)" if unproved else ""
         said.append(
-            f"The port's gateway signed that it held the chain of {contents.receipt.size} events at "
+            f"The port's gateway signed that it held the chain of {counted(contents.receipt.size, 'event')} at "
             f"{contents.receipt.held:%Y-%m-%d %H:%M:%S} UTC by the port's own clock: these events{but} "
             "existed by then, whatever the booth's clock says."
         )
@@ -135,8 +136,9 @@ def _witnessed(witnessed: Witnessed) -> str:
     enough = "enough" if witnessed.policy.satisfied(by) else "NOT enough"
     who = "; ".join(f"<code>{escape(str(one.witness))}</code> on {_second(one.at_s)}" for one in witnessed.cosignatures)
     return (
-        f"{len(named)} of the {len(witnessed.policy.witnesses)} witnesses of the port's ({enough} for its quorum) "
-        f"signed, beside the port, its statement over {witnessed.receipt.size} events: they saw this chain only grow, "
+        f"{len(named)} of the {counted(len(witnessed.policy.witnesses), 'witness', 'witnesses')} of the port's "
+        f"({enough} for its quorum) signed, beside the port, its statement over "
+        f"{counted(witnessed.receipt.size, 'event')}: they saw this chain only grow, "
         "and signed no other version of it. Whoever trusts them need not trust that booth and port tell everybody the "
         "same. They saw fingerprints, no contents. By their own clocks, with their verifier keys: "
         f"{who}. Compare these keys with those that the witnesses state."

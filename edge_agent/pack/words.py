@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from edge_agent.domain.carriers import on_in_words
+from edge_agent.domain.counted import counted
 from edge_agent.domain.terms import OUTCOMES, term
 from edge_agent.wire.codec_findings import decision_named, recommendation_named, severity_named
 from edge_agent.wire.codec_inspection import reason_named
@@ -71,7 +72,7 @@ def body_in_words(event: wire.Event) -> str:
         return f"The inspection in lane {closed.lane_id} was closed: {outcome}. The record above is this event's."
     if kind == "alarm_raised":
         alarm = event.alarm_raised
-        return f"The portal {alarm.device_id} raised a {_RADIATION.get(alarm.kind, 'radiation')} alarm."
+        return f"The device {alarm.device_id} raised a {_RADIATION.get(alarm.kind, 'radiation')} alarm."
     if kind == "findings_added":
         added = event.findings_added
         said = " ".join(f"{one.sentence}" for one in added.findings)
@@ -82,13 +83,14 @@ def body_in_words(event: wire.Event) -> str:
         return f"By decision of the officer {made.officer} it was {decided}. The reason given: {made.reason}"
     if kind == "scan_received":
         scan = event.scan_received.scan
-        return f"The scanner {scan.device_id} sent its scan {scan.scan_id}."
+        return f"The device {scan.device_id} sent its scan {scan.scan_id}."
     if kind == "device_changed":
         return f"The device {event.device_changed.device_id} changed its state."
     if kind == "evidence_deleted":
         gone = event.evidence_deleted
         why = _DELETED.get(gone.reason, "as its settings say")
-        return f"The booth deleted {len(gone.sha256)} pieces of evidence: {why}. Their fingerprints stay in the events."
+        pieces = counted(len(gone.sha256), "piece of evidence")
+        return f"The booth deleted {pieces}: {why}. Fingerprints stay in the events."
     if kind == "unassigned":
         other = event.unassigned
         late = " It came after the inspection had been closed." if other.inspection_id else ""
@@ -118,8 +120,9 @@ def record_in_words(inspection: wire.Inspection) -> list[tuple[str, str]]:
         for state in inspection.seal_states
     ]
     rows += [
-        ("Tag", f"{tag.text or tag.epc}{f' {_on(tag.on)}' if tag.HasField('on') else ''} (answered {tag.reads} times)")
+        ("Tag", f"{tag.text or tag.epc}{on} (answered {counted(tag.reads, 'time')})")
         for tag in inspection.tags
+        for on in (f" {_on(tag.on)}" if tag.HasField("on") else "",)
     ]
     rows += [
         ("Weight", f"{weighed.kg:.0f} kg (the scale showed {weighed.shown} {weighed.unit})")
@@ -161,7 +164,7 @@ def _reason(value: int) -> str:
 
 def _voted(vote: wire.Voted) -> str:
     others = f"; other readings: {', '.join(vote.others)}" if vote.others else ""
-    reads = f"read {vote.reads} of {vote.reads + vote.reads_other} times"
+    reads = f"read {vote.reads} of {counted(vote.reads + vote.reads_other, 'time')}"
     return f"{vote.text} ({reads}, confidence {vote.confidence:.2f}{others})"
 
 

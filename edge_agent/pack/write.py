@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent, StoreFailed
 from edge_agent.pack.collect import Contents, Piece
 from edge_agent.pack.page import Exporter, Facts, page
@@ -48,9 +49,9 @@ class Written:
 
     def as_text(self) -> str:
         """For people: what was written, and how it is verified."""
-        absent = f", {self.absent} pieces of evidence absent (see ABSENT)" if self.absent else ""
+        absent = f", {counted(self.absent, 'piece of evidence')} absent (see ABSENT)" if self.absent else ""
         return (
-            f"{self.path}: {self.files} files, {self.size:,} bytes{absent}\n"
+            f"{self.path}: {counted(self.files, 'file')}, {self.size:,} bytes{absent}\n"
             f"verify with   sh {self.path if self.path.suffix != '.tar' else self.path.stem}/VERIFY.sh\n"
             f"whose SHA-256 is {self.script_sha256} in every pack of this version"
         )

@@ -15,6 +15,7 @@ import grpc.aio
 from cryptography.hazmat.primitives import serialization
 
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.uplink.link import BackOff, LinkState, OnLink, Port, UplinkSettings, end_if_cancelled
 from edge_agent.uplink.receipts import check_receipt
@@ -296,7 +297,7 @@ class Uplink:
             except TimeoutError:
                 raise PortUnreachable(
                     f"no acknowledgement from {self._settings.gateway} for {self._settings.no_ack_s:g} s, "
-                    f"{window.in_flight} events in flight",
+                    f"{counted(window.in_flight, 'event')} in flight",
                     "they are sent again; check the gateway and its disk",
                 ) from None
             if response is None:
@@ -345,7 +346,8 @@ class Uplink:
     def _take_back(self, through: int, noted: int) -> None:
         """A port that holds less than `noted` is believed at once: what it lost must not be trimmed here as well."""
         if through < noted:
-            log.warning("the port holds %d of %d acknowledged events, and may have lost evidence", through, noted)
+            of = counted(noted, "acknowledged event")
+            log.warning("the port holds %d of %s, and may have lost evidence", through, of)
             self._outbox.acked(through)
             self._outbox.offer_again()
             self._on_less_held()

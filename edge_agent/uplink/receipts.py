@@ -2,6 +2,7 @@
 
 from cryptography import x509
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import PortRefused, ProofInvalid
 from edge_agent.uplink.window import ChainForked
 from edge_agent.wire.checkpoint import Checkpoint, open_checkpoint
@@ -17,7 +18,7 @@ def check_receipt(receipt: bytes, tree: Tree, origin: str, gateway: x509.Certifi
     held = check_signature(receipt, tree.size, origin, gateway)
     if held.root != tree.root():
         raise ChainForked(
-            f"FORK: the port signed for {held.size} events with the root {held.root.hex()}, "
+            f"FORK: the port signed for {counted(held.size, 'event')} with the root {held.root.hex()}, "
             f"this ledger's first {tree.size} have {tree.root().hex()}",
             _KEEP,
         )
@@ -35,7 +36,7 @@ def check_signature(receipt: bytes, size: int, origin: str, gateway: x509.Certif
     if held.origin != origin or held.held is None:
         raise ChainForked(f"the port's receipt is for {held.origin[:200]!r}, this is {origin}", _KEEP)
     if held.size != size:
-        raise ChainForked(f"FORK: the port signed for {held.size} events, and acknowledged {size}", _KEEP)
+        raise ChainForked(f"FORK: the port signed for {counted(held.size, 'event')}, and acknowledged {size}", _KEEP)
     return held
 
 

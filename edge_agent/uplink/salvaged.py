@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from edge_agent.domain.clock import Clock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import EdgeAgentError, Fatal, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.uplink.link import BackOff, Port, UplinkSettings, end_if_cancelled
 from edge_agent.uplink.receipts import check_receipt, check_signature
@@ -212,7 +213,7 @@ class SalvagedUplink:
             receipt = self._receipt(ledger, ack, tree)
             sent += len(envelopes)
         await call.done_writing()
-        log.info("the port holds the salvaged epoch %s, %d events of it since now", ledger.epoch.hex(), sent)
+        log.info("the port holds the salvaged epoch %s, %s of it since now", ledger.epoch.hex(), counted(sent, "event"))
         self._told.pop(ledger.epoch, None)
         await asyncio.to_thread(ledger.note, through, receipt, "")
 

@@ -13,6 +13,7 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import IdentityInvalid, Permanent, ProofInvalid
 from edge_agent.wire.checkpoint import MAX_NOTE_BYTES, check_signature, checkpoint_lines, split_note
 from edge_agent.wire.cosignature import VerifierKey
@@ -74,7 +75,7 @@ def read_submission(body: bytes) -> Submission:
     if not blank or word != b"old" or not size.isdigit() or len(size) > 19 or (size[:1] == b"0" and size != b"0"):
         raise Declined(400, "the body does not begin with an old size and a proof")
     if len(hashes) > MAX_PROOF_LINES:
-        raise Declined(400, f"a proof of {len(hashes)} lines, at most {MAX_PROOF_LINES}")
+        raise Declined(400, f"a proof of {counted(len(hashes), 'line')}, at most {MAX_PROOF_LINES}")
     return Submission(int(size), tuple(_hash(line) for line in hashes), note)
 
 
@@ -96,7 +97,7 @@ def opened(note: bytes, logs: Sequence[VerifierKey]) -> Head:
     except ProofInvalid as error:
         raise Declined(400, error.wrong) from None
     if size > LAST_SIZE:
-        raise Declined(400, f"a checkpoint of {size} events")
+        raise Declined(400, f"a checkpoint of {counted(size, 'event')}")
     keys = [log for log in logs if may_sign(log, origin)]
     if not keys:
         raise Declined(404, f"no log {origin[:200]!r} is known here")
@@ -128,14 +129,16 @@ def judge(submission: Submission, head: Head, seen: Seen) -> None:
     """Returns if the witness may cosign `head` after `seen`. Raises Declined (400, 409, 422)."""
     old = submission.old
     if old > head.size:
-        raise Declined(400, f"from {old} events on to a checkpoint of {head.size}")
+        raise Declined(400, f"from {counted(old, 'event')} on to a checkpoint of {head.size}")
     if old != seen.size:
-        raise Declined(409, f"the latest checkpoint cosigned here has {seen.size} events, not {old}", seen.size)
+        raise Declined(
+            409, f"the latest checkpoint cosigned here has {counted(seen.size, 'event')}, not {old}", seen.size
+        )
     if old == head.size:
         if submission.proof:
             raise Declined(422, "a proof between equal sizes")
         if head.root != seen.root:
-            raise Declined(409, f"another root was cosigned here for {old} events", seen.size)
+            raise Declined(409, f"another root was cosigned here for {counted(old, 'event')}", seen.size)
     elif old == 0:
         if submission.proof:
             raise Declined(422, "a proof from no events")

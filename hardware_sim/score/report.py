@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from statistics import median, quantiles
 from typing import Any
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.score.judge import Judged, Score, Tally
 
@@ -21,13 +22,13 @@ def text_of(score: Score, truth_name: str, events_name: str) -> str:
     lanes = sorted({v.joined.truck.lane for v in score.vehicles})
     lanes_text = f" in {len(lanes)} lanes" if len(lanes) > 1 else ""
     lines = [
-        f"truth     {len(score.truth.trucks)} vehicles{lanes_text}  ({truth_name})",
-        f"received  {score.received} vehicles, {score.alarms} alarms  ({events_name})",
+        f"truth     {counted(len(score.truth.trucks), 'vehicle')}{lanes_text}  ({truth_name})",
+        f"received  {counted(score.received, 'vehicle')}, {counted(score.alarms, 'alarm')}  ({events_name})",
     ]
     if score.unverified:
-        lines.append(f"          {score.unverified} lines did not verify and count for nothing")
+        lines.append(f"          {counted(score.unverified, 'line')} that did not verify: not counted")
     if len(score.vehicles) < len(score.truth.trucks):
-        lines.append(f"counted   {len(score.vehicles)} vehicles: those that met no fault of a device")
+        lines.append(f"counted   {counted(len(score.vehicles), 'vehicle')}: what met no fault of a device")
     lines += ["", f"{'':16} {'right':>6} {'of':>5} {'share':>8}  {'95 %':15} {'wrong':>6} {'missed':>6} {'extra':>6}"]
     lines.append(_row("vehicles", score.one_to_one))
     lines += [_row(name, tally) for name, tally in score.rows.items()]
@@ -62,13 +63,13 @@ def _alarm_lines(score: Score) -> list[str]:
     known = sum(v.joined.truck.load_alarm is not None for v in score.vehicles)
     if not known:
         return []
-    parts = [f"{len(due)} loads should alarm, {len(due) - len(score.alarms_missed)} did"]
+    parts = [f"{counted(len(due), 'load')} should alarm, {len(due) - len(score.alarms_missed)} did"]
     if score.alarms_missed:
         parts.append(f"MISSED {', '.join(v.joined.truck.id for v in score.alarms_missed)}")
     if score.alarms_false:
         parts.append(f"false {', '.join(v.joined.truck.id for v in score.alarms_false)}")
     if score.stray_alarms:
-        parts.append(f"{score.stray_alarms} alarms belong to no vehicle")
+        parts.append(f"{counted(score.stray_alarms, 'alarm')} of no vehicle")
     return [f"alarms    {'; '.join(parts)}"]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.identifiers import check_digit_ok, is_container_code, is_seal_number
 from hardware_sim.settings import Metres, OneOrTwo, SimSettings
 from hardware_sim.world.arrivals import ArrivalSettings
@@ -307,7 +308,7 @@ class TrafficSettings(ArrivalSettings):
         if not self.count and not self.trucks and not self.on_demand:
             raise ValueError("say how many trucks come (count), or list them (trucks), or have them sent (on_demand)")
         if self.count is not None and self.count < len(self.trucks):
-            raise ValueError(f"count is {self.count}, but {len(self.trucks)} trucks are listed")
+            raise ValueError(f"count is {self.count}, but the list has {counted(len(self.trucks), 'truck')}")
         return self
 
     def truck(self, seed: int, lane: str, index: int, speeds: tuple[float, float], stated: TruckSettings) -> Truck:

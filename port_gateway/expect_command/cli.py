@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from google.protobuf.json_format import MessageToDict
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.expected import ExpectationFault, ExpectationMistake, ExpectedCrossing, Loading
 from edge_agent.domain.identifiers import normalise_plate
@@ -119,7 +120,7 @@ def _import(options: argparse.Namespace) -> int:
     settings = read_config(options.config)
     found = entries(options.file, options.format, SHAPE)
     named = [(f"{options.file}:{line}", values) for line, values in found]
-    return _put(options, settings, named, f"import {options.file.name}, {len(named)} entries")
+    return _put(options, settings, named, f"import {options.file.name}, {counted(len(named), 'entry', 'entries')}")
 
 
 def _put(
@@ -153,7 +154,7 @@ def _put(
 def _refusal(wrong: Sequence[tuple[str, ExpectationMistake]]) -> Permanent:
     lines = [f"{where}: {mistake}" if where else str(mistake) for where, mistake in wrong[:MAX_SHOWN]]
     more = f"\nand {len(wrong) - MAX_SHOWN} more" if len(wrong) > MAX_SHOWN else ""
-    return Permanent(f"nothing was changed, {len(wrong)} mistakes:\n" + "\n".join(lines) + more)
+    return Permanent(f"nothing was changed, {counted(len(wrong), 'mistake')}:\n" + "\n".join(lines) + more)
 
 
 def _remove(options: argparse.Namespace) -> int:

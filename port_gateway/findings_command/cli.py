@@ -13,6 +13,7 @@ from typing import TypeVar
 import apsw
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.finding import Decision, Recommendation, Severity
 from edge_agent.wire.identity import identity_of, load_certificate
 from port_gateway.config import Settings, read_config
@@ -133,7 +134,7 @@ def _add(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     found = entries(options.file, options.format, _now_us())
-    return _put(options, found, f"imported {options.file.name}, {len(found)} entries:")
+    return _put(options, found, f"imported {options.file.name}, {counted(len(found), 'entry', 'entries')}:")
 
 
 def _put(options: argparse.Namespace, found: list[Entry], what: str) -> int:
@@ -147,7 +148,8 @@ def _put(options: argparse.Namespace, found: list[Entry], what: str) -> int:
         past = _look_back(settings, [entry.id for entry in found], since_us)
         facts |= {"past": asdict(past)}
         ended = "" if past.whole else f"; ended there: more than {MAX_FOUND} fit, look at these entries again"
-        text += f"; {past.inspections} vehicles since then compared, {past.found} hits (`watchlist hits`){ended}"
+        compared = f"{counted(past.inspections, 'vehicle')} since then compared"
+        text += f"; {compared}, {counted(past.found, 'hit')} (`watchlist hits`){ended}"
     show(facts, options.json, text)
     return OK
 
@@ -156,7 +158,8 @@ def _look_back(settings: Settings, ids: list[str], since_us: int) -> LookedBack:
     now_us = _now_us()
     with contextlib.closing(Store(settings.database)) as store:
         past = look_back(store, ids, since_us, now_us)
-        words = f"looked back to {moment(since_us)}: {past.inspections} inspections, {past.found} hits"
+        counts = f"{counted(past.inspections, 'inspection')}, {counted(past.found, 'hit')}"
+        words = f"looked back to {moment(since_us)}: {counts}"
         store.submit(lambda db: note_watch_change(db, _who(), words, now_us)).result(COMMIT_S)
     return past
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.finding import Recommendation, Severity
 from port_gateway import entry_files
 from port_gateway.watch_list import Entry, EntryRefused, checked, new_id
@@ -29,7 +30,7 @@ def entry_of(values: dict[str, object]) -> Entry:
     """One entry from its fields. Raises EntryRefused."""
     unknown = [name for name in values if name not in FIELDS]
     if unknown:
-        raise EntryRefused(f"{len(unknown)} fields that there are not", f"there are: {', '.join(FIELDS)}")
+        raise EntryRefused(f"{counted(len(unknown), 'unknown field')}", f"there are: {', '.join(FIELDS)}")
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     lacking = [name for name in NEEDED if not texts.get(name)]
     if lacking or len(texts) != len(values):

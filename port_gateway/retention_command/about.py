@@ -4,6 +4,7 @@ import argparse
 import contextlib
 from pathlib import Path
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.identifiers import normalise_plate
 from edge_agent.pack.about import as_json, wanted
 from edge_agent.pack.about_page import in_text, purpose, write_about
@@ -31,7 +32,7 @@ def _about(options: argparse.Namespace) -> int:
     settings = read_config(options.config)
     reason = purpose(options.reason, wanted(options.plate), normalise_plate)
     found = about_plate(settings, options.plate, options.fold)
-    detail = f"{reason}: {len(found.events)} events of {', '.join(found.inspections) or 'no inspection'}"
+    detail = f"{reason}: {counted(len(found.events), 'event')} of {', '.join(found.inspections) or 'no inspection'}"
     with contextlib.closing(Store(settings.database)) as store:  # before anything is shown
         store.submit(lambda db: log_action(db, options.by, "about", detail, now_us())).result()
     if options.export is not None:

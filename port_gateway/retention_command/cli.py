@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.evidence import EvidenceKind
 from port_gateway.clock_doubt import believe
 from port_gateway.config import Settings, read_config
@@ -85,7 +86,7 @@ def _lines(settings: Settings, status: Status) -> str:
     lines += [f"  at the {place:<13} {n:>18} pieces {size:>14,} bytes" for place, n, size in status.deleted]
     lines += [f"held since {at} by {by}: {inspection}: {reason}" for inspection, reason, by, at in status.holds]
     if status.doomed:
-        lines.append(f"{status.doomed} deleted files are still to be removed")
+        lines.append(f"{counted(status.doomed, 'deleted file')} still to be removed")
     return "\n".join(lines)
 
 
@@ -114,17 +115,17 @@ def _run(options: argparse.Namespace) -> int:
                 standing = over.standing.name.lower()
                 of = over.inspection_id or "no inspection"
                 shown = {"inspection": over.inspection_id, "booth_id": over.booth_id, "events": len(over.cursors)}
-                line = f"{len(over.cursors)} events of {of} at {over.booth_id} ({standing})"
+                line = f"{counted(len(over.cursors), 'event')} of {of} at {over.booth_id} ({standing})"
                 show({**shown, "standing": standing}, options.json, line)
             if not options.json:
-                show({}, False, f"{count} pieces and {events} events would be deleted")
+                show({}, False, f"{counted(count, 'piece')} and {counted(events, 'event')} would be deleted")
             return OK
         store.submit(lambda db: believe(db, now_us())).result()
         count, events = sum(retention.run()), sum(of_events.run())
-        what = f"{count} pieces and {events} events deleted"
+        what = f"{counted(count, 'piece')} and {counted(events, 'event')} deleted"
         store.submit(lambda db: log_action(db, getpass.getuser(), "run", what, now_us())).result()
         store.empty_log()
-    show({"deleted": count, "events_deleted": events}, options.json, f"{count} pieces and {events} events were deleted")
+    show({"deleted": count, "events_deleted": events}, options.json, what)
     return OK
 
 

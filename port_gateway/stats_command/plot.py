@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import Permanent
 from edge_agent.domain.statistics import QUANTILE_ERROR
 from port_gateway.lane_history import Period
@@ -92,7 +93,7 @@ def _title(figure: Figure, groups: Sequence[Sequence[Period]], by: str, zone: Zo
     figure.text(0.06, 1 - 0.33 / height, f"What lanes did, by {_UNIT[by]}", fontsize=16, color=_INK, fontweight="bold",
                 va="center")  # fmt: skip
     total = sum(p.vehicles for periods in groups for p in periods)
-    words = f"{first.strftime(form)} to {until.strftime(form)} ({zone.key}), {total:,} vehicles"
+    words = f"{first.strftime(form)} to {until.strftime(form)} ({zone.key}), {counted(total, 'vehicle', form=',')}"
     words += f"; times from histograms, within ±{100 * QUANTILE_ERROR:.1f} %"
     figure.text(0.06, 1 - 0.62 / height, words, fontsize=9.5, color=_FAINT, va="center")
 

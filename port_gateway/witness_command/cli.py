@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.counted import counted
 from edge_agent.domain.errors import PortUnreachable
 from edge_agent.wire.cosignature import log_key, witness_key
 from edge_agent.wire.identity import certificate_key, identity_of, load_certificate
@@ -69,8 +70,8 @@ def _as_text(found: Standing) -> str:
         lines += [f"    {fault}" for fault in one.faults]
     for chain in found.chains:
         lines.append(
-            f"{chain.booth_id} epoch {chain.epoch}: {chain.held} events, {chain.through} of them witnessed by the "
-            f"quorum; the newest receipt by {chain.cosigned} of {len(found.witnesses)}"
+            f"{chain.booth_id} epoch {chain.epoch}: {counted(chain.held, 'event')}, {chain.through} of them witnessed "
+            f"by the quorum; the newest receipt by {chain.cosigned} of {len(found.witnesses)}"
         )
     return "\n".join(lines)
 
@@ -154,7 +155,9 @@ def _show(options: argparse.Namespace) -> int:
         ],
     }
     lines = [facts["witness"]]
-    lines += [f"{log.origin}: {log.size} events, cosigned at {_moment(log.cosigned_utc_s)}" for log in logs]
-    lines += [f"REFUSED at {_moment(r.at_utc_s)}: {r.origin} after {r.seen_size} events: {r.why}" for r in refusals]
+    lines += [f"{log.origin}: {counted(log.size, 'event')}, cosigned at {_moment(log.cosigned_utc_s)}" for log in logs]
+    lines += [
+        f"REFUSED at {_moment(r.at_utc_s)}: {r.origin} after {counted(r.seen_size, 'event')}: {r.why}" for r in refusals
+    ]
     show(facts, options.json, "\n".join(lines))
     return FAILED if refusals else OK

@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_agent.devices.framing import Framer, line, why_not_a_frame
+from edge_agent.domain.counted import counted
 from edge_agent.domain.observation import DeviceFault, FaultKind, Malformed, Opaque, Presence, Reading
 
 # The number of objects has two hexadecimal digits, and each object takes ten bytes.
@@ -91,7 +92,7 @@ class StiVs6400:
             return self._malformed(raw, why_not_a_frame(raw, "the objects' number, then first:count of each"))
         objects = found[2].decode("ascii").split()
         if int(found[1], 16) != len(objects):
-            return self._malformed(raw, f"{int(found[1], 16)} objects are announced, {len(objects)} come")
+            return self._malformed(raw, f"{counted(int(found[1], 16), 'object')} announced, {len(objects)} in the list")
         spans = [(int(first, 16), int(count, 16)) for first, _, count in (each.partition(":") for each in objects)]
         if any(first + count > self._settings.beams for first, count in spans):
             return self._malformed(raw, f"a beam beyond the {self._settings.beams} of this scanner: see `beams`")
@@ -142,7 +143,6 @@ class StiVs6400:
         if self._stuck:
             self._seen(now)
         first = min(self._blocked, key=lambda beam: self._blocked[beam], default=0)
-        detail = (
-            f"{count} beams, one of them {first:04X}, blocked for {self._settings.stuck_after_s:g} s" if count else ""
-        )
+        beams = counted(count, "beam") + (f", one of them {first:04X}," if count > 1 else f", {first:04X},")
+        detail = f"{beams} blocked for {self._settings.stuck_after_s:g} s" if count else ""
         return [Reading(DeviceFault(FaultKind.STUCK, self._stuck, detail), now)]

@@ -40,6 +40,7 @@ from edge_agent.devices.uhf_frames import (
     tags_of,
     words,
 )
+from edge_agent.domain.counted import counted
 from edge_agent.domain.observation import Body, DeviceFault, DeviceSetup, FaultKind, Malformed, Opaque, Reading
 
 # 2: less than 15 ms between two bytes of a frame; device servers and USB adapters add some of their own.
@@ -323,7 +324,7 @@ class UhfReader18:
 
     def _to_read(self, epc: bytes, place: Place) -> list[Body]:
         if len(epc) % 2 or len(epc) > EPC_LIMIT:
-            return self._watch.unread(epc, place, f"an EPC of {len(epc)} bytes cannot be selected")
+            return self._watch.unread(epc, place, f"an EPC of {counted(len(epc), 'byte')} cannot be selected")
         if self._has_clock and len(self._reads) < MAX_READS:
             self._reads.append((epc, place))
         return []

@@ -232,7 +232,7 @@ async def test_ctl_drives_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert [f["state"] for f in json.loads(said)] == ["over"]
         truth = json.loads(await asyncio.wait_for(run.stdout.readline(), 60))
         assert (truth["plate"], truth["radiation"]["source"]) == ("MXR7319", "source")
-        assert "1 of 1 trucks have left" in (await _hardware_sim(*ctl, "state"))[1]
+        assert "1 of 1 truck has left" in (await _hardware_sim(*ctl, "state"))[1]
         assert (await _hardware_sim(*ctl, "stop"))[0] == 0
         assert await asyncio.wait_for(run.wait(), 60) == 0
         status, _, wrong = await _hardware_sim(*ctl, "state")

@@ -58,7 +58,7 @@ async def test_one_inspection_with_and_without_a_receipt(booth: Booth, tmp_path:
     written(booth, INSPECTION, tmp_path / "both")
     status, said = verify(tmp_path / "both")
     assert status == 0, said
-    assert "3 events by spiffe://uslrd/booth/lane-1, 6 proofs, 1 pieces of evidence, 1 absent" in said
+    assert "3 events by spiffe://uslrd/booth/lane-1, 6 proofs, 1 piece of evidence, 1 absent" in said
     assert "its file is missing at the booth" in said
     assert f"in the chain of {size} events that spiffe://uslrd/gateway/main held at 2026-03-01T12:00:00Z" in said
 

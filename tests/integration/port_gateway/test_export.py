@@ -46,7 +46,7 @@ def test_an_inspection(port: Port, config: Path, capsys: pytest.CaptureFixture[s
     written = json.loads(capsys.readouterr().out)
     status, said = verify(out)
     assert status == 0, said
-    assert "VERIFIED: 5 events by spiffe://uslrd/booth/lane-1, 5 proofs, 1 pieces of evidence, 3 absent" in said
+    assert "VERIFIED: 5 events by spiffe://uslrd/booth/lane-1, 5 proofs, 1 piece of evidence, 3 absent" in said
     assert f"{CROP.sha256.hex()}: it has not arrived at the port" in said
     assert "in the chain of 354 events that spiffe://uslrd/gateway/main held at" in said
     assert "put together by spiffe://uslrd/gateway/main" in said

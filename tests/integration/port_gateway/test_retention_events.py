@@ -230,7 +230,7 @@ def test_everything_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> N
     assert (facts["events"], facts["events_deleted"], facts["evidence_missing"]) == (6, 4, 0)
     day = "2027-03-02"
     assert said[1][0] == 2
-    assert f"3 events of it were deleted under retention on {day}" in said[1][1]
+    assert f"3 events of it deleted under retention on {day}" in said[1][1]
     assert said[2][0] == 2
     assert f"event 2 was deleted under retention on {day}" in said[2][1]
     assert RULE in said[2][1]

@@ -43,7 +43,7 @@ def test_verify_looks_at_every_cosignature(desk: WitnessDesk, one: Witness, caps
     trusted = ["--witnesses", given(desk, one, quorum="quorum w0\n")]
     assert main([*command, *trusted]) == 0
     said = capsys.readouterr().out
-    assert "1 cosignatures of witnesses" in said
+    assert "1 cosignature of witnesses" in said
     assert "witnessed by 1 of 1 through event 4 of 6" in said
     assert main([*command, "--witnesses", given(desk, gone_witness(one), quorum="quorum w0\n")]) == 1
     assert "NOT_WITNESSED: spiffe://uslrd/booth/lane-1" in capsys.readouterr().err

@@ -131,7 +131,7 @@ async def test_commands_on_the_list(port: RealPort, capsys: pytest.CaptureFixtur
         (
             "a.json",
             '[\n{"kind": "plate", "text": "SECRET1", "tell": "t", "x": "y"}]',
-            "a.json:2: 1 fields that there are not",
+            "a.json:2: 1 unknown field",
         ),
         (
             "a.json",

@@ -56,6 +56,27 @@ def test_a_word_of_a_newer_agent_is_said_as_it_is() -> None:
     assert words.said("es", "read.axle_count") == "axle count"
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "one", "uno"),
+    [
+        ("health.ledger.events", {}, "1 event", "1 evento"),
+        ("health.waiting.events", {}, "1 event", "1 evento"),
+        ("health.waiting.files", {}, "1 file", "1 archivo"),
+        ("health.list.vehicles", {}, "1 vehicle", "1 vehículo"),
+        ("value.answered", {}, "answered once", "respondió una vez"),
+        (
+            "value.reads",
+            {"reads": 1, "confidence": 1},
+            "read 1 of 1 time, confidence 1",
+            "leída 1 de 1 vez, confianza 1",
+        ),
+    ],
+)
+def test_one_alone_is_said_as_one(key: str, values: dict[str, int], one: str, uno: str) -> None:
+    assert [words.said(language, key, {"count": 1, **values}) for language in words.LANGUAGES] == [one, uno]
+    assert words.said("en", key, {"count": 2, **values}) == words.TEXTS[key][0].format(count=2, **values)
+
+
 def test_an_age_is_said_in_a_unit_that_says_enough() -> None:
     said = [words.age(seconds) for seconds in (-5, 59, 119, 120, 7200, 172_800)]
     assert said == ["0\u00a0s", "59\u00a0s", "119\u00a0s", "2\u00a0min", "2\u00a0h", "2\u00a0d"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.demo.compare import belongs, compare, counted, pieces, with_finding
+from edge_agent.demo.compare import belongs, by_kind, compare, pieces, with_finding
 
 TRUTH: dict[str, Any] = {
     "index": 0,
@@ -95,4 +95,4 @@ def test_whole_pictures_leave_the_booth_with_a_finding_alone(
         {"sha256": digest, "kind": kind} for digest, kind in (("a", "frame"), ("b", "plate_crop"), ("c", "frame"))
     ]
     sent, stays = pieces({"event": {"evidence": [*evidence, evidence[0]]}}, found)
-    assert (counted(sent), counted(stays)) == (("2 frames, plate crop", "") if found else ("plate crop", "2 frames"))
+    assert (by_kind(sent), by_kind(stays)) == (("2 frames, plate crop", "") if found else ("plate crop", "2 frames"))

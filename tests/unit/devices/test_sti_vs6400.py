@@ -51,8 +51,8 @@ def test_every_report_is_kept(line: bytes, fields: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"01\r\n", "1 objects are announced, 0 come"),
-        (b"01 0008:0002 0012:0002\r\n", "1 objects are announced, 2 come"),
+        (b"01\r\n", "1 object announced, 0 in the list"),
+        (b"01 0008:0002 0012:0002\r\n", "1 object announced, 2 in the list"),
         (b"01 03FF:0002\r\n", "beyond the 1024 of this scanner: see `beams`"),
         (b"01 0008:FFFF\r\n", "beyond the 1024"),
         (b"ASCII QLIST\r\n", "no frame"),

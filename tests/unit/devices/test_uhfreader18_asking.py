@@ -193,7 +193,7 @@ def test_several_seals_one_after_the_other() -> None:
         (answer(0x02, 0xFC, b"\x03"), "status 0xfc, the tag reports that it has no such memory"),
         (answer(0x02, 0xFA), "status 0xfa, the tag is heard too badly"),
         (answer(0x02, 0x05), "status 0x05, the tag's access password is another"),
-        (answer(0x02, 0x00, b"\x00"), "1 bytes came instead of 2"),
+        (answer(0x02, 0x00, b"\x00"), "1 byte came instead of 2"),
     ],
 )
 def test_memory_that_cannot_be_read(said: bytes, why: str) -> None:

@@ -42,7 +42,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("traffic:\n  count: 3\n  colour: red\n", 2, "no such setting"),
         ("traffic:\n  count: -1\n", 1, "must be at least 0"),
         ("traffic: {}\n", 0, "say how many trucks come"),
-        ("traffic:\n  count: 1\n  trucks: [{}, {}]\n", 0, "2 trucks are listed"),
+        ("traffic:\n  count: 1\n  trucks: [{}, {}]\n", 0, "the list has 2 trucks"),
         ("traffic:\n  count: 1\n  regions: [US-TX, XX]\n", 2, "no such region: XX"),
         ("traffic:\n  trucks:\n    - {}\n    - container_code: MSKU0383251\n", 3, "check digit of MSKU0383251"),
         ("traffic:\n  trucks:\n    - container_code: MSKA038325\n", 2, "three letters, U, J or Z"),

@@ -33,7 +33,7 @@ def test_the_portal_s_verdict() -> None:
     alarmed = replace(occupancy(1, gamma_alarm=True), cross_check_alarm=True, cross_check_sigma=7.04)
     judged = judge(Rules(), facts(occupancies=(("portal", alarmed),)))
     assert [say(one) for one in judged.findings] == [
-        "The portal portal raised a gamma alarm.",
+        "The device portal raised a gamma alarm.",
         "The counts of portal rose 7.0 sigma above the background: an alarm by the agent's own reckoning.",
     ]
     first = judged.findings[0]

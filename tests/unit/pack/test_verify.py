@@ -143,7 +143,7 @@ def test_the_only_event_of_a_chain(tmp_path: Path) -> None:
     ledger = Ledger(BOOTH, place.booth.key)
     place.chain = Chain(ledger, tmp_path / "kept", place.gateway, checkpoint_size=1, receipt_size=1)
     status, said = verify(place.pack(event=1))
-    assert (status, "VERIFIED: 1 events" in said, "2 proofs" in said) == (0, True, True), said
+    assert (status, "VERIFIED: 1 event by" in said, "2 proofs" in said) == (0, True, True), said
 
 
 @pytest.mark.proof

@@ -135,10 +135,10 @@ SHOWN: list[tuple[domain.EventBody, list[str]]] = [
         domain.StorageLevel(domain.StorageState.HIGH, 86_000_000_000, 100_000_000_000),
         ["the booth's disk: HIGH, 86 % of 100.0 GB used"],
     ),
-    (domain.EvidenceShed((b"a" * 32,), 11), ["removed 1 pieces of evidence (11 B) early"]),
+    (domain.EvidenceShed((b"a" * 32,), 11), ["removed 1 piece of evidence (11 B) early"]),
     (
         EvidenceDeleted((b"a" * 32,), 11, DeletionReason.NO_FINDING),
-        ["deleted 1 pieces of evidence (11 B): kept only with a finding"],
+        ["deleted 1 piece of evidence (11 B): kept only with a finding"],
     ),
     (EvidenceDeleted((b"a" * 32,), 11, DeletionReason.RETENTION_OVER), ["its time at the booth is over"]),
     (domain.KeyRotated(b"no certificate", b""), ["handed over to a new device key: ?"]),

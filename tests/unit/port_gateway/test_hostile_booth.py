@@ -130,7 +130,7 @@ def test_a_booths_word_takes_away_nothing_that_the_port_has(
     assert crop.exists()
     assert port.inbox.deleted(ref(b"crop").sha256) is None
     assert port.inbox.deleted(ref(b"never").sha256) is not None
-    assert f"{port.ledger.booth_id} called 1 pieces of evidence deleted" in caplog.text
+    assert f"{port.ledger.booth_id} called 1 piece of evidence deleted" in caplog.text
     clock.days = 31
     assert sum(retention.run()) == 1, "its own days count on"
     assert not crop.exists()

@@ -67,7 +67,7 @@ def test_a_second_epoch(store: Store, inbox: Inbox, booth: Party, announced: boo
     text = event_text(events[0])
     assert ("in place of the damaged ledger 000102" in text) is announced
     if announced:
-        assert "of which 40 events were found whole" in text
+        assert "with 40 whole events of it" in text
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -180,7 +180,7 @@ def test_nothing_that_is_watched_for_stands_in_a_log(port: AtPort, caplog: pytes
     caplog.set_level(logging.DEBUG)
     watch(port, PLATE)
     port.closes("i-1", plates=("AB1203",))
-    assert "i-1: 1 hits" in caplog.text
+    assert "i-1: 1 hit on" in caplog.text
     assert "1203" not in caplog.text
     assert "stolen" not in caplog.text
 
