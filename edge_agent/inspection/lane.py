@@ -83,6 +83,7 @@ from edge_agent.domain.observation import (
     Weight,
 )
 from edge_agent.inspection.assemble import VEHICLE_KG, Assembly, Provider
+from edge_agent.inspection.malformed import MalformedNow
 from edge_agent.inspection.one_at_a_time import OneAtATime
 from edge_agent.inspection.records import LaneRules, Records
 from edge_agent.inspection.row import Row
@@ -91,19 +92,12 @@ from edge_agent.inspection.sensors import SensorKnown
 from edge_agent.inspection.strays import Strays
 from edge_agent.inspection.traffic import Traffic
 
-MALFORMED_EVERY_S = 60.0
 # Reads of a vehicle that blocks the lane: its plate in a few misreadings, not a ledger full of them.
 MAX_REPORTED = 32
 # After an absence: so long devices take to connect.
 RETURN_S = 10.0
 # Of what a device or a library says of a fault, for the record of every vehicle that it was blind to.
 MAX_WHY = 200
-
-
-@dataclass(slots=True)
-class _Garbage:
-    reported_at: float
-    unreported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +123,7 @@ class Lane:
         self._rules = rules
         self._records = Records(rules, providers, new_id)
         self._traffic: Traffic = Row(self._records) if rules.places else OneAtATime(self._records)
-        self._garbage: dict[str, _Garbage] = {}
+        self._malformed_now = MalformedNow()
         self._last_raw: dict[str, bytes] = {}
         self._strays = Strays()
         self._setups: dict[str, dict[str, str]] = {}
@@ -392,16 +386,8 @@ class Lane:
         if self._traffic.open_for(observation) is not None:
             self._record_only(observation)
             return []
-        now = observation.at.monotonic
-        garbage = self._garbage.get(observation.device_id)
-        if garbage is not None and now - garbage.reported_at < MALFORMED_EVERY_S:
-            garbage.unreported += 1
-            return []
-        body = observation.body
-        if garbage is not None and garbage.unreported and isinstance(body, Malformed):
-            body = Malformed(f"{body.why} (and {garbage.unreported} more since the last report)")
-        self._garbage[observation.device_id] = _Garbage(now)
-        return [Draft(Unassigned(replace(observation, body=body)), observation.at)]
+        told = self._malformed_now.report(observation)
+        return [] if told is None else [Draft(Unassigned(told), observation.at)]
 
     def _record_only(self, observation: Observation) -> None:
         """Into the capture, without holding the inspection open: it says nothing of the vehicle."""

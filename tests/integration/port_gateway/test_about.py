@@ -27,7 +27,7 @@ from edge_agent.wire.v1alpha1.expected_pb2 import ExpectationList
 from edge_agent.wire.v1alpha1.watch_pb2 import ExpectationsPage
 from port_gateway.cli import main as port_gateway
 from tests.integration.port_gateway.conftest import Port
-from tests.integration.port_gateway.test_retention import ID, Clock, Desk, ref
+from tests.integration.port_gateway.retention.desk import ID, Clock, Desk, ref
 from tests.unit.port_gateway.signing import INSTANT
 
 PLATE, OTHER, NEAR = "7ABC123", "XYZ9876", "7ABC128"

@@ -26,7 +26,7 @@ from port_gateway import quarantine
 from port_gateway.cli import main
 from port_gateway.client import Deleted, InQuarantine, Received, Subscription
 from tests.integration.port_gateway.conftest import Port, Stream
-from tests.integration.port_gateway.test_retention import Clock, Desk
+from tests.integration.port_gateway.retention.desk import Clock, Desk
 from tests.unit.port_gateway.signing import INSTANT, Ledger, device_event, sign
 
 OF_PICTURE = EvidenceRef(EvidenceKind.FRAME, "image/jpeg", b"p" * 32, 1)

@@ -7,6 +7,7 @@ import pytest
 from hardware_sim.player import Departed, Player, Said
 from hardware_sim.run import build_players
 from hardware_sim.scenario import Scenario, load_scenario
+from tests.unit.hardware_sim.scores import Files
 
 BASE = """\
 title: A test
@@ -72,3 +73,9 @@ def played(scenario: Callable[[str], Scenario]) -> Callable[..., Played]:
         return Played(build_players(scenario(more), seed)["1"])
 
     return make
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Of a score: truth, faults and what was received."""
+    return Files(tmp_path)

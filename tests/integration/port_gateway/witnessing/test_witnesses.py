@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -29,19 +28,6 @@ from port_gateway.witness_courier import Courier
 from port_gateway.witnessed import best_witnessed
 from tests.integration.port_gateway.conftest import Port, Stream
 from tests.integration.port_gateway.witnesses import EVERY_S, Witness, WitnessDesk, statements, witness
-from tests.time_authority import Tsa
-
-
-@pytest.fixture
-def desk(port: Port) -> Iterator[WitnessDesk]:
-    with contextlib.closing(port.store()) as store:
-        yield WitnessDesk(port, cast("Tsa", None), store)
-
-
-@pytest.fixture
-def one(desk: WitnessDesk, tmp_path: Path) -> Iterator[Witness]:
-    with witness(tmp_path / "w1", desk.port.gateway) as one:
-        yield one
 
 
 def shown(desk: WitnessDesk, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -1,12 +1,10 @@
 """Cosignatures as `port-gateway verify`, evidence packs and their script see them."""
 
 import base64
-import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import apsw
 import pytest
@@ -17,22 +15,8 @@ from edge_agent.wire.checkpoint import Checkpoint, origin_of, sign_checkpoint, s
 from edge_agent.wire.cosignature import cosign
 from port_gateway.cli import main
 from port_gateway.witnessed import WitnessedReceipt, all_witnessed, keep_cosignature
-from tests.integration.port_gateway.conftest import Port
 from tests.integration.port_gateway.witnesses import Witness, WitnessDesk, gateway_key, statements, witness
-from tests.time_authority import Tsa
 from tests.unit.pack.port_of_entry import by, sign_again, verify
-
-
-@pytest.fixture
-def desk(port: Port) -> Iterator[WitnessDesk]:
-    with contextlib.closing(port.store()) as store:
-        yield WitnessDesk(port, cast("Tsa", None), store)
-
-
-@pytest.fixture
-def one(desk: WitnessDesk, tmp_path: Path) -> Iterator[Witness]:
-    with witness(tmp_path / "w1", desk.port.gateway) as one:
-        yield one
 
 
 # --- verify ---------------------------------------------------------------------------------------------------------
