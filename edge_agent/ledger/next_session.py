@@ -77,10 +77,10 @@ class NextSession:
         self._state = self._recorded = DeviceStatus(DeviceState.ONLINE)
 
     def opened(self) -> None:
-        """A session is open durably: its age counts from now on."""
+        """A session is open durably. Its age counts from when its key was made."""
         if self._attempt is not None:
             log.info("a new session is open: the one before was %.1f h old", self._age_h())
-        self._opened = self._again = self._clock.monotonic()
+            self._opened = self._again = self._attempt.began
         self._attempt = None
         self._lost = self._failed = 0
         if self._state.state is not DeviceState.ONLINE:

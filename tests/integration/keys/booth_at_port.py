@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_agent import agent
 from edge_agent.config import Setup, read_config
-from edge_agent.domain.clock import SystemClock
+from edge_agent.domain.clock import Clock, SystemClock
 from edge_agent.domain.errors import StoreCorrupt, StoreFailed
 from edge_agent.ledger.outbox import LedgerReader
 from edge_agent.wire.identity import load_certificate
@@ -22,6 +22,7 @@ class Booth:
     def __init__(self, folder: Path, port: Port, key: str) -> None:
         self.folder, self.port, self.key = folder, port, key
         self.config = folder / "booth.yaml"
+        self.clock: Clock = SystemClock()
         self.write("127.0.0.1:1")
 
     def write(self, address: str) -> None:
@@ -43,7 +44,7 @@ class Booth:
         assert self.port.running is not None
         self.write(self.port.running.address)
         stop = asyncio.Event()
-        running = asyncio.ensure_future(agent.run(self.setup(), SystemClock(), stop))
+        running = asyncio.ensure_future(agent.run(self.setup(), self.clock, stop))
         try:
             yield running
         finally:

@@ -20,6 +20,7 @@ from edge_agent.ledger.housekeeping import Keeping
 from edge_agent.ledger.recorder import Ledger, open_ledger
 from edge_agent.ledger.signer import DeviceKey, open_signer
 from edge_agent.wire.identity import PublicKey, SpiffeId, certificate_key, create_identity, key_id, load_certificate
+from tests.integration.ledger.gated_token import Token
 
 AT = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 7_000_000_000, ClockState.SYNCHRONISED)
 
@@ -121,6 +122,18 @@ class Booth:
 @pytest.fixture
 def booth(tmp_path: Path) -> Booth:
     return Booth(tmp_path / "keys", tmp_path / "ledger")
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def token(booth: Booth) -> Iterator[Token]:
+    token = Token(booth.device())
+    yield token
+    token.open.set()
 
 
 async def until(what: Callable[[], bool]) -> None:

@@ -1,131 +1,37 @@
 """Sessions of an agent that goes on running: opened by age, at their place in the chain, when the key answers."""
 
 import asyncio
-import contextlib
 import gc
-import logging
 import shutil
-import threading
 import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import apsw
 import pytest
 
-from edge_agent.domain.errors import StoreFull
 from edge_agent.ledger import next_session
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.leftover import DAMAGED
-from edge_agent.ledger.pkcs11_key import PinRefused, TokenUnavailable
-from edge_agent.ledger.recorder import Ledger
 from edge_agent.ledger.salvage import salvage
-from edge_agent.ledger.signer import DeviceKey
 from edge_agent.ledger.store import DATABASE
-from edge_agent.wire.envelope import read_envelope
-from edge_agent.wire.identity import key_id, load_public_key
-from edge_agent.wire.v1alpha1 import event_pb2 as wire
-from tests.integration.ledger.conftest import Booth, HandClock, alarm, until
+from tests.integration.ledger.conftest import Booth, HandClock, until
 from tests.integration.ledger.failing_disk import FailingDisk
-
-DAY_S = 86_400.0
-
-
-class Token:
-    """The booth's real key, which signs when the test lets it. `spoilt`: it signs something else."""
-
-    def __init__(self, key: DeviceKey) -> None:
-        self._key, self.public_key, self.key_id = key, key.public_key, key.key_id
-        self.open = threading.Event()
-        self.open.set()
-        self.asked = self.answered = 0
-        self.fails: Exception | None = None
-        self.spoilt = False
-
-    def sign(self, message: bytes) -> bytes:
-        self.asked += 1
-        assert self.open.wait(30)
-        self.answered += 1
-        if self.fails is not None:
-            raise self.fails
-        return self._key.sign(message + b"x" if self.spoilt else message)
-
-    def pem(self) -> bytes | None:
-        return None
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def token(booth: Booth) -> Iterator[Token]:
-    token = Token(booth.device())
-    yield token
-    token.open.set()
-
-
-def events(ledger: Ledger) -> list[tuple[wire.Event, str]]:
-    """Each with the id of the key that signed it."""
-    envelopes = [read_envelope(e) for e in ledger.outbox.after(0, 10_000, 10**8)]
-    return [(wire.Event.FromString(payload), signature.keyid) for payload, signature in envelopes]
-
-
-def openings(ledger: Ledger) -> list[wire.Event]:
-    return [event for event, _ in events(ledger) if event.WhichOneof("body") == "session_opened"]
-
-
-def states(ledger: Ledger) -> list[str]:
-    said = [event.device_changed for event, _ in events(ledger) if event.WhichOneof("body") == "device_changed"]
-    assert {(one.device_id, one.lane_id) for one in said} <= {("device-key", "")}
-    return [wire.DeviceState.Name(one.status.state).rpartition("_")[2] + " " + one.status.detail for one in said]
-
-
-def wake(ledger: Ledger) -> None:
-    """The ledger looks at its session, though nothing is recorded."""
-    ledger.recorder._queue.put(None)
-
-
-async def nudge(ledger: Ledger, number: int = 0) -> int:
-    """An event, after which the ledger looks at its session."""
-    return (await ledger.recorder.record(alarm(number))).seq
-
-
-async def looked(ledger: Ledger) -> None:
-    """The ledger has looked after everything that was recorded."""
-    for _ in range(2):
-        await nudge(ledger)
-
-
-async def signed(ledger: Ledger) -> None:
-    """What the device key signed, or did not, is dealt with."""
-    await until(lambda: ledger.recorder._next._attempt is None)
-
-
-async def grown_old(ledger: Ledger, clock: HandClock, sessions: int) -> None:
-    clock.forward(DAY_S)
-    wake(ledger)
-    await until(lambda: len(openings(ledger)) == sessions)
-
-
-def signed_by_their_sessions(ledger: Ledger, device: str) -> None:
-    session = ""
-    for event, keyid in events(ledger):
-        if event.WhichOneof("body") == "session_opened":
-            assert keyid == device
-            session = key_id(load_public_key(event.session_opened.public_key))
-        else:
-            assert keyid == session, event.seq
-
-
-def checkpointed(booth: Booth) -> int:
-    """The size of the newest checkpoint; `verify_ledger` looks at its signature."""
-    with contextlib.closing(apsw.Connection(str(booth.directory / DATABASE))) as database:
-        size = database.execute("SELECT max(size) FROM checkpoint").get
-    assert isinstance(size, int)
-    return size
+from tests.integration.ledger.gated_token import Token
+from tests.integration.ledger.sessions import (
+    DAY_S,
+    checkpointed,
+    events,
+    grown_old,
+    looked,
+    nudge,
+    openings,
+    signed,
+    signed_by_their_sessions,
+    states,
+    until_opened,
+    wake,
+)
 
 
 async def test_an_old_session_is_followed_by_another(booth: Booth, clock: HandClock, token: Token) -> None:
@@ -166,11 +72,6 @@ async def test_a_clock_that_is_set_opens_none_and_a_long_pause_one(booth: Booth,
         for _ in range(5):
             await looked(ledger)
         assert len(openings(ledger)) == 2
-
-
-async def until_opened(ledger: Ledger, sessions: int) -> None:
-    wake(ledger)
-    await until(lambda: len(openings(ledger)) == sessions)
 
 
 async def test_under_load_every_call_is_answered_in_its_order(booth: Booth, clock: HandClock) -> None:
@@ -236,112 +137,6 @@ async def test_where_events_never_stop_the_writer_waits_for_the_last_attempt(
         assert await waiting == last + 2
         assert openings(ledger)[-1].seq == last + 1
         signed_by_their_sessions(ledger, token.key_id)
-
-
-async def test_a_token_that_signs_too_slowly_is_said(
-    booth: Booth, clock: HandClock, token: Token, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(next_session, "HOLDS_S", (0.01,))
-    async with booth.open(clock=clock, session_s=DAY_S, device=token) as ledger:
-        token.open.clear()
-        clock.forward(DAY_S)
-        await looked(ledger)
-        token.open.set()
-        await signed(ledger)
-        await looked(ledger)
-        assert states(ledger) == ["WAITING signs in more than 0.01 s, and events come all the time"]
-        clock.forward(next_session.FAILED_S)
-        await until_opened(ledger, 2)
-        await looked(ledger)
-        assert states(ledger)[1:] == ["ONLINE "]
-
-
-async def test_a_token_that_never_answers_is_said_and_asked_once(booth: Booth, clock: HandClock, token: Token) -> None:
-    async with booth.open(clock=clock, session_s=DAY_S, device=token) as ledger:
-        token.open.clear()
-        clock.forward(DAY_S)
-        await looked(ledger)
-        assert states(ledger) == []
-        for _ in range(5):
-            clock.forward(next_session.PATIENCE_S)
-            await looked(ledger)
-        assert states(ledger) == ["WAITING has not signed within 30 s"]
-        assert token.asked == 2
-        token.open.set()
-        await signed(ledger)
-        await looked(ledger)
-        clock.forward(next_session.LOST_S)
-        await until_opened(ledger, 2)
-        await looked(ledger)
-        assert states(ledger)[1:] == ["ONLINE "]
-
-
-async def test_without_its_key_it_goes_on_and_tries_again(
-    booth: Booth, clock: HandClock, token: Token, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with booth.open(clock=clock, session_s=DAY_S, device=token) as ledger:
-        token.fails = TokenUnavailable("token 'booth' is not there", "put it back")
-        clock.forward(DAY_S)
-        wake(ledger)
-        await until(lambda: len(states(ledger)) == 1)
-        pause_s, asked = next_session.FAILED_S, 2
-        for _ in range(12):
-            clock.forward(pause_s - 1)
-            await looked(ledger)
-            assert token.asked == asked, f"asked again before {pause_s} s"
-            clock.forward(1)
-            asked += 1
-            wake(ledger)
-            await until(lambda asked=asked: token.answered == asked)  # type: ignore[misc]
-            await signed(ledger)
-            pause_s = min(2 * pause_s, next_session.FAILED_MAX_S)
-        assert states(ledger) == ["OFFLINE token 'booth' is not there"]
-        token.fails = PinRefused("token 'booth' refused the PIN", "correct the file")
-        clock.forward(pause_s)
-        wake(ledger)
-        await until(lambda: len(states(ledger)) == 2)
-        token.fails = None
-        clock.forward(pause_s)
-        await until_opened(ledger, 2)
-        await looked(ledger)
-        assert states(ledger)[1:] == ["FAILED token 'booth' refused the PIN", "ONLINE "]
-        signed_by_their_sessions(ledger, token.key_id)
-        clock.forward(DAY_S)
-        token.fails = TokenUnavailable("token 'booth' is not there", "put it back")
-        wake(ledger)
-        await until(lambda: len(states(ledger)) == 4)
-    said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    assert [text[:48] for text in said] == [
-        "the device key opens no new session: token 'boot",
-        "the device key opens no new session: token 'boot",
-        "the device key answers again: a new session is o",
-        "the device key opens no new session: token 'boot",
-    ]
-    verify_ledger(booth.directory, booth.device_keys)
-
-
-async def test_what_the_port_would_refuse_is_no_opening(booth: Booth, clock: HandClock, token: Token) -> None:
-    async with booth.open(clock=clock, session_s=DAY_S, device=token) as ledger:
-        token.spoilt = True
-        clock.forward(DAY_S)
-        wake(ledger)
-        await until(lambda: len(states(ledger)) == 1)
-        assert "BAD_SIGNATURE" in states(ledger)[0]
-        assert len(openings(ledger)) == 1
-        token.spoilt = False
-        clock.forward(next_session.FAILED_S)
-        await until_opened(ledger, 2)
-    verify_ledger(booth.directory, booth.device_keys)
-
-
-async def test_a_fault_of_the_program_ends_the_ledger_as_ever(booth: Booth, clock: HandClock, token: Token) -> None:
-    async with booth.open(clock=clock, session_s=DAY_S, device=token) as ledger:
-        token.fails = ZeroDivisionError("a mistake")
-        clock.forward(DAY_S)
-        wake(ledger)
-        with pytest.raises(ZeroDivisionError):
-            await ledger.recorder.watch()
-    verify_ledger(booth.directory, booth.device_keys)
 
 
 @pytest.fixture
@@ -424,25 +219,3 @@ def positions(data: bytes, wanted: bytes) -> Iterator[int]:
     while at >= 0:
         yield at
         at = data.find(wanted, at + 1)
-
-
-async def test_a_state_that_finds_no_room_is_recorded_later(booth: Booth, clock: HandClock, token: Token) -> None:
-    token.fails = TokenUnavailable("gone", "put it back")
-    said = next_session.NextSession(token, clock, 0.0, "1.0", lambda: None)
-    async with booth.open(clock=clock) as ledger:
-        said.look(ledger.recorder.head)
-        await until(lambda: token.answered == 1)
-        await until(lambda: said.opening(ledger.recorder.head) is None and said._attempt is None)
-    full, recorded = True, list[object]()
-
-    def record(body: object, _: object) -> None:
-        if full:
-            raise StoreFull("no room", "make some")
-        recorded.append(body)
-
-    with pytest.raises(StoreFull):
-        said.report(record)
-    full = False
-    for _ in range(2):
-        said.report(record)
-    assert len(recorded) == 1
