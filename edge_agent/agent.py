@@ -270,5 +270,5 @@ async def _stop(lines: list[Line], stop: asyncio.Event) -> None:
             for line in lines:
                 group.create_task(line.stop(), name="stop a lane")
     except TimeoutError:
-        log.error("an open inspection could not be recorded within %g s; the next start gives it up", STOP_S)
+        log.error("a lane could not record within %g s how it stands; the next start gives up what is open", STOP_S)
     raise _Stopped

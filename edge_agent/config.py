@@ -30,6 +30,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edge_agent.config_console import ConsoleSettings, console_mistakes
 from edge_agent.config_findings import FindingsSettings, findings_mistakes
 from edge_agent.config_identity import IdentitySettings, gateway_mistakes, identity_mistakes
+from edge_agent.config_ledger import ledger_mistakes
 from edge_agent.config_places import PlaceSettings, end_of, place_mistakes, place_of
 from edge_agent.config_retention import RetentionSettings, retention_mistakes
 from edge_agent.devices.catalogue import AnyDriver, Driver, SourceDriver, drivers
@@ -286,6 +287,7 @@ def _mistakes(values: object, context: _Context) -> Iterator[Mistake]:
     folder = context["folder"]
     yield from identity_mistakes(_mapping(values, "identity"), folder, context["files"])
     yield from gateway_mistakes(_mapping(values, "uplink"), folder)
+    yield from ledger_mistakes(_mapping(values, "ledger"), folder)
     yield from console_mistakes(values, folder, context["files"])
     yield from retention_mistakes(_mapping(values, "retention"), _mapping(values, "ledger"))
     lanes = list(items_of(values, (), "lanes"))

@@ -16,13 +16,13 @@ from edge_agent.wire.v1alpha1.expected_pb2 import ExpectedCrossing
 from port_gateway.config import Settings
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import moment
-from port_gateway.retention_index import deleted
+from port_gateway.retention_index import STAYS, deleted, stays_at_booth
 from port_gateway.store import offline
 
 
 def about_plate(settings: Settings, plate: str, folded: bool) -> About:
     """May run beside a serving gateway. Raises Permanent (no plate), StoreFailed, StoreCorrupt."""
-    files = EvidenceFiles(settings.evidence)
+    files, rules = EvidenceFiles(settings.evidence), settings.retention.days.rules()
     with offline(settings.database) as db:
 
         def events() -> Iterator[Held]:
@@ -35,7 +35,9 @@ def about_plate(settings: Settings, plate: str, folded: bool) -> About:
             gone = deleted(db, sha256)
             if gone is not None:
                 return f"deleted on {moment(gone.at_utc_us)} at the {gone.place}: {gone.rule}"
-            return files.path(sha256) if files.complete(sha256) else "it has not arrived at the port"
+            if files.complete(sha256):
+                return files.path(sha256)
+            return STAYS if stays_at_booth(db, sha256, rules) else "it has not arrived at the port"
 
         found = about(events, place, plate, folded)
         found.expected = list(_expected(db, found.plate, folded))

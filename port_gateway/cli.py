@@ -17,7 +17,7 @@ from edge_agent.domain.errors import EdgeAgentError, PortUnreachable
 from edge_agent.wire.witness_policy import NO_POLICY
 from port_gateway.audit import audit
 from port_gateway.audit_tokens import Fault
-from port_gateway.config import read_config
+from port_gateway.config import host_and_port, read_config
 from port_gateway.config_witnesses import load_policy
 from port_gateway.evidence import SHA256_HEX
 from port_gateway.expect_command.cli import add_expect
@@ -204,8 +204,15 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _address(text: str) -> str:
+    try:
+        return host_and_port(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no host:port, like gateway.example:7443") from None
+
+
 def _connection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--gateway", required=True, metavar="HOST:PORT", help="address of the gateway")
+    parser.add_argument("--gateway", required=True, type=_address, metavar="HOST:PORT", help="address of the gateway")
     parser.add_argument(
         "--gateway-certificate", type=Path, required=True, metavar="FILE", help="the gateway's certificate (trusted)"
     )
@@ -271,7 +278,8 @@ def _verify(options: argparse.Namespace) -> int:
             for seen in counts.witnessed
         ),
         f"{counted(counts.quarantined, 'event')} in quarantine (`port-gateway quarantine list`)",
-        f"{counted(counts.alarms, 'alarm')} recorded" + "".join(f"\n  {alarm}" for alarm in alarms),
+        f"{counted(counts.alarms, 'alarm')} of the port's own, over what booths sent"
+        + "".join(f"\n  {alarm}" for alarm in alarms),
     ]
     show({"ok": True, **counts.as_dict(), "alarm_texts": alarms}, options.json, "\n".join(lines))
     return OK

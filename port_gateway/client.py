@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 from cryptography.hazmat.primitives import serialization
 
-from edge_agent.domain.errors import EdgeAgentError, PortRefused, PortUnreachable
+from edge_agent.domain.errors import EdgeAgentError, IdentityInvalid, PortRefused, PortUnreachable
 from edge_agent.wire.chain import Head
 from edge_agent.wire.identity import Role, identity_of, load_certificate, load_private_key
 from edge_agent.wire.quarantine import OF_CONTENT, Linked
@@ -87,7 +87,10 @@ async def connected(
     own = load_certificate(certificate)
     if identity_of(own).role is not Role.BACK_OFFICE:
         raise PortRefused(f"{identity_of(own)} may not read the stream", "use a back-office's key and certificate")
-    pem = load_private_key(key).private_bytes(
+    private = load_private_key(key)
+    if private.public_key() != own.public_key():
+        raise IdentityInvalid(f"{key} does not belong to {certificate}", "give the pair of one `keys init`")
+    pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     credentials = grpc.ssl_channel_credentials(

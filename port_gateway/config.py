@@ -28,6 +28,7 @@ A whole settings file; paths are taken from the folder of the file:
       heartbeat_s: 5
 """
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -44,15 +45,16 @@ MAX_BATCH_RECORDS = 256
 MAX_BATCH_BYTES = 256 * 1024
 
 
-def _port_in_range(value: str) -> str:
+def host_and_port(value: str) -> str:
+    """`host:port`, as it is. Raises ValueError."""
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", value):
+        raise ValueError("is no host:port, like 0.0.0.0:7443")
     if int(value.rpartition(":")[2]) > 65_535:
         raise ValueError("a port is at most 65535")
     return value
 
 
-_HostPort = Annotated[
-    str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"), AfterValidator(_port_in_range)
-]
+_HostPort = Annotated[str, AfterValidator(host_and_port)]
 
 
 class _Section(BaseModel):

@@ -47,7 +47,7 @@ def entries(path: Path, form: str, shape: Shape) -> list[Entry]:
     """
     form = form or path.suffix.lower().lstrip(".")
     if form not in FORMATS:
-        raise FileRefused(path, 0, f"{path.suffix or 'no suffix'} is neither .csv nor .json", "name it for what it is")
+        raise FileRefused(path, 0, "its name ends in neither .csv nor .json", "say which it is: --format csv")
     text = _text(path)
     found = []
     for entry in _csv(path, text, shape) if form == "csv" else _json(path, text, shape):

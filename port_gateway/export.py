@@ -21,7 +21,7 @@ from port_gateway.config import Settings
 from port_gateway.config_witnesses import load_policy
 from port_gateway.evidence import EvidenceFiles
 from port_gateway.moments import moment
-from port_gateway.retention_index import deleted, deleted_event, deleted_inspection, stays_at_booth
+from port_gateway.retention_index import STAYS, deleted, deleted_event, deleted_inspection, stays_at_booth
 from port_gateway.revocation import chain_heads, read_ended
 from port_gateway.store import offline
 from port_gateway.time_tokens import first_stamped
@@ -123,7 +123,7 @@ class InboxChain(ChainNodes):
         if self._files.complete(sha256):
             return self._files.path(sha256)
         if stays_at_booth(self._db, sha256, self._rules):
-            return "it stays at the booth: the port asks for it only with a finding, and there was none"
+            return STAYS
         return "it has not arrived at the port"
 
 

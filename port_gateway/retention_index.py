@@ -181,6 +181,9 @@ def _gather(db: apsw.Connection, booth_id: str, event: Event) -> None:
         )
 
 
+STAYS = "it stays at the booth: the port asks for it only with a finding, and there was none"
+
+
 def stays_at_booth(db: apsw.Connection, sha256: bytes, rules: EvidenceRules) -> bool:
     """Whether this port, by its `rules`, waits for it at all: of a kind that is kept only with a finding, and of
     inspections without one, the bytes stay where they were made.

@@ -255,7 +255,9 @@ def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCrede
     try:
         port = server.add_secure_port(address, credentials)
     except RuntimeError:
-        raise PortUnreachable(f"cannot listen on {address}", "is another program using it?") from None
+        raise PortUnreachable(
+            f"cannot listen on {address}", "is another program using it, or is it no address of this computer?"
+        ) from None
     return f"{address.rpartition(':')[0]}:{port}"
 
 

@@ -38,10 +38,10 @@ def chosen(setup: Setup, name: str) -> CameraConfig:
     cameras = {camera.id: camera for lane in setup.lanes for camera in lane.cameras}
     if name in cameras:
         return cameras[name]
-    known = ", ".join(cameras) or "none: the file has no cameras"
+    known = f"its cameras are: {', '.join(cameras)}" if cameras else "it has none: add it under `cameras` of its lane"
     if any(device.config.id == name for lane in setup.lanes for device in lane.devices):
-        raise SettingsInvalid(f"{name!r} is a device and no camera", f"the file's cameras are: {known}")
-    raise SettingsInvalid(f"there is no camera {name!r} in the settings file", f"its cameras are: {known}")
+        raise SettingsInvalid(f"{name!r} is a device and no camera", known)
+    raise SettingsInvalid(f"there is no camera {name!r} in the settings file", known)
 
 
 def preview(

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import queue
+import re
 import select
 import socket
 import termios
@@ -285,7 +286,8 @@ def _why_not(url: str, error: Exception) -> str:
     if number in (errno.EWOULDBLOCK, errno.EAGAIN):
         by = f" by {_listed(found)}" if (found := holders(url)) else ""
         return f"cannot be opened: it is held{by}"
-    return f"cannot be opened: {str(error).removeprefix(f'Could not open port {url}: ')}"
+    why = str(error).removeprefix(f"Could not open port {url}: ")
+    return "cannot be opened: " + re.sub(r"^\[Errno \d+\] ", "", why)
 
 
 def _listed(found: list[Holder]) -> str:

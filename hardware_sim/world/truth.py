@@ -128,12 +128,20 @@ class TruthFile:
         self._begun = True
 
     def write(self, record: Record) -> None:
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Raises SettingsInvalid when it cannot: a score would count the trucks that are missing from the truth."""
+        try:
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise SettingsInvalid(
+                f"{self.path}: the truth cannot be written: {error.strerror}",
+                "make room and run it anew, or choose another folder with --out",
+            ) from None
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a disk that is full: `write` has told
+            self._file.close()
 
     def discard(self) -> None:
         """Close, and leave what was there before: nothing was played."""

@@ -80,9 +80,9 @@ def _lines(settings: Settings, status: Status) -> str:
     lines.append(f"events about vehicles: {status.events_kept} here, {status.events_deleted} deleted")
     if status.events_deleted:
         lines[-1] += f" ({status.events_deleted_bytes:,} bytes), the last on {status.events_deleted_last}"
-    lines.append("named by events, and not deleted:")
+    lines.append("named by events, and not deleted:" if status.kept else "named by events, and not deleted: nothing")
     lines += [f"  {kind:<20} {standing:<9} {n:>8} pieces {size:>14,} bytes" for kind, standing, n, size in status.kept]
-    lines.append("deleted:")
+    lines.append("deleted:" if status.deleted else "deleted: nothing")
     lines += [f"  at the {place:<13} {n:>18} pieces {size:>14,} bytes" for place, n, size in status.deleted]
     lines += [f"held since {at} by {by}: {inspection}: {reason}" for inspection, reason, by, at in status.holds]
     if status.doomed:

@@ -157,3 +157,24 @@ def test_a_device_whose_settings_name_no_place_says_so() -> None:
 
     driver = SourceDriver("x", "x", "x", frozenset(), Settings, lambda settings, clock: NotImplemented)
     assert Device(DeviceConfig(id="a", driver="x"), driver, Settings()).where == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("directory", "why"),
+    [
+        ("ledger", ""),
+        ("a/b/ledger", ""),
+        ("booth.yaml", "booth.yaml is no folder"),
+        ("booth.yaml/ledger", "booth.yaml is no folder"),
+        ("gone/ledger", "gone leads nowhere"),
+    ],
+)
+def test_where_no_ledger_can_lie(folder: Path, directory: str, why: str) -> None:
+    (folder / "gone").symlink_to("nowhere")
+    path = folder / "booth.yaml"
+    path.write_text(f"{HEAD.replace('directory: ledger', f'directory: {directory}')}      []\n")
+    if not why:
+        read_config(path)
+        return
+    with pytest.raises(SettingsInvalid, match=f"booth.yaml:2: ledger.directory: .*{why}"):
+        read_config(path, files=False)

@@ -109,6 +109,11 @@ async def test_a_port_that_is_not_there() -> None:
     assert "ls -l /dev/serial/by-id" in raised.value.remedy
 
 
+async def test_nobody_listens_at_an_address() -> None:
+    with pytest.raises(LinkDown, match=r"socket://127.0.0.1:1 cannot be opened: Connection refused"):
+        await opened("socket://127.0.0.1:1").__aenter__()
+
+
 # --- by-id ----------------------------------------------------------------------------------------------------------
 
 

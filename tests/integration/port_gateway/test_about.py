@@ -221,3 +221,12 @@ async def test_at_a_booth_whose_ledger_was_salvaged(tmp_path: Path, capsys: pyte
     assert said["expected"] == ["expected crossing e-1 (no container), kept until 2005-09-05 05:58:26 UTC"]
     for words in ("ab" * 16, "damaged.sqlite3: a copy of what the port expected", "what salvage could not read"):
         assert any(words in one for one in said["unsearched"]), words
+
+
+def test_evidence_that_stays_at_the_booth_is_not_waited_for(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.receive(closed(5, PLATE), ref(b"unasked", EvidenceKind.FRAME))
+    evidence = asked(desk, capsys)["evidence"]
+    assert isinstance(evidence, list)
+    why = {piece["sha256"]: piece["why"] for piece in evidence}
+    assert why[ref(b"unasked").sha256.hex()].startswith("it stays at the booth")
+    assert why[ref(b"gone").sha256.hex()] == "it has not arrived at the port"

@@ -108,7 +108,7 @@ def test_what_decodes_is_said_with_the_reason(
     ("name", "expected"),
     [
         ("rear", "there is no camera 'rear' in the settings file\n  → its cameras are: front"),
-        ("scanner", "'scanner' is a device and no camera\n  → the file's cameras are: front"),
+        ("scanner", "'scanner' is a device and no camera\n  → its cameras are: front"),
     ],
 )
 def test_what_is_no_camera_of_the_booth_is_said(

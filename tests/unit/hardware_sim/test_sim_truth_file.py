@@ -20,3 +20,10 @@ def test_a_second_run_does_not_take_the_truth_of_the_first(tmp_path: Path) -> No
     assert (tmp_path / "truth.jsonl").read_text() == "", "an earlier run's is replaced"
     again.write({"id": "1-0001"})
     again.close()
+
+
+def test_a_full_disk_is_told_in_words() -> None:
+    truth = TruthFile(Path("/dev/full"))
+    with pytest.raises(SettingsInvalid, match="/dev/full: the truth cannot be written: No space left on device"):
+        truth.write({"id": "1-0001"})
+    truth.close()

@@ -45,6 +45,14 @@ def test_an_address_of_a_time_stamp_authority(tmp_path: Path, url: str) -> None:
         config.read_config(path)
 
 
+@pytest.mark.parametrize("listen", ["localhost", ":7443", "0.0.0.0:", "a b:7443", "0.0.0.0:7443 "])
+def test_an_address_is_a_host_and_a_port(tmp_path: Path, listen: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(example().replace("listen: 0.0.0.0:7443", f"listen: {listen!r}"))
+    with pytest.raises(SettingsInvalid, match="listen: is no host:port, like"):
+        config.read_config(path)
+
+
 @pytest.mark.parametrize("place", ["listen: 0.0.0.0:7443", "listen: 0.0.0.0:7444", "admin: {}"])
 def test_a_port_that_there_is_not(tmp_path: Path, place: str) -> None:
     path = tmp_path / "gateway.yaml"
