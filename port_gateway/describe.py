@@ -101,6 +101,8 @@ def _body(event: wire.Event) -> str:
     if kind == "session_opened":
         session = event.session_opened
         text = f"session opened, agent {session.agent_version}"
+        if session.while_running:
+            text = f"new session key while running, agent {session.agent_version}"
         if session.HasField("replaces"):
             old = session.replaces
             found = counted(old.found, "whole event")
@@ -283,4 +285,5 @@ def _device(changed: wire.DeviceChanged) -> str:
     else:
         over = "" if changed.fault.active else " is over"
         what, detail = f"fault {changed.fault.fault}{over}", changed.fault.detail
-    return f"{changed.lane_id}: device {changed.device_id} {what}" + (f" ({detail})" if detail else "")
+    where = f"{changed.lane_id}: " if changed.lane_id else ""  # the booth's own device key is of no lane
+    return f"{where}device {changed.device_id} {what}" + (f" ({detail})" if detail else "")

@@ -97,6 +97,11 @@ READ = Observation("o", "scanner-1", "lane-1", AT, SealRead("X1\x1b[31m2"))
 
 SHOWN: list[tuple[domain.EventBody, list[str]]] = [
     (domain.SessionOpened(b"key", "0.1"), ["12:30:05  session opened", "0.1"]),
+    (domain.SessionOpened(b"key", "0.1", while_running=True), ["12:30:05  new session key while running", "0.1"]),
+    (
+        domain.DeviceChanged("device-key", "", DeviceStatus(DeviceState.OFFLINE, "no token")),
+        ["12:30:05  device device-key offline (no token)"],
+    ),
     (domain.InspectionOpened("i", "lane-1", "presence"), ["lane-1: vehicle arrived (presence)"]),
     (FULL, ["complete", "ABC123 (0.97, 9 of 10 reads)", "MSKU1234565", "check digit WRONG", "ML-CN 12345"]),
     (FULL, ["GAMMA ALARM (cross-check 1.5 sigma, which DISAGREES)"]),
