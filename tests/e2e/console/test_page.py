@@ -74,7 +74,9 @@ def test_what_the_lane_does_and_what_came_before_it(browser: Browser, served: Se
         expect(shown.locator("#devices")).to_contain_text("seal-scanner")
         expect(shown.locator(".vehicles li")).to_have_count(2)
         chart = shown.locator("svg.profile").first
-        expect(chart).to_have_attribute("aria-label", re.compile(r"Gamma counts of portal.* 4 panels over \d+ seconds"))
+        expect(chart).to_have_attribute(
+            "aria-label", re.compile(r"Gamma counts of portal.* 4 panels over \d+ s, at most \d+ counts")
+        )
         expect(chart.locator("polyline.panel")).to_have_count(4)
         expect(shown.locator(".pictures img").first).to_have_js_property("naturalWidth", 1)
         expect(shown.locator("#health")).to_contain_text("events are kept")
@@ -174,6 +176,7 @@ def test_a_broken_line_is_said_and_mended(browser: Browser, stopped: Moment) -> 
     with Served(stopped).serving() as first, page(browser, first.url) as shown:
         live(shown)
         expect(shown.locator("#stale")).to_be_hidden()
+        expect(shown.locator(".lane .state")).to_contain_text("Vehicle in the lane")  # the agent has been heard
         shown.context.set_offline(True)
         first.stop()
         shown.clock.fast_forward(13_000)

@@ -193,6 +193,6 @@ async def test_who_does_not_wait_for_answers_is_cut_off(booth: Booth) -> None:
         return bool(association.is_established)
 
     assert await asyncio.to_thread(associated, booth.settings.port, use) is False
-    assert booth.emitting == 1
+    assert booth.emitting <= 1, "one is stored at a time; it may be cut off before its first"
     booth.ledger.set()
     assert await booth.store(dicos(99)) == 0

@@ -132,7 +132,10 @@ async def everybody_verifies(booth: Booth, sessions: int, capsys: pytest.Capture
     files = (gateway.certificate_path, office.key_path, office.certificate_path)
     capsys.readouterr()
     assert await tail(Tail(port.running.address, *files, after=0, wait_s=0.3), Printer(False)) == 0
-    assert capsys.readouterr().out.count("session opened") == sessions
+    told = capsys.readouterr().out
+    renewed = sum(one.session_opened.while_running for one in opened)
+    assert told.count("new session key while running") == renewed
+    assert told.count("session opened") == sessions - renewed
     note = booth.folder / "receipt.note"
     with contextlib.closing(apsw.Connection(str(booth.folder / "ledger" / DATABASE))) as database:
         [(receipt,)] = database.execute("SELECT note FROM receipt ORDER BY size DESC LIMIT 1").fetchall()
