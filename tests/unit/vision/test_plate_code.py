@@ -231,6 +231,28 @@ def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(
     assert line_finder.looks == 1
 
 
+def test_several_looks_at_one_plate_agree_on_its_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class CutOnce(PlateCodeFinder):
+        """In the second of three looks the plate lacks its last character and looks most like one."""
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            (plate,) = super().find(image, LONG_SIDE).plates
+            if long_side != 1280:
+                return Finding([TextRegion(plate.quad, 0.9 * plate.score)], [])
+            cut = plate.quad - np.array([[0, 0], [38, 0], [38, 0], [0, 0]], np.float32)
+            return Finding([TextRegion(cut, plate.score)], [])
+
+    image = empty()
+    draw(image, "AB12C", 200, 200, 192, 48)
+    between = 0.6 * level(LETTERS_AND_DIGITS.index("2") + 1) + 0.4 * level(LETTERS_AND_DIGITS.index("1") + 1)
+    image[200:248, 200 + 192 * 7 // 11 : 200 + 192 * 8 // 11, 0] = round((between + 1) * 127.5)
+    monkeypatch.setattr(looks_module, "CLEAR", 0.95)
+    parts = CutOnce.open(1, folder), LineFinder.open(1, folder), PlateCodeReader.open(1, folder)
+    (read,) = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
+    assert read.text == "AB12C"
+    assert read.box.w < 170  # the look that counts is still the second
+
+
 @pytest.mark.parametrize(
     ("texts", "score", "told"),
     [
@@ -337,3 +359,11 @@ def test_a_reader_of_another_alphabet_is_refused_by_name(tmp_path: Path) -> None
     shuffled = LETTERS_AND_DIGITS[::-1]
     with pytest.raises(ModelRefused, match=r"model plate_code_reader reads 'ZYX.*not 0-9 and A-Z"):
         PlateCodeRecogniser.open(1, folder=models(tmp_path, shuffled))
+
+
+def test_the_upright_box_around_a_tilted_plate_is_one_of_its_crops() -> None:
+    tilted = np.array([[100, 60], [200, 100], [180, 150], [80, 110]], np.float32)
+    upright = looks_module._upright(TextRegion(tilted, 1.0))
+    inside = 0.08 * 90
+    assert upright.min(0) == pytest.approx((80 + inside, 60 + inside), abs=0.01)
+    assert upright.max(0) == pytest.approx((200 - inside, 150 - inside), abs=0.01)
