@@ -189,7 +189,7 @@ def _live(setup: Setup, clock: Clock) -> Live:
 def _feed(setup: Setup, live: Live, lines: Sequence[Line], ledger: Ledger) -> Feed:
     for lane, line in zip(setup.lanes, lines, strict=True):
         live.look_at(lane.rules.lane_id, lambda line=line: line.vehicles)  # type: ignore[misc]
-    feed = Feed(setup.ledger / SOCKET, lambda: live.snapshot(ledger.recorder.head.seq))
+    feed = Feed(setup.ledger / SOCKET, lambda: live.snapshot(ledger.recorder.head.seq, ledger.recorder.device_key))
     live.on_change(feed.changed)
     ledger.recorder.notify(feed.changed)
     return feed

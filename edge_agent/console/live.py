@@ -35,7 +35,8 @@ MAX_TEXT = 80
 MAX_DETAIL = 200
 # An alarm stays in view after its vehicle has left, until the next vehicle or for so long.
 ALARM_S = 600.0
-VERSION = 1
+VERSION = 2
+ONLINE = DeviceStatus(DeviceState.ONLINE)
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +125,8 @@ class Live:
             self._link = {"state": state, "why": why[:MAX_DETAIL], "since": _ms(self._clock.now())}
             self._changed()
 
-    def snapshot(self, head: int) -> dict[str, Any]:
-        """Everything, `head` being the ledger's newest sequence."""
+    def snapshot(self, head: int, device_key: DeviceStatus = ONLINE) -> dict[str, Any]:
+        """Everything, `head` being the ledger's newest sequence, and `device_key` how the booth's own key stands."""
         now = self._clock.now()
         error = None if now.error is None else now.error.bound_us
         return {
@@ -133,6 +134,7 @@ class Live:
             "now": _ms(now),
             "clock": {"state": str(now.clock_state), "bound_us": error},
             "head": head,
+            "device_key": {"state": str(device_key.state), "detail": device_key.detail[:MAX_DETAIL]},
             "room": self._room,
             "link": self._link,
             "failed": self._failed,

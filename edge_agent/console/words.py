@@ -221,6 +221,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "health.recording": ("Recording", "Registro de datos"),
     "health.recording.yes": ("events are kept", "los eventos se guardan"),
     "health.recording.no": ("NOTHING IS BEING RECORDED", "NO SE GUARDA NADA"),
+    "health.key": ("Device key", "Clave de la cabina"),
+    "health.key.away": (
+        "OPENS NO NEW SESSION: {why}. Events are signed by the session before; it is tried again",
+        "NO ABRE UNA SESIÓN NUEVA: {why}. Los eventos se firman con la sesión anterior; se vuelve a intentar",
+    ),
     "health.ledger": ("Ledger", "Registro"),
     "health.ledger.events.one": ("{count} event", "{count} evento"),
     "health.ledger.events": ("{count} events", "{count} eventos"),

@@ -126,6 +126,11 @@ class NextSession:
             record(DeviceChanged(DEVICE_KEY, "", said), {})
             self._recorded = said
 
+    @property
+    def recorded(self) -> DeviceStatus:
+        """The device key's state as the chain has it. From any thread."""
+        return self._recorded
+
     def _sign(self, attempt: _Attempt) -> None:
         """In a thread of its own. What would not verify at the port is no opening."""
         try:

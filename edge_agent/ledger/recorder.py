@@ -20,6 +20,7 @@ from typing import Never
 from edge_agent.domain.clock import Clock
 from edge_agent.domain.errors import StoreFailed, StoreFull
 from edge_agent.domain.event import Draft, EventBody, KeyRotated, Replaced, SessionOpened
+from edge_agent.domain.observation import DeviceStatus
 from edge_agent.ledger.batch import Answer, Recorded, Waiting, seal_all
 from edge_agent.ledger.drain import drained
 from edge_agent.ledger.event_store import EventStore
@@ -101,6 +102,11 @@ class Recorder:
     def head(self) -> Head:
         """The end of the durable chain."""
         return self._head
+
+    @property
+    def device_key(self) -> DeviceStatus:
+        """Whether the device key signs what it is asked to, as the chain has it."""
+        return self._next.recorded
 
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Inspections that a former run opened and never closed, oldest first: close them as Abandoned."""
@@ -211,7 +217,7 @@ class Recorder:
             try:
                 store.sign_with(self._session)
                 self._replaces = store.replaces() if store.head().seq == 0 else None
-                self._call(self._open_done, (store.head(), store.unfinished()))
+                self._call(self._opened.set_result, (store.head(), store.unfinished()))
                 look_s = LOOK_S if self._housekeeper is not None or self._session_s is not None else None
                 while True:
                     ending = self._closing.is_set()
@@ -243,9 +249,6 @@ class Recorder:
                     raise
             else:
                 return store
-
-    def _open_done(self, opened: tuple[Head, tuple[Unfinished, ...]]) -> None:
-        self._opened.set_result(opened)
 
     def _look_at_session(self, store: EventStore) -> None:
         if self._in_session and not self._closing.is_set():

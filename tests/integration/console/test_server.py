@@ -29,9 +29,9 @@ from tests.integration.console.clock import MovableClock
 PASSWORD = "tumbleweed over the bridge"
 WAIT_S = 30.0
 SNAPSHOT: dict[str, Any] = {
-    "v": 1, "booth": "spiffe://uslrd/booth/lane-1", "agent": "0", "started": 0, "now": 0, "head": 0, "failed": False,
+    "v": 2, "booth": "spiffe://uslrd/booth/lane-1", "agent": "0", "started": 0, "now": 0, "head": 0, "failed": False,
     "clock": {"state": "unknown", "bound_us": None}, "room": {"has": True, "detail": ""},
-    "link": {"state": "up", "why": "", "since": 0}, "lanes": [],
+    "link": {"state": "up", "why": "", "since": 0}, "lanes": [], "device_key": {"state": "online", "detail": ""},
 }  # fmt: skip
 
 
@@ -319,7 +319,7 @@ async def test_the_agents_socket_is_its_users_own_and_takes_nothing(tmp_path: Pa
         assert path.stat().st_mode & 0o777 == 0o600
         reader, writer = await asyncio.open_unix_connection(str(path))
         async with asyncio.timeout(WAIT_S):
-            assert json.loads(await reader.readline())["v"] == 1
+            assert json.loads(await reader.readline())["v"] == SNAPSHOT["v"]
             writer.write(b"hello")
             await read_out(reader)
         writer.close()

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from edge_agent.domain.errors import StoreFull
+from edge_agent.domain.observation import DeviceState, DeviceStatus
 from edge_agent.ledger import next_session
 from edge_agent.ledger.check import verify_ledger
 from edge_agent.ledger.pkcs11_key import PinRefused, TokenUnavailable
@@ -80,6 +81,7 @@ async def test_without_its_key_it_goes_on_and_tries_again(
             await signed(ledger)
             pause_s = min(2 * pause_s, next_session.FAILED_MAX_S)
         assert states(ledger) == ["OFFLINE token 'booth' is not there"]
+        assert ledger.recorder.device_key == DeviceStatus(DeviceState.OFFLINE, "token 'booth' is not there")
         token.fails = PinRefused("token 'booth' refused the PIN", "correct the file")
         clock.forward(pause_s)
         wake(ledger)
@@ -89,6 +91,7 @@ async def test_without_its_key_it_goes_on_and_tries_again(
         await until_opened(ledger, 2)
         await looked(ledger)
         assert states(ledger)[1:] == ["FAILED token 'booth' refused the PIN", "ONLINE "]
+        assert ledger.recorder.device_key == DeviceStatus(DeviceState.ONLINE)
         signed_by_their_sessions(ledger, token.key_id)
         clock.forward(DAY_S)
         token.fails = TokenUnavailable("token 'booth' is not there", "put it back")

@@ -9,11 +9,22 @@ from edge_agent.console.page import Page
 from edge_agent.console.tail import Records
 from edge_agent.devices.catalogue import CATALOGUE
 from edge_agent.domain.errors import StoreFailed
-from edge_agent.domain.observation import Box, ContainerCodeRead, PlateRead, SealCondition, SealRead, SealState, Weight
+from edge_agent.domain.observation import (
+    Box,
+    ContainerCodeRead,
+    DeviceState,
+    DeviceStatus,
+    PlateRead,
+    SealCondition,
+    SealRead,
+    SealState,
+    Weight,
+)
 from tests.unit.console.test_live import Lane
 
 BOX = Box(0, 0, 10, 10)
 PLATE = PlateRead("MXR7319", 0.99, (), BOX)
+SIGNING = DeviceStatus(DeviceState.ONLINE)
 CODE = ContainerCodeRead("CSQU3054383", 0.99, (), BOX, True)
 
 
@@ -21,9 +32,9 @@ def no_ledger() -> Records:
     raise StoreFailed("there is no ledger yet", "start the agent")
 
 
-def panel(lane: Lane, folder: Path, name: str, language: str = "en") -> str:
+def panel(lane: Lane, folder: Path, name: str, language: str = "en", device_key: DeviceStatus = SIGNING) -> str:
     board = Board(folder, no_ledger, lambda: (None, None), lane)
-    board.heard(lane.live.snapshot(7))
+    board.heard(lane.live.snapshot(7, device_key))
     return Page(board, UTC, "UTC").panels(language, "")[name]
 
 
@@ -58,3 +69,13 @@ def test_a_device_is_named_in_the_readers_language(tmp_path: Path) -> None:
     spanish = panel(lane, tmp_path, "devices", "es")
     assert "pórtico de radiación" in spanish
     assert "a scanner" in spanish  # of somebody else's driver
+
+
+def test_a_device_key_that_opens_no_new_session_is_told_until_it_does(tmp_path: Path) -> None:
+    away = DeviceStatus(DeviceState.OFFLINE, "the token <booth> is not in its slot")
+    told = panel(Lane(), tmp_path, "health", device_key=away)
+    assert re.search(
+        r'<div class="bad"><dt>Device key</dt><dd>OPENS NO NEW SESSION: the token &lt;booth&gt; is not', told
+    )
+    assert "NO ABRE UNA SESIÓN NUEVA" in panel(Lane(), tmp_path, "health", "es", away)
+    assert "Device key" not in panel(Lane(), tmp_path, "health")
