@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.cameras.trouble import CameraTrouble
 from hardware_sim.clock import WorldClock
 from hardware_sim.device import Device, Service
@@ -27,6 +26,7 @@ from hardware_sim.faults import (
     LensFlare,
     describe,
 )
+from hardware_sim.lines_file import LinesFile
 from hardware_sim.links.faults import FaultyLink
 from hardware_sim.links.link import Connected, Link, Received
 from hardware_sim.links.relay import Relay
@@ -91,7 +91,7 @@ class FaultRun:
         self._lanes: dict[str, LaneParts] = {}
         self._lane_of: dict[str, str] = {}
         self._pulled: dict[str, tuple[Service, asyncio.Event]] = {}
-        self._file: Any = None
+        self._file = LinesFile(path, f"{path}: the faults")
         self._on_record: list[Callable[[dict[str, Any]], None]] = []
         faults.on_change.append(self._changed)
 
@@ -142,17 +142,13 @@ class FaultRun:
 
     def open_file(self) -> None:
         """Begin faults.jsonl. Raises SettingsInvalid when it cannot be written."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise SettingsInvalid(
-                f"{self.path}: the faults cannot be written: {error.strerror}", "choose another folder with --out"
-            ) from None
+        self._file.open("choose another folder with --out")
 
     async def run(self) -> None:
-        """Pull and plug services, and serve the way to the port. Runs until cancelled."""
+        """Pull and plug services, and serve the way to the port. Runs until cancelled. Raises SettingsInvalid when
+        faults.jsonl can no longer be written."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._file.failed(), name="faults.jsonl")
             for name, (service, changed) in self._pulled.items():
                 tasks.create_task(self._plug(name, service, changed), name=f"plug of {name}")
             if self.proxy is not None:
@@ -161,15 +157,13 @@ class FaultRun:
     async def close(self) -> None:
         self.faults.close(self._clock.monotonic())
         async with AsyncExitStack() as stack:
-            if self._file is not None:
-                stack.callback(self._file.close)
+            stack.callback(self._file.close)
             if self.proxy is not None:
                 await self.proxy.close()
 
     def discard(self) -> None:
-        """After `close`: leave no faults.jsonl, nothing was played."""
-        if self._file is not None:
-            self.path.unlink(missing_ok=True)
+        """Leave no faults.jsonl, nothing was played."""
+        self._file.discard()
 
     def begin(self, settings: FaultSettings) -> Fault:
         """Begin a fault by command. Raises ValueError if it cannot happen to its target."""
@@ -222,8 +216,6 @@ class FaultRun:
         facts = describe(fault)
         state = facts.pop("state")
         record = {"at": moment, "what": "began" if state == "active" else "ended", **facts}
-        if self._file is not None and not self._file.closed:
-            self._file.write(json.dumps(record) + "\n")
-            self._file.flush()
+        self._file.write(json.dumps(record))
         for tell in tuple(self._on_record):
             tell(record)

@@ -14,13 +14,14 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.domain.errors import SettingsInvalid
 from hardware_sim.clock import WorldClock
 from hardware_sim.folders import check_folder
+from hardware_sim.lines_file import LinesFile
 from hardware_sim.links.link import Connected, Link, Received
 from hardware_sim.links.settings import ByteLink
 from hardware_sim.settings import Name
@@ -75,50 +76,43 @@ class Recorder:
 
     def __init__(self, path: Path, clock: WorldClock, own: Path) -> None:
         """`own`: the run's folder. Raises SettingsInvalid when the file's folder is missing, and does not lie in it."""
-        self.path = path
         self._clock = clock
         self._start = clock.monotonic()
         self._lines: list[str] = []
-        self._file: TextIO | None = None
+        self._file = LinesFile(path, f"--record {path}:")
         check_folder(path, own, f"--record {path}")
 
     def begin(self, header: dict[str, Any]) -> None:
         """Write the first line: `title`, `seed` and `devices`. What was said before follows it. Raises SettingsInvalid
         when the file cannot be written."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="ascii")
-        except OSError as error:
-            raise SettingsInvalid(
-                f"--record {self.path}: cannot be written: {error.strerror}", "choose another path"
-            ) from None
+        self._file.open("choose another path")
         started = self._clock.now()
         moment = started.shifted(self._start - started.monotonic).utc.astimezone(UTC)
         first = {"session": 1, "started": moment.isoformat().replace("+00:00", "Z"), **header}
-        self._file.write(json.dumps(first) + "\n" + "".join(self._lines))
-        self._file.flush()
+        for line in (json.dumps(first), *self._lines):
+            self._file.write(line)
         self._lines.clear()
+
+    async def failed(self) -> NoReturn:
+        """Waits until the disk takes no more. Raises SettingsInvalid then."""
+        await self._file.failed()
 
     def note(self, device: str, link: int, what: What, data: bytes = b"") -> None:
         """One line of the record."""
         t = round(self._clock.monotonic() - self._start, 6)
         entry: dict[str, object] = {"t": t, "device": device, "link": link, "what": what}
-        line = json.dumps(entry | ({"hex": data.hex()} if data else {})) + "\n"
-        if self._file is not None:
+        line = json.dumps(entry | ({"hex": data.hex()} if data else {}))
+        if self._file.is_open:
             self._file.write(line)
-            self._file.flush()
         else:
             self._lines.append(line)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def discard(self) -> None:
         """Close, and leave no file: nothing was played."""
-        if self._file is not None:
-            self._file.close()
-            self.path.unlink(missing_ok=True)
+        self._file.discard()
 
     def link(
         self, device: str, number: int, build: Callable[[Connected, Received], Link], connected: Connected,

@@ -247,9 +247,9 @@ class PortSim:
         for links in self.links.values():
             for link in links:
                 await link.close()
-        await self.faults.close()
         if not self._played:
             self._discard()
+        await self.faults.close()
         if self._recorder is not None:
             self._recorder.close()
         if self._truth is not None:
@@ -326,6 +326,8 @@ class PortSim:
                 tasks.create_task(self._release(released), name="release"),
                 tasks.create_task(self.faults.run(), name="faults"),
             ]
+            if self._recorder is not None:
+                watchers.append(tasks.create_task(self._recorder.failed(), name="record"))
             for name, links in self.links.items():
                 watchers += [tasks.create_task(link.watch(), name=f"link of {name}") for link in links]
             for run in self.lanes.values():
