@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 PAGE_BYTES = 1024 * 1024
 SCAN_CURSORS = 10_000
 MAX_READERS_AN_IDENTITY = 100
+_NEWEST = (
+    "SELECT max(coalesce((SELECT max(cursor) FROM event), 0),"
+    " coalesce((SELECT max(released_cursor) FROM quarantine), 0))"
+)
 
 
 class HeadMoved(Recoverable):
@@ -204,6 +208,11 @@ class Inbox:
         return self._store.submit(lambda db: note_alarm(db, place, code, refused.detail, envelope, now))
 
     # --- readers --------------------------------------------------------------------------------------------
+    def newest_cursor(self) -> int:
+        """Of what is durable here; 0 before the first event."""
+        with self._store.reading() as db:
+            return _newest(db)
+
     def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
         """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through.
 
@@ -215,10 +224,7 @@ class Inbox:
         found: list[Stored] = []
         size = 0
         with self._store.reading() as db:
-            newest = db.execute(
-                "SELECT max(coalesce((SELECT max(cursor) FROM event), 0),"
-                " coalesce((SELECT max(released_cursor) FROM quarantine), 0))"
-            ).get
+            newest = _newest(db)
             rows = db.execute(
                 "SELECT e.cursor, e.booth_id, e.envelope, e.received_utc_us, q.code, 0,"  # noqa: S608 - only marks
                 " e.epoch, e.seq, e.sha256, g.at_utc_us, g.rule"
@@ -238,7 +244,7 @@ class Inbox:
                     break
         if len(found) == limit or size >= PAGE_BYTES:
             return found, found[-1].cursor
-        return found, max(after, min(end, newest if isinstance(newest, int) else 0))
+        return found, max(after, min(end, newest))
 
     def names(self, sha256: bytes, booths: Collection[str]) -> bool:
         """Whether an event of one of these booths names this evidence."""
@@ -274,6 +280,11 @@ class Inbox:
 
     def _now_us(self) -> int:
         return round(self._clock.now().utc.timestamp() * 1e6)
+
+
+def _newest(db: apsw.Connection) -> int:
+    newest = db.execute(_NEWEST).get
+    return newest if isinstance(newest, int) else 0
 
 
 def _voucher(db: apsw.Connection, head: Head, session_key_id: str) -> str:

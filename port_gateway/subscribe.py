@@ -40,7 +40,6 @@ PAGE_RECORDS = 256
 START_TIMEOUT_S = 10.0
 # How often a certificate's expiry is looked at while there is nothing to send.
 RECHECK_S = 10.0
-_LAST_CURSOR = 2**63 - 1
 
 
 class Bell:
@@ -115,7 +114,14 @@ class Subscriptions(SubscribeServiceServicer):
             after = start.after
             if not start.HasField("after") and start.name:
                 after = await asyncio.to_thread(self._inbox.reader_cursor, identity, start.name)
-            after = reader.last_sent = min(after, _LAST_CURSOR)
+            newest = await asyncio.to_thread(self._inbox.newest_cursor)
+            if after > newest:
+                raise Refused(
+                    RefusalCode.PROTOCOL,
+                    f"cursor {after} is beyond this port's newest, {newest}: it is of another port, or this one was "
+                    "set back to a backup; read from a cursor that was checked against its events, or from 0",
+                )
+            reader.last_sent = after
             trust = self._trust.current()
             may, _ = trust.readable(SpiffeId.parse(identity))
             of = counted(len(trust.booths()), "booth")

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from edge_agent.domain.errors import Permanent
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import (
     SubscribeServiceServicer,
@@ -191,6 +192,26 @@ async def test_a_subscriber_that_never_reads_costs_a_page(served: Port) -> None:
             await stream.acked(seq)
         got = await deaf.take(102)
         assert [r.envelope for r in got] == ledger.envelopes
+
+
+async def test_a_cursor_that_this_port_never_gave_is_refused(filled: tuple[Port, Ledger]) -> None:
+    port, ledger = filled
+    async with port.subscribe() as stub:
+        (newest,) = [r.cursor for r in await (await Reader(stub, after=49).begin()).take(1)]
+        at_the_end = await Reader(stub, after=newest).begin()
+        for beyond in (newest + 1, 2**64 - 1):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await (await Reader(stub, after=beyond).begin()).take(1)
+            assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            told = f"PROTOCOL: cursor {beyond} is beyond this port's newest, {newest}: "
+            assert (raised.value.details() or "").startswith(told)
+        assert port.running is not None
+        files = (port.gateway.certificate_path, port.office.key_path, port.office.certificate_path)
+        for follow in (False, True):
+            with pytest.raises(Permanent, match=f"cursor {newest + 1} is beyond this port's newest, {newest}: "):
+                await tail(Tail(port.running.address, *files, after=newest + 1, follow=follow), Printer(False))
+        await fill(port, ledger, 1)
+        assert [r.envelope for r in await at_the_end.take(1)] == ledger.envelopes[-1:]
 
 
 async def test_requests_out_of_order_end_the_subscription(filled: tuple[Port, Ledger]) -> None:
