@@ -1,5 +1,6 @@
 """Files that a device's settings name are looked at when the file is checked, and not when the first scan comes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,22 @@ def test_where_no_ledger_can_lie(folder: Path, directory: str, why: str) -> None
         return
     with pytest.raises(SettingsInvalid, match=f"booth.yaml:2: ledger.directory: .*{why}"):
         read_config(path, files=False)
+
+
+def test_a_ledger_on_a_disk_that_is_mounted_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "booth.yaml"
+    path.write_text(f"{HEAD}      []\n")
+    read_config(path, files=False)
+    asked: list[Path] = []
+
+    def read_only(there: Path) -> os.statvfs_result:  # a mount needs rights that a test does not have
+        asked.append(there)
+        return os.statvfs_result((4096, 4096, 10, 5, 5, 10, 5, 5, os.ST_RDONLY, 255))
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    with pytest.raises(SettingsInvalid, match=f"booth.yaml:2: ledger.directory: {folder} is on a disk .* read-only"):
+        read_config(path, files=False)
+    (folder / "ledger").mkdir()
+    with pytest.raises(SettingsInvalid, match=f"{folder}/ledger is on a disk that is mounted read-only"):
+        read_config(path, files=False)
+    assert asked == [folder, folder / "ledger"]
