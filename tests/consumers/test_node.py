@@ -167,7 +167,7 @@ async def test_a_port_is_read_over_mutual_tls(served: Port, tmp_path: Path) -> N
         )
     )
     lines = said.splitlines()
-    assert (status, lines[-1]) == (0, "VERIFIED 1008 events of 1 chains"), said
+    assert (status, lines[-1]) == (0, "VERIFIED 1008 events of 1 chain"), said
     assert lines[0].split()[1:4] == [site.ledger.booth_id, "1", "session_opened"]
     assert f"    frame {PICTURE.sha256.hex()} {len(PICTURE.data)} bytes" in lines
     assert (evidence / PICTURE.sha256.hex()).read_bytes() == PICTURE.data
@@ -198,7 +198,7 @@ async def test_deleted_events_are_passed_over_and_their_digests_checked(served: 
 
     change(end)
     status, said = await site.read("--note", receipt)  # signed before they went
-    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chains"), said
+    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chain"), said
     assert said.count(" deleted under retention on ") == 3
     changed = "UPDATE event SET sha256 = zeroblob(32) WHERE seq = "
     change(lambda store: store.submit(lambda db: db.execute(changed + "3").fetchall()).result())
@@ -347,7 +347,7 @@ async def test_an_event_that_is_let_out_of_quarantine(served: Port) -> None:
             " WHERE seq = 3"
         )
     status, said = await site.read(count=5)
-    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chains"), said
+    assert (status, said.splitlines()[-1]) == (0, "VERIFIED 5 events of 1 chain"), said
     third, fourth, again = said.splitlines()[2:5]
     assert third.endswith(" 3 in quarantine: MALFORMED_EVENT")
     assert " 4 device_changed " in fourth

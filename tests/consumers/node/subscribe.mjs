@@ -12,6 +12,8 @@ import { EPOCH_BYTES, Lost, QUARANTINED, beginning, claimedEpoch, passDeleted, v
 
 const ACK_EVERY = 256;
 
+const counted = (count, thing) => `${count} ${thing}${count === 1 ? '' : 's'}`;
+
 /** Returns the exit status. Throws what says that the port cannot be read. */
 export async function subscribe(schema, options, print) {
   const session = await connect(options);
@@ -20,7 +22,7 @@ export async function subscribe(schema, options, print) {
     await reader.learn();
     await reader.read();
     reader.checkNotes();
-    print(`VERIFIED ${reader.events} events of ${reader.chains.size} chains`);
+    print(`VERIFIED ${counted(reader.events, 'event')} of ${counted(reader.chains.size, 'chain')}`);
     return 0;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
