@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edge_agent.domain.identifiers import fold_plate
-from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probability
+from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probabilities
 
 # Exponent of the share of a text's series: a common one is a little likelier. Only texts that were read compete.
 SERIES_WEIGHT = 0.2
@@ -22,8 +24,9 @@ class Agreed:
 def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:
     """The text that the crops support most, as the crop that reads it surest says it.
 
-    `crops`: steps × classes of each, at least one. Every text that a crop reads is weighed by its mean probability over
-    all crops and its largest, together, and by the `share` (0..1) of its series. O and 0, I and 1 count as the same.
+    `crops`: steps × classes of each, as many steps in all, at least one crop. Every text that a crop reads is weighed
+    by its mean probability over all crops and its largest, together, and by the `share` (0..1) of its series. O and 0,
+    I and 1 count as the same.
     """
     reads: dict[str, LineRead] = {}
     for read in map(best_path, crops):
@@ -32,9 +35,10 @@ def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agr
             reads[read.as_read] = read
     if not reads:
         return Agreed(best_path(crops[0]), 0.0)
-    each = {text: [text_probability(p, text) for p in crops] for text in reads}
-    mean = {text: sum(ps) / len(ps) for text, ps in each.items()}
-    support = {t: (mean[t] + max(each[t])) * max(share(t), SHARE_MIN) ** SERIES_WEIGHT for t in reads}
+    together = np.stack(crops)
+    each = {text: text_probabilities(together, text) for text in reads}
+    mean = {text: float(ps.mean()) for text, ps in each.items()}
+    support = {t: (mean[t] + float(each[t].max())) * max(share(t), SHARE_MIN) ** SERIES_WEIGHT for t in reads}
     best = max(support, key=lambda text: _of_sign(support, text))
     said = max((t for t in reads if fold_plate(t) == fold_plate(best)), key=support.__getitem__)
     return Agreed(reads[said], min(1.0, _of_sign(mean, said)))

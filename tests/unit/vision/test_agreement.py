@@ -3,11 +3,14 @@ import numpy as np
 from edge_agent.vision.agreement import agreed
 from edge_agent.vision.ctc import CLASSES, LETTERS_AND_DIGITS, Probabilities
 
+STEPS = 24
+
 
 def crop(text: str, sure: float = 0.99, **doubts: str) -> Probabilities:
     """A reader's answer, a step for each character with a blank after it; `c3="B"`: half of what 3 has goes to B."""
-    out = np.full((2 * len(text) + 1, CLASSES), 1e-4, np.float32)
-    out[::2, 0] = 0.99
+    out = np.full((STEPS, CLASSES), 1e-4, np.float32)
+    out[: 2 * len(text) + 1 : 2, 0] = 0.99
+    out[2 * len(text) + 1 :, 0] = 1
     for i, c in enumerate(text):
         out[2 * i + 1, LETTERS_AND_DIGITS.index(c) + 1] = sure
     for place, other in doubts.items():
@@ -41,7 +44,7 @@ def test_o_and_0_are_one_sign_for_support_and_the_surer_is_said() -> None:
 
 
 def test_only_what_a_crop_read_is_said() -> None:
-    nothing = np.zeros((5, CLASSES), np.float32)
+    nothing = np.zeros((STEPS, CLASSES), np.float32)
     nothing[:, 0] = 1
     assert agreed([nothing], alike).read.as_read == ""
     assert agreed([nothing, crop("AB12", 0.3)], alike).read.as_read == "AB12"
@@ -55,6 +58,6 @@ def test_agreement_is_low_where_one_crop_alone_is_sure() -> None:
     assert mixed.read.as_read == "MS301"
     assert mixed.agreement < 0.4
     assert agreed([crop("A0C1"), crop("AOC1")], alike).agreement > 0.85, "one sign"
-    nothing = np.zeros((5, CLASSES), np.float32)
+    nothing = np.zeros((STEPS, CLASSES), np.float32)
     nothing[:, 0] = 1
     assert agreed([nothing], alike).agreement == 0

@@ -3,7 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from edge_agent.vision.ctc import CLASSES, LETTERS_AND_DIGITS, Probabilities, best_path, text_probability
+from edge_agent.vision.ctc import (
+    CLASSES,
+    LETTERS_AND_DIGITS,
+    Probabilities,
+    best_path,
+    text_probabilities,
+    text_probability,
+)
 
 COLUMN = {c: i + 1 for i, c in enumerate(LETTERS_AND_DIGITS)} | {"": 0}
 
@@ -48,3 +55,7 @@ def test_the_probability_of_a_text_is_the_sum_over_its_paths() -> None:
     for text, expected in sums.items():
         assert text_probability(probabilities(*steps), text) == pytest.approx(expected, abs=1e-6), text
     assert text_probability(probabilities(*steps), "ABABAB") == 0.0
+    other = probabilities(*steps[::-1])
+    together = text_probabilities(np.stack([probabilities(*steps), other]), "ABA")
+    assert together == pytest.approx([sums["ABA"], text_probability(other, "ABA")], abs=1e-6)
+    assert text_probabilities(np.stack([other, other]), "") == pytest.approx([sums[""]] * 2, abs=1e-6)
