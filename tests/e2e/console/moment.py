@@ -6,6 +6,7 @@ PortSim ──memory links──► Line ──► recorder ══ ledger ──
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import yaml
 
@@ -253,6 +255,15 @@ class Served:
             await serve(setup, self._stop, self._said, self.clock)
             self._feeding.cancel()
 
+    def _until_heard(self) -> None:
+        """The page has the agent's first word: until then it says of the lane that it knows nothing."""
+        if "password_file" in self._console:
+            return
+        deadline = time.monotonic() + WAIT_S
+        while b"card lane gone" in urlopen(self.url).read():  # noqa: S310 - its own page
+            assert time.monotonic() < deadline, "the page did not hear the agent"
+            time.sleep(0.02)
+
     def _said(self, url: str) -> None:
         self.url = url
         self._ready.set()
@@ -265,6 +276,7 @@ class Served:
             assert self._ready.wait(WAIT_S)
             if self._failed is not None:
                 raise self._failed
+            self._until_heard()
             yield self
         finally:
             if thread.is_alive():
