@@ -18,7 +18,6 @@ import numpy as np
 
 from edge_agent.vision.columns import strip_lines, strips
 from edge_agent.vision.line_finder import LineFinder
-from edge_agent.vision.plate_code import MARGINS_AGAIN
 from edge_agent.vision.plate_code_finder import PlateCodeFinder, moved_out
 from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, straightened
 from edge_agent.vision.text_finder import TextRegion, crop
@@ -40,7 +39,7 @@ VIEW = (720, 960)  # pixels
 PLATES, PLACES = 16, 12  # drawn for a view, and places tried for each
 WIDTHS = (44.0, 300.0)  # pixels of a plate in the view
 LOOKS = ((640, 0.55), (960, 0.25), (480, 0.2))  # pixels at which the finder looks, and how often
-MARGINS = ((0.0, 0.0), (0.0, 0.0), *MARGINS_AGAIN)
+MARGINS = ((0.0, 0.0), (0.0, 0.0), (-0.14, 0.0), (-0.05, -0.05), (0.06, 0.04))  # heights: its ends, above and under
 JITTER = 0.03  # of a plate's height, how far each side is moved besides
 UPRIGHT = 0.25  # of the crops: an upright box around the plate
 MEETS = 0.4  # of what two quadrilaterals cover together: they are the same thing

@@ -4,7 +4,8 @@
 
 Converts the base and compares it with the file; draws a few scenes; learns until the loss falls; exports, and compares
 the file with PyTorch; and looks for the plates in the scenes with the agent's own steps. Then labels every line in the
-scenes with both published finders, and measures the shipped finder of lines against them.
+scenes with both published finders, and measures the shipped finder of lines against them. Then teaches the shipped
+finder to outline plates, and measures the shipped outliner.
 """
 
 import argparse
@@ -15,20 +16,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.text_finder.train import convert, export, lines
+from models.text_finder.train import convert, export, lines, nearby
 from models.text_finder.train.data import batches
 from models.text_finder.train.evaluate import Looking, measure, of_scenes
-from models.text_finder.train.network import CODE
+from models.text_finder.train.network import CODE, PLATE
 from models.text_finder.train.render import cached, render
 from models.text_finder.train.sources import scenes
 from models.text_finder.train.train import Plan, Trainer, run
 
 BASE = "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx"
 LATER = "rapidocr", "models/PP-OCRv6_det_small.onnx"
-LINE_FINDER = Path(__file__).resolve().parents[2] / "line_finder" / "line_finder.onnx"
+MODELS = Path(__file__).resolve().parents[2]
+LINE_FINDER = MODELS / "line_finder" / "line_finder.onnx"
+TEXT_FINDER = MODELS / "text_finder" / "text_finder.onnx"
+OUTLINER = MODELS / "plate_outliner" / "plate_outliner.onnx"
 LINES_SHARE = 0.6  # of the lines that both published finders see, the shipped one finds
 SCENES, SIDE, STEPS = 12, 320, 24
+VIEWS = 6
+CLOSER = 0.04  # by so much more of a plate is what the shipped outliner makes of it than what the finder saw, at least
 FALLS_TO = 0.6  # of the loss before
+FALLS_FURTHER_TO = 0.85  # of the loss of a finder that knows plates from afar
 APART_MIN = 3.0  # a network that says the same everywhere lets the loss fall as well
 
 
@@ -52,6 +59,32 @@ def check_lines(folder: Path) -> None:
     print(f"of {counted.true} lines the shipped finder finds {counted.matched}")
     if counted.matched < LINES_SHARE * counted.true:
         raise SystemExit("the shipped finder of lines is not what was trained")
+
+
+def check_outlines(folder: Path) -> None:
+    """The finder learns to outline plates from nearby, and the shipped outliner does."""
+    nearby.draw_views(folder / "views", VIEWS, 1, None)
+    plan = Plan(steps=STEPS, batch=4, rate=3e-4, warm_up=8, frozen=3)
+    trainer = Trainer(plan, nearby.weights_in(TEXT_FINDER))
+    source = (nearby.views([folder / "views"]), 1.0)
+    held = list(islice(batches(7, 0, [source], plan.batch, plan.sides, nearby.window), 3))
+    before = np.mean([trainer.loss_of(batch) for batch in held])
+    (folder / "outliner").mkdir()
+    run(trainer, [source], folder / "outliner", 1e9, None, nearby.window)
+    after = np.mean([trainer.loss_of(batch) for batch in held])
+    print(f"outlines: loss {before:.3f}, after {STEPS} steps {after:.3f}")
+    if not after < FALLS_FURTHER_TO * before:
+        raise SystemExit("the loss of outlines does not fall")
+    out = folder / "plate_outliner.onnx"
+    learnt = export.one_map(export.load(folder / "outliner" / "last.pt"), PLATE)
+    export.export(learnt, out)
+    if (worst := export.difference(learnt, out)) > export.TOLERANCE:
+        raise SystemExit(f"the exported outliner is not the network: {worst:.1e} apart")
+    for name, file in (("learnt", out), ("shipped", OUTLINER)):
+        seen, outlined, as_seen, as_outlined = nearby.met(file, folder / "views")
+        print(f"{name}: {outlined} of {seen} outlined, {as_outlined:.3f} of them met, by the finder {as_seen:.3f}")
+        if file == OUTLINER and not as_outlined > as_seen + CLOSER:
+            raise SystemExit("the shipped outliner is not what was trained")
 
 
 def main() -> None:
@@ -93,6 +126,7 @@ def main() -> None:
     if plates.pictures != SCENES or plates.true + codes.true == 0:
         raise SystemExit("the evaluation saw no plate and no code")
     check_lines(folder)
+    check_outlines(folder)
 
 
 if __name__ == "__main__":

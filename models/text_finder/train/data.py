@@ -68,9 +68,9 @@ def inset(quad: Quad, share: float = INSET) -> Quad:
     return np.array(found, np.float32)
 
 
-def share_inside(quad: Quad, side: int) -> float:
-    """How much of the quadrilateral's area lies in a square view."""
-    frame = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
+def share_inside(quad: Quad, height: int, width: int) -> float:
+    """How much of the quadrilateral's area lies in a view of that size."""
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     whole = abs(float(cv2.contourArea(quad)))
     area, _ = cv2.intersectConvexConvex(quad, frame)
     return float(area) / max(whole, 1e-6)
@@ -81,26 +81,28 @@ def _fill(plane: NDArray[np.uint8] | Floats, quad: Quad, value: float) -> None:
     cv2.fillConvexPoly(plane, shifted.round().astype(np.int32), value, cv2.LINE_8, 4)
 
 
-def maps(boxes: Sequence[tuple[int, Quad]], unsure: Sequence[Quad], side: int) -> tuple[NDArray[np.uint8], Floats]:
-    """Target and how much each place counts, 2 × side/2 × side/2, for corners in the view's pixels.
+def maps(
+    boxes: Sequence[tuple[int, Quad]], unsure: Sequence[Quad], height: int, width: int
+) -> tuple[NDArray[np.uint8], Floats]:
+    """Target and how much each place counts, 2 × height/2 × width/2, for corners in the view's pixels.
 
     A place in a small box counts more than one in a large box: both boxes are to matter.
     """
-    half = side // STRIDE_OUT
-    target = np.zeros((2, half, half), np.uint8)
-    counts = np.ones((2, half, half), np.float32)
+    size = (2, height // STRIDE_OUT, width // STRIDE_OUT)
+    target = np.zeros(size, np.uint8)
+    counts = np.ones(size, np.float32)
     for quad in unsure:
         for plane in counts:
             _fill(plane, quad, 0)
     for channel, quad in boxes:
-        share = share_inside(quad, side)
+        share = share_inside(quad, height, width)
         if share < 0.02:
             continue
         enough = INSIDE_MIN if channel == PLATE else CODE_INSIDE_MIN
         if share < enough or min(sides(quad)) < SHORT_SIDE_MIN[channel]:
             _fill(counts[channel], inset(quad, -0.1), 0)
             continue
-        core = inset(np.clip(quad, 0, side).astype(np.float32))
+        core = inset(np.clip(quad, 0, [width, height]).astype(np.float32))
         _fill(target[channel], core, 1)
         area = max(1.0, abs(float(cv2.contourArea(core))) / STRIDE_OUT**2)
         _fill(counts[channel], core, float(np.clip(np.sqrt(AREA_PLAIN / area), 0.5, 3.0)))
@@ -189,12 +191,17 @@ def view(rng: Rng, picture: Labelled, side: int) -> View:
     def seen(quad: Quad) -> Quad:
         return (quad @ matrix[:2, :2].T + matrix[:2, 2]).astype(np.float32)
 
-    target, counts = maps([(c, seen(q)) for c, q in picture.boxes], [seen(q) for q in picture.unsure], side)
+    target, counts = maps([(c, seen(q)) for c, q in picture.boxes], [seen(q) for q in picture.unsure], side, side)
     return View(weathered(rng, cut(picture.image, matrix, side)), target, counts)
 
 
 def batches(
-    seed: int, first: int, sources: Sequence[tuple[Source, float]], size: int, sides: Sequence[int]
+    seed: int,
+    first: int,
+    sources: Sequence[tuple[Source, float]],
+    size: int,
+    sides: Sequence[int],
+    part: Callable[[Rng, Labelled, int], View] = view,
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Endless batches from number `first` on: N × 3 × side × side, -1..1; target, counts: N × 2 × side/2 × side/2.
 
@@ -208,7 +215,7 @@ def batches(
         side = int(rng.choice(sides))
         count = max(1, round(size * (sides[0] / side) ** 2))
         chosen = rng.choice(len(sources), count, p=weights / weights.sum())
-        views = [view(rng, sources[k][0](rng), side) for k in chosen]
+        views = [part(rng, sources[k][0](rng), side) for k in chosen]
         x = np.stack([v.image for v in views]).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
         yield x, np.stack([v.target for v in views]).astype(np.float32), np.stack([v.counts for v in views])
         number += 1

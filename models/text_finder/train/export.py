@@ -1,9 +1,10 @@
 """Writes the averaged weights of a run as the ONNX file that the agent loads, and checks it against PyTorch.
 
     python -m models.text_finder.train.export RUN/last.pt text_finder.onnx
-    python -m models.text_finder.train.export RUN/last.pt line_finder.onnx --lines
+    python -m models.text_finder.train.export RUN/last.pt line_finder.onnx --only code
+    python -m models.text_finder.train.export RUN/last.pt plate_outliner.onnx --only plate
 
---lines leaves the map of plates out: of a finder that learnt every line of text.
+--only leaves the other map out: `code` of a finder that learnt every line of text, `plate` of the plate outliner.
 More than 1e-4 between two probabilities, over drawn pictures of three sizes, is an error. Prints size and SHA-256 for
 model.toml.
 """
@@ -20,12 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from models.text_finder.train.convert import drawn_text
-from models.text_finder.train.network import CODE, STRIDE_OUT, Finder, FinderWithSigmoid
+from models.text_finder.train.network import CODE, PLATE, STRIDE_OUT, Finder, FinderWithSigmoid
 from models.text_finder.train.train import weights
 
 TOLERANCE = 1e-4
-SIZES = ((384, 640), (320, 320), (96, 480))
+SIZES = ((384, 640), (320, 320), (96, 480), (192, 320))
 OPSET = 17
+CHANNELS = {"plate": PLATE, "code": CODE}
 
 
 def load(path: Path) -> Finder:
@@ -35,12 +37,12 @@ def load(path: Path) -> Finder:
     return finder.eval()
 
 
-def lines_alone(finder: Finder) -> Finder:
-    """The same finder without its map of plates."""
+def one_map(finder: Finder, channel: int) -> Finder:
+    """The same finder without its other map."""
     both = finder.decide
     assert both.bias is not None
     finder.decide = nn.Conv2d(both.in_channels, STRIDE_OUT**2, 1)
-    own = slice(CODE * STRIDE_OUT**2, (CODE + 1) * STRIDE_OUT**2)
+    own = slice(channel * STRIDE_OUT**2, (channel + 1) * STRIDE_OUT**2)
     finder.decide.load_state_dict({"weight": both.weight[own], "bias": both.bias[own]})
     return finder.eval()
 
@@ -83,9 +85,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--lines", action="store_true", help="the map of lines alone")
+    parser.add_argument("--only", choices=CHANNELS, help="this map alone")
     a = parser.parse_args()
-    finder = lines_alone(load(a.weights)) if a.lines else load(a.weights)
+    finder = load(a.weights)
+    finder = one_map(finder, CHANNELS[a.only]) if a.only else finder
     export(finder, a.out)
     worst = difference(finder, a.out)
     print(f"largest difference between PyTorch and ONNX Runtime: {worst:.1e}")

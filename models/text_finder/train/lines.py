@@ -10,7 +10,6 @@ way. A picture's plates, and the drawn lines of its codes, stay as they are know
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from models.text_finder.train.data import Labelled
 from models.text_finder.train.evaluate import area, common
 from models.text_finder.train.network import CODE, PLATE
 from models.text_finder.train.photos import Dashcam, Part
-from models.text_finder.train.render import CHUNK, QUALITY, UNSURE, cached
+from models.text_finder.train.render import CHUNK, QUALITY, UNSURE, cached, close_chunk
 from models.text_finder.train.sources import opened
 
 LONG_SIDE, LONG_SIDE_SMALL = 1280, 960  # at which both finders look, and in pictures smaller than the first
@@ -104,7 +103,7 @@ def of_scenes(folder: Path) -> Iterator[Labelled]:
 def write(folder: Path, pictures: Iterator[Labelled], finders: Finders, limit: int) -> None:
     """Chunks as those of drawn scenes; a chunk that is there already is not made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    chunk: dict[str, list[list[object]]] = {}
+    chunk: dict[str, list[tuple[int, Quad]]] = {}
     for number, picture in enumerate(pictures):
         done = folder / f"{number // CHUNK * CHUNK:06d}.json"
         if number >= limit:
@@ -114,20 +113,12 @@ def write(folder: Path, pictures: Iterator[Labelled], finders: Finders, limit: i
             name = f"{number:06d}.jpg"
             if not cv2.imwrite(str(folder / name), picture.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
                 raise OSError(f"cannot write {folder / name}")
-            boxes = [*found.boxes, *((UNSURE, quad) for quad in found.unsure)]
-            chunk[name] = [[channel, np.round(quad, 2).tolist()] for channel, quad in boxes]
+            chunk[name] = [*found.boxes, *((UNSURE, quad) for quad in found.unsure)]
         if number % CHUNK == CHUNK - 1 and chunk:
-            _close(done, chunk)
+            close_chunk(done, chunk)
             chunk = {}
     if chunk:
-        _close(folder / f"{int(min(chunk)[:-4]) // CHUNK * CHUNK:06d}.json", chunk)
-
-
-def _close(done: Path, chunk: dict[str, list[list[object]]]) -> None:
-    part = done.with_suffix(".part")
-    part.write_text(json.dumps(chunk))
-    part.rename(done)
-    print(f"{done.parent.name}: {done.stem} and {len(chunk) - 1} more", flush=True)
+        close_chunk(folder / f"{int(min(chunk)[:-4]) // CHUNK * CHUNK:06d}.json", chunk)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ that are there already are not drawn again. --part validate draws for validation
 import argparse
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -58,7 +59,7 @@ def render(
         done = folder / f"{first:06d}.json"
         if done.exists():
             continue
-        boxes = {}
+        boxes: dict[str, list[tuple[int, Quad]]] = {}
         for number in range(first, min(scenes, first + CHUNK)):
             while pause is not None and pause.exists():
                 time.sleep(1)
@@ -66,11 +67,16 @@ def render(
             name = f"{number:06d}.jpg"
             if not cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
                 raise OSError(f"cannot write {folder / name}")
-            boxes[name] = [[channel, np.round(quad, 2).tolist()] for channel, quad in found]
-        part = done.with_suffix(".part")
-        part.write_text(json.dumps(boxes))
-        part.rename(done)
-        print(f"{folder.name}: {first + len(boxes)} scenes", flush=True)
+            boxes[name] = found
+        close_chunk(done, boxes)
+
+
+def close_chunk(done: Path, boxes: Mapping[str, Sequence[tuple[int, Quad]]]) -> None:
+    """Writes `<first>.json`, whole or not at all: channel and corners of what stands in each file."""
+    part = done.with_suffix(".part")
+    part.write_text(json.dumps({n: [[c, np.round(quad, 2).tolist()] for c, quad in b] for n, b in boxes.items()}))
+    part.rename(done)
+    print(f"{done.parent.name}: {done.stem} and {len(boxes) - 1} more", flush=True)
 
 
 def cached(folder: Path) -> list[tuple[Path, list[tuple[int, NDArray[np.float32]]]]]:

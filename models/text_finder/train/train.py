@@ -14,7 +14,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.text_finder.train.data import Floats, Source, batches
+from models.text_finder.train.data import Floats, Labelled, Rng, Source, View, batches, view
 from models.text_finder.train.network import Finder
 from models.text_finder.train.sources import open_source
 
@@ -181,12 +181,20 @@ def ahead(source: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
 
 
 def run(
-    trainer: Trainer, sources: Sequence[tuple[Source, float]], folder: Path, minutes: float, pause: Path | None
+    trainer: Trainer,
+    sources: Sequence[tuple[Source, float]],
+    folder: Path,
+    minutes: float,
+    pause: Path | None,
+    part: Callable[[Rng, Labelled, int], View] = view,
 ) -> float:
-    """Learns until the plan's steps or the minutes are over; returns the mean loss of the last steps."""
+    """Learns until the plan's steps or the minutes are over; returns the mean loss of the last steps.
+
+    `part` makes a view of a picture.
+    """
     plan = trainer.plan
     torch.manual_seed(plan.seed)
-    made = ahead(batches(plan.seed, trainer.step, sources, plan.batch, plan.sides))
+    made = ahead(batches(plan.seed, trainer.step, sources, plan.batch, plan.sides, part))
     started = saved = time.monotonic()
     losses: list[float] = []
     last = math.nan

@@ -92,6 +92,7 @@ def models(folder: Path, characters: str = LETTERS_AND_DIGITS) -> Path:
     for name, data, inputs, outputs, more in (
         ("text_finder", finder(2, 1), "[0, 3, 0, 0]", "[0, 2, 0, 0]", ""),
         ("line_finder", finder(1), "[0, 3, 0, 0]", "[0, 1, 0, 0]", ""),
+        ("plate_outliner", finder(2), "[0, 3, 0, 0]", "[0, 1, 0, 0]", ""),
         ("plate_code_reader", reader(characters), "[0, 3, 48, 0]", f"[0, 0, {CLASSES}]",
          ALPHABET.format(len(characters), digest)),
     ):  # fmt: skip
