@@ -1,6 +1,7 @@
 """Plates on whole photos: the agent's recogniser against rapidocr on the same photos in the same run.
 
-    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--others DIR] [--no-peer] [--limit N]
+    python -m benchmarks.plates PATH [--reader own|ppocr] [--boxes | --causes] [--live] [--others DIR] [--no-peer]
+        [--limit N]
 
 PATH holds a folder for each region, with the photos and `labels.csv` (image, x, y, w, h, plate), or is one such folder.
 A photo may have several labelled boxes, and texts may be missing. *Any*: a labelled text is among the reported plates.
@@ -11,6 +12,8 @@ plate), the whole photo is the box.
 
 With --boxes the reader is measured alone, on the labelled boxes; *right* and *exact* are folded and exact reads,
 and the table of confidences says which share of the reads above a confidence is right.
+
+With --live a photo gets one look, as a frame of a camera does: what a vehicle's single frames are worth to its votes.
 
 --others writes what each report of the agent lies on that meets no label, with a margin, into DIR: whether that is a
 plate which nobody labelled can be told by eye alone.
@@ -46,6 +49,7 @@ from benchmarks.reading import (
     table,
     timed,
 )
+from edge_agent.domain.errors import NothingVisible
 from edge_agent.domain.identifiers import fold_plate, normalise_plate
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.frame import Frame
@@ -102,8 +106,11 @@ def peer_reports(lines: list[PeerLine]) -> list[Report]:
 
 
 def agent_reports(ours: Recogniser, image: Image) -> list[Report]:
-    """The plates that the agent's recogniser reports, best first."""
-    reads = [s.read for s in ours.look(Frame(image)) if isinstance(s, PlateSighting)]
+    """The plates that the agent's recogniser reports, best first; none of a photo in which nothing can be seen."""
+    try:
+        reads = [s.read for s in ours.look(Frame(image)) if isinstance(s, PlateSighting)]
+    except NothingVisible:
+        return []
     return [
         Report(r.text, (r.box.x, r.box.y, r.box.x + r.box.w, r.box.y + r.box.h), r.suggested or r.text) for r in reads
     ]
@@ -259,6 +266,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder with other descriptions of the agent's own models")
     parser.add_argument("--boxes", action="store_true", help="read the labelled boxes, without the finder")
     parser.add_argument("--causes", action="store_true", help="count why the best plate is wrong, for each photo")
+    parser.add_argument("--live", action="store_true", help="one look at each photo, as at a camera's frame")
     parser.add_argument("--others", type=Path, metavar="DIR", help="write what reports that meet no label lie on")
     parser.add_argument("--no-peer", action="store_true", help="leave rapidocr out")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -269,7 +277,7 @@ def main() -> None:
     folders = [root] if (root / "labels.csv").is_file() else sorted(p.parent for p in root.glob("*/labels.csv"))
     if not folders:
         raise SystemExit(f"{root} holds no labels.csv; {wanted}")
-    ours = open_recogniser(given.reader, folder=given.models)
+    ours = open_recogniser(given.reader, live=given.live, folder=given.models)
     if given.boxes:
         own = own_or_exit(ours)
         results = {f.name: measure_boxes(f, own, given.limit) for f in folders}

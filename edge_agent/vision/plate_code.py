@@ -26,9 +26,11 @@ from edge_agent.vision.frame import Frame, Image, Role, cut
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.lines import TextLine, bounding_box
 from edge_agent.vision.model_file import DEFAULT_THREADS
-from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder, moved_out
-from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, PlateCodeReader, straightened
+from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder
+from edge_agent.vision.plate_code_reader import PlateCodeReader
+from edge_agent.vision.plate_crops import crops_again, first_crop, part_alone
 from edge_agent.vision.plate_likeness import LIKENESS_MIN, is_lettering, likeness, prominence
+from edge_agent.vision.plate_outliner import PlateOutliner, common_share
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
 from edge_agent.vision.text_finder import Quad, TextRegion, crop, finder_input, finder_size
@@ -45,14 +47,9 @@ LOOKS_AGAIN = ((1280, 2.0), (288, 1.0))
 PLATES_MAX, LINES_MAX, COLUMNS_MAX = 16, 40, 8  # read in one picture: the surest
 PLATE_HEIGHT_MIN = 6.0  # pixels of the picture; below it nothing is legible
 LINE_HEIGHT_MIN, LINE_ASPECT_MAX = 7.0, 16.0
-# A plate that was read with less than SURE is read again, a little tighter and a little wider (in its heights, at its
-# ends, then above and under it), in photos leaning either way (its upper edge by so many heights, its lower edge back)
-# and as the upright box around it, and one of such a shape also as two rows; what they agree on counts (ADR 0038).
+# A plate that was read with less than SURE is outlined from nearby (ADR 0047) and read again in several crops
+# (plate_crops.py); what they agree on counts (ADR 0038).
 SURE = 0.9
-MARGINS_AGAIN = ((-0.14, 0.0), (-0.05, -0.05), (0.06, 0.04))
-LEANING = (0.08, -0.08)
-UPRIGHT_IN = -0.08  # of its height, how far the upright box around a plate is drawn in
-TWO_ROWS_ASPECT = 1.7  # width by height
 # A code with a character that was read with less is a guess and not reported. Of 47 drawn codes in rows 45 are read
 # right and none wrong; 43 are surer. Of 60 columns 39 are read right and 6 wrong, with the higher bar 38 and 1.
 GUESS, GUESS_IN_COLUMN = 0.65, 0.85
@@ -61,11 +58,13 @@ CONVINCING = 0.5  # likeness of a plate that needs no second look
 # best plate so, with 1.30 looks at a photo (ADR 0046).
 CLEAR = 0.7
 SAME_PLATE = 0.3  # of what two boxes cover together, from which two looks saw one plate
+ONE_PLATE = 0.5  # as SAME_PLATE, of two outlines in one look
 
 
 @dataclass(frozen=True)
 class _Plate:
     region: TextRegion
+    from_afar: float  # the finder's own score
     read: PlateRead
     agreement: float
     crops: Sequence[Probabilities]  # what the reader gave for each crop
@@ -122,6 +121,7 @@ class PlateCodeRecogniser:
         self,
         finder: PlateCodeFinder,
         line_finder: LineFinder,
+        outliner: PlateOutliner,
         reader: PlateCodeReader,
         look_again: bool = True,
         long_side: int = LONG_SIDE,
@@ -130,6 +130,7 @@ class PlateCodeRecogniser:
     ) -> None:
         self._finder = finder
         self._line_finder = line_finder
+        self._outliner = outliner
         self._reader = reader
         self._look_again = look_again
         self._long_side = long_side
@@ -152,7 +153,8 @@ class PlateCodeRecogniser:
         """
         each = max(1, threads // at_once)
         finder, line_finder = PlateCodeFinder.open(each, folder), LineFinder.open(each, folder)
-        return cls(finder, line_finder, PlateCodeReader.open(each, folder), look_again, long_side, countries, at_once)
+        outliner, reader = PlateOutliner.open(each, folder), PlateCodeReader.open(each, folder)
+        return cls(finder, line_finder, outliner, reader, look_again, long_side, countries, at_once)
 
     def look(self, frame: Frame) -> Sequence[Sighting]:
         """Plates, then container codes, each best first. Raises RecogniserBroken if it could not look."""
@@ -205,7 +207,7 @@ class PlateCodeRecogniser:
         for look in others:
             same = (p for p in look.plates if overlap(p.read.box, best.read.box) >= SAME_PLATE)
             crops += next((p.crops for p in same), ())
-        return [self._plate(image, best.region, self._agreed(crops), crops), *rest]
+        return [self._plate(image, best.region, best.from_afar, self._agreed(crops), crops), *rest]
 
     def _find(self, image: Image, role: Role, long_side: int, enlarge: float) -> Finding:
         if role == "plate":  # the lines that look like a code's are enough to tell a code from a plate
@@ -223,9 +225,8 @@ class PlateCodeRecogniser:
         finding = self._find(image, role, long_side, enlarge)
         lines, codes = self._codes(image, finding.code_lines)
         regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN and not _part_of_code(r, codes)]
-        plates = _without_lettering(
-            [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
-        )
+        plates = [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
+        plates = _without_lettering(_each_once(plates))
         plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
         if role == "plate":
             return _Look(plates, (), False)
@@ -235,24 +236,33 @@ class PlateCodeRecogniser:
         return _Look(plates, [ContainerCodeSighting(read, cut(image, read.box)) for read in told], hint)
 
     def _read(self, image: Image, regions: Sequence[TextRegion]) -> list[_Plate]:
-        crops = [straightened(image, r.quad, PLATE_WIDTH, HEIGHT) for r in regions]
-        seen = [[p] for p in self._reader.plate_probabilities(crops)]
+        scores, regions = [r.score for r in regions], list(regions)
+        seen = [[p] for p in self._reader.plate_probabilities([first_crop(image, r) for r in regions])]
         firsts = [best_path(first) for (first,) in seen]
         reads = [Agreed(line, line.probability) for line in firsts]
         doubtful = [i for i, line in enumerate(firsts) if not line.characters or line.probability < SURE]
-        again = [(i, part) for i in doubtful for part in _again(image, regions[i], self._look_again)]
+        outlines = self._outliner.outlines(image, [regions[i].quad for i in doubtful])
+        again: list[tuple[int, Image]] = []
+        for i, outline in zip(doubtful, outlines, strict=True):
+            again += [(i, part) for part in crops_again(image, regions[i], outline, self._look_again)]
+            if part_alone(regions[i], outline):
+                seen[i] = []
+            if outline is not None:  # both models say how much it is a plate
+                regions[i] = TextRegion(outline.quad, (regions[i].score + outline.score) / 2)
         more = self._reader.plate_probabilities([part for _, part in again])
         for (i, _), probabilities in zip(again, more, strict=True):
             seen[i].append(probabilities)
         for i in doubtful:
             reads[i] = self._agreed(seen[i])
-        return [self._plate(image, *one) for one in zip(regions, reads, seen, strict=True)]
+        return [self._plate(image, *one) for one in zip(regions, scores, reads, seen, strict=True)]
 
     def _agreed(self, crops: Sequence[Probabilities]) -> Agreed:
         expected = shares(self._countries)
         return agreed(crops, lambda text: form_share(text, expected))
 
-    def _plate(self, image: Image, region: TextRegion, said: Agreed, crops: Sequence[Probabilities]) -> _Plate:
+    def _plate(
+        self, image: Image, region: TextRegion, from_afar: float, said: Agreed, crops: Sequence[Probabilities]
+    ) -> _Plate:
         line = said.read
         box = bounding_box([region.quad], image.shape[0], image.shape[1])
         expected = as_series(line.characters, shares(self._countries, _aspect(region)))
@@ -267,7 +277,7 @@ class PlateCodeRecogniser:
             likeness=likeness(region, line, form_share(expected, shares(self._countries))),
             suggested="" if expected == text else expected,
         )
-        return _Plate(region, read, said.agreement, crops)
+        return _Plate(region, from_afar, read, said.agreement, crops)
 
     def _codes(self, image: Image, regions: Sequence[TextRegion]) -> tuple[list[TextLine], list[CodeCandidate]]:
         rows = [r.quad for r in regions if _worth_reading(r)][:LINES_MAX]
@@ -288,9 +298,20 @@ def _sightings(image: Image, plates: Sequence[_Plate]) -> list[Sighting]:
     return [PlateSighting(p.read, cut(image, p.read.box), p.read.likeness) for p in plates]
 
 
-def _without_lettering(plates: list[_Plate]) -> list[_Plate]:
+def _each_once(plates: Sequence[_Plate]) -> list[_Plate]:
+    """Without those of which a likelier one is seen in the same place: the finder may have seen one plate in parts."""
+    kept: list[_Plate] = []
+    for plate in sorted(plates, key=lambda p: -p.read.likeness):
+        if all(common_share(plate.region.quad, other.region.quad) < ONE_PLATE for other in kept):
+            kept.append(plate)
+    return kept
+
+
+def _without_lettering(plates: Sequence[_Plate]) -> list[_Plate]:
+    """Seen from nearby lettering looks more like a plate than it does from afar: what the finder said counts."""
     sure = max((p.read.likeness for p in plates if any(c.isdigit() for c in p.read.text)), default=0.0)
-    return [p for p in plates if not is_lettering(p.read.text, p.read.likeness, sure)]
+    as_found = ((p, p.read.likeness * min(1.0, p.from_afar / max(p.region.score, 1e-6))) for p in plates)
+    return [p for p, likeness in as_found if not is_lettering(p.read.text, likeness, sure)]
 
 
 def _guessed(code: CodeCandidate) -> bool:
@@ -324,38 +345,3 @@ def _inside(point: Quad, quad: Quad) -> bool:
 
 def _aspect(region: TextRegion) -> float:
     return round(min(6.0, max(1.0, region.width / max(1.0, region.height))), 1)
-
-
-def _again(image: Image, region: TextRegion, photo: bool) -> list[Image]:
-    """Other crops of a plate that could not be read surely."""
-    quads = [moved_out(region.quad, (a * region.height, b * region.height)) for a, b in MARGINS_AGAIN]
-    if photo:
-        quads += [*(_leaning(region, by) for by in LEANING), _upright(region)]
-    crops = [straightened(image, quad, PLATE_WIDTH, HEIGHT) for quad in quads]
-    if region.width < TWO_ROWS_ASPECT * region.height:
-        crops.append(_rows_side_by_side(image, region.quad))
-    return crops
-
-
-def _leaning(region: TextRegion, by: float) -> Quad:
-    """The area with its upper edge moved to the right by so many of its heights, its lower edge to the left."""
-    along = (region.quad[1] - region.quad[0]) / max(1e-6, float(np.linalg.norm(region.quad[1] - region.quad[0])))
-    step = along * (by * region.height)
-    leaning: Quad = (region.quad + np.stack([step, step, -step, -step])).astype(np.float32)
-    return leaning
-
-
-def _upright(region: TextRegion) -> Quad:
-    """The upright box around the area, drawn in: what a person marks."""
-    (left, top), (right, bottom) = region.quad.min(axis=0), region.quad.max(axis=0)
-    box = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
-    return moved_out(box, UPRIGHT_IN * float(bottom - top))
-
-
-def _rows_side_by_side(image: Image, quad: Quad) -> Image:
-    """The upper and the lower half of a plate as one line."""
-    left, right = (quad[0] + quad[3]) / 2, (quad[1] + quad[2]) / 2
-    upper = np.array([quad[0], quad[1], right, left], dtype=np.float32)
-    lower = np.array([left, right, quad[2], quad[3]], dtype=np.float32)
-    halves = [straightened(image, half, PLATE_WIDTH // 2, HEIGHT) for half in (upper, lower)]
-    return np.concatenate(halves, axis=1)

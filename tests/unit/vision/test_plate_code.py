@@ -18,8 +18,9 @@ from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCodeRecogniser
 from edge_agent.vision.plate_code_finder import INSET, Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
+from edge_agent.vision.plate_outliner import PlateOutliner
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
-from edge_agent.vision.text_finder import Map, TextRegion, finder_input
+from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input
 from tests.unit.vision.striped import draw, empty, level, models, turned
 
 
@@ -39,6 +40,12 @@ def plates(sightings: Sequence[Sighting]) -> list[PlateRead]:
 
 def codes(sightings: Sequence[Sighting]) -> list[ContainerCodeRead]:
     return [s.read for s in sightings if isinstance(s, ContainerCodeSighting)]
+
+
+def between(one: str, other: str, share: float = 0.5) -> int:
+    """A blue level of which the reader is not sure which of the two it is."""
+    levels = (level(LETTERS_AND_DIGITS.index(c) + 1) for c in (one, other))
+    return round((float(np.dot((1 - share, share), tuple(levels))) + 1) * 127.5)
 
 
 def test_a_plate_is_read_where_it_stands(recogniser: PlateCodeRecogniser) -> None:
@@ -130,12 +137,12 @@ def test_a_camera_for_one_thing_does_not_search_for_the_other(folder: Path, role
             raise AssertionError("looked for what nobody asks for")
 
     whole = PlateCodeRecogniser.open(1, folder=folder)
-    finder, line_finder, reader = whole._finder, whole._line_finder, whole._reader
+    finder, line_finder, rest = whole._finder, whole._line_finder, (whole._outliner, whole._reader)
     unneeded = Broken()
     if role == "plate":
-        alone = PlateCodeRecogniser(finder, unneeded, reader)  # type: ignore[arg-type]
+        alone = PlateCodeRecogniser(finder, unneeded, *rest)  # type: ignore[arg-type]
     else:
-        alone = PlateCodeRecogniser(unneeded, line_finder, reader)  # type: ignore[arg-type]
+        alone = PlateCodeRecogniser(unneeded, line_finder, *rest)  # type: ignore[arg-type]
     assert list(alone.look(Frame(empty(), role=role))) == []
 
 
@@ -157,8 +164,7 @@ def test_a_code_with_a_character_that_is_a_guess_is_not_reported(recogniser: Pla
     draw(image, "MSKU4135329", 60, 100, 480, 40, channel=1)
     assert [c.code for c in codes(recogniser.look(Frame(image)))] == ["MSKU4135329"]
     at = 60 + 480 * 11 // 23  # the sixth stripe: between the levels of 1 and 2
-    between = (level(LETTERS_AND_DIGITS.index("1") + 1) + level(LETTERS_AND_DIGITS.index("2") + 1)) / 2
-    image[100:140, at : at + 21, 0] = round((between + 1) * 127.5)
+    image[100:140, at : at + 21, 0] = between("1", "2")
     assert codes(recogniser.look(Frame(image))) == []
 
 
@@ -190,7 +196,8 @@ def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Pa
     image[254:294, 205:387, 1] = 255  # a line of text, too
     line_finder = Counting.open(1, folder)
     assert isinstance(line_finder, Counting)
-    own = PlateCodeRecogniser(PlateCodeFinder.open(1, folder), line_finder, PlateCodeReader.open(1, folder))
+    finder, rest = PlateCodeFinder.open(1, folder), (PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder))
+    own = PlateCodeRecogniser(finder, line_finder, *rest)
     assert [p.text for p in plates(own.look(Frame(image)))] == ["1234567"]
     assert line_finder.looks == 1
 
@@ -213,19 +220,18 @@ def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(
 
     image = empty()
     draw(image, "AB12C", 200, 200, 192, 48)
-    between = (level(LETTERS_AND_DIGITS.index("1") + 1) + level(LETTERS_AND_DIGITS.index("2") + 1)) / 2
-    image[200:248, 200 + 192 * 5 // 11 : 200 + 192 * 6 // 11, 0] = round((between + 1) * 127.5)
+    image[200:248, 200 + 192 * 5 // 11 : 200 + 192 * 6 // 11, 0] = between("1", "2")
     draw(image, "7KLM223", 200, 350, 192, 48)
     draw(image, "MSKU4135329", 60, 60, 480, 40, channel=1)
     line_finder = Counting.open(1, folder)
     assert isinstance(line_finder, Counting)
-    reader = PlateCodeReader.open(1, folder)
-    once = PlateCodeRecogniser(Better.open(1, folder), line_finder, reader, look_again=False)
+    rest = PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
+    once = PlateCodeRecogniser(Better.open(1, folder), line_finder, *rest, look_again=False)
     (doubtful,) = plates(once.look(Frame(image)))
     assert doubtful.confidence < CLEAR
     assert doubtful.likeness > CONVINCING
     line_finder.looks = 0
-    seen = PlateCodeRecogniser(Better.open(1, folder), line_finder, reader).look(Frame(image))
+    seen = PlateCodeRecogniser(Better.open(1, folder), line_finder, *rest).look(Frame(image))
     assert [p.text for p in plates(seen)] == ["7KLM223"]
     assert [c.code for c in codes(seen)] == ["MSKU4135329"]
     assert line_finder.looks == 1
@@ -242,12 +248,18 @@ def test_several_looks_at_one_plate_agree_on_its_text(folder: Path, monkeypatch:
             cut = plate.quad - np.array([[0, 0], [38, 0], [38, 0], [0, 0]], np.float32)
             return Finding([TextRegion(cut, plate.score)], [])
 
+    class Blind(PlateOutliner):
+        """Sees no plate from nearby."""
+
+        def outlines(self, image: Image, quads: Sequence[Quad]) -> list[TextRegion | None]:
+            return [None] * len(quads)
+
     image = empty()
     draw(image, "AB12C", 200, 200, 192, 48)
-    between = 0.6 * level(LETTERS_AND_DIGITS.index("2") + 1) + 0.4 * level(LETTERS_AND_DIGITS.index("1") + 1)
-    image[200:248, 200 + 192 * 7 // 11 : 200 + 192 * 8 // 11, 0] = round((between + 1) * 127.5)
+    image[200:248, 200 + 192 * 7 // 11 : 200 + 192 * 8 // 11, 0] = between("1", "2", 0.6)
     monkeypatch.setattr(looks_module, "CLEAR", 0.95)
-    parts = CutOnce.open(1, folder), LineFinder.open(1, folder), PlateCodeReader.open(1, folder)
+    finders = CutOnce.open(1, folder), LineFinder.open(1, folder)
+    parts = *finders, Blind.open(1, folder), PlateCodeReader.open(1, folder)
     (read,) = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
     assert read.text == "AB12C"
     assert read.box.w < 170  # the look that counts is still the second
@@ -278,9 +290,88 @@ def test_letters_beside_a_likelier_plate_are_its_vehicles_lettering(
     image = empty()
     for n, text in enumerate(texts):
         draw(image, text, 200, 150 + 100 * n, 192, 48)
-    parts = Doubting.open(1, folder), LineFinder.open(1, folder), PlateCodeReader.open(1, folder)
+    finders = Doubting.open(1, folder), LineFinder.open(1, folder)
+    parts = *finders, PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
     seen = PlateCodeRecogniser(*parts).look(Frame(image))
     assert sorted(p.text for p in plates(seen)) == sorted(told)
+
+
+def test_lettering_that_looks_more_like_a_plate_from_nearby_is_lettering_still(folder: Path) -> None:
+    class Doubting(PlateCodeFinder):
+        """Finds the last text, at the picture's foot, less plate-like."""
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            found = super().find(image, long_side, enlarge).plates
+            last = max(p.quad[0, 1] for p in found)
+            return Finding([TextRegion(p.quad, 0.58 if p.quad[0, 1] == last else p.score) for p in found], [])
+
+    image = empty()
+    draw(image, "7KLM223", 200, 150, 192, 48)
+    draw(image, "GOVIKES", 200, 250, 192, 48)
+    image[250:298, 200 + 192 * 7 // 15 : 200 + 192 * 8 // 15, 0] = between("I", "J", 0.4)  # doubtful: outlined
+    finders = Doubting.open(1, folder), LineFinder.open(1, folder)
+    outliner, reader = PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
+    own = PlateCodeRecogniser(*finders, outliner, reader)
+    assert [p.text for p in plates(own.look(Frame(image)))] == ["7KLM223"]
+    image[150:198, 200:392] = empty()[150:198, 200:392]
+    (alone,) = plates(own.look(Frame(image)))
+    assert (alone.text, alone.likeness > 0.6) == ("GOVIKES", True)
+
+
+@pytest.mark.parametrize("look_again", [False, True])
+def test_a_doubtful_plate_is_read_and_told_as_it_is_outlined(folder: Path, look_again: bool) -> None:
+    class Coarse(PlateCodeFinder):
+        """Sees a plate and what stands beside it, at whatever size."""
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            over = np.array([[0, 0], [40, 0], [40, 0], [0, 0]], np.float32)
+            return Finding([TextRegion(p.quad + over, 0.5) for p in super().find(image, LONG_SIDE).plates], [])
+
+    image = empty()
+    draw(image, "7KLM223", 200, 200, 192, 48)
+    image[200:248, 404:424, 0] = between("1", "2")
+    finders = Coarse.open(1, folder), LineFinder.open(1, folder)
+    parts = *finders, PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
+    (read,) = plates(PlateCodeRecogniser(*parts, look_again).look(Frame(image)))
+    assert read.text == "7KLM223"
+    assert abs(read.box.x - 200) <= 4
+    assert abs(read.box.w - 192) <= 8
+    assert 0.6 < read.likeness < 0.75  # the finder says 0.5, from nearby it is surely one
+
+
+def test_a_plate_that_is_read_surely_is_not_outlined(folder: Path) -> None:
+    class Unneeded(PlateOutliner):
+        def outlines(self, image: Image, quads: Sequence[Quad]) -> list[TextRegion | None]:
+            assert not quads
+            return []
+
+    image = empty()
+    draw(image, "7KLM223", 200, 250, 192, 48)
+    finders = PlateCodeFinder.open(1, folder), LineFinder.open(1, folder)
+    own = PlateCodeRecogniser(*finders, Unneeded.open(1, folder), PlateCodeReader.open(1, folder))
+    assert [p.text for p in plates(own.look(Frame(image)))] == ["7KLM223"]
+
+
+def test_a_plate_that_the_finder_sees_in_two_parts_is_told_once(folder: Path) -> None:
+    class InParts(PlateCodeFinder):
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            found: list[TextRegion] = []
+            for whole in super().find(image, long_side, enlarge).plates:
+                left, right = whole.quad[[0, 3]], whole.quad[[1, 2]]
+                for a, b in ((left, 0.34 * left + 0.66 * right), (0.65 * left + 0.35 * right, right)):
+                    found.append(TextRegion(np.stack([a[0], b[0], b[1], a[1]]).astype(np.float32), whole.score))
+            return Finding(found, [])
+
+    image = empty()
+    for text, x in (("2B72C34", 100), ("2KL2M33", 330)):  # beside it, and another
+        draw(image, text, x, 100, 195, 48)
+        for stripe in (1, 7):  # every part is doubtful, but the right one is less so than the plate
+            image[100:148, x + 195 * stripe // 15 : x + 195 * (stripe + 1) // 15, 0] = between("2", "3")
+    finders = InParts.open(1, folder), LineFinder.open(1, folder)
+    parts = *finders, PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
+    seen = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
+    assert sorted(p.text for p in seen) == ["2B72C34", "2KL2M33"]
+    assert all(abs(p.box.w - 195) <= 10 for p in seen)
 
 
 def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:
@@ -350,7 +441,7 @@ def test_a_model_that_fails_is_not_an_empty_lane(folder: Path) -> None:
         def find(self, image: Image, long_side: int = 0, enlarge: float = 1.0, batch: object = None) -> None:
             raise cv2.error("ONNX Runtime: bad allocation")
 
-    broken = PlateCodeRecogniser(Broken(), Broken(), Broken())  # type: ignore[arg-type]
+    broken = PlateCodeRecogniser(Broken(), Broken(), Broken(), Broken())  # type: ignore[arg-type]
     with pytest.raises(RecogniserBroken, match=r"could not look at a frame of north: .*bad allocation"):
         broken.look(Frame(empty(), "north"))
 
@@ -359,11 +450,3 @@ def test_a_reader_of_another_alphabet_is_refused_by_name(tmp_path: Path) -> None
     shuffled = LETTERS_AND_DIGITS[::-1]
     with pytest.raises(ModelRefused, match=r"model plate_code_reader reads 'ZYX.*not 0-9 and A-Z"):
         PlateCodeRecogniser.open(1, folder=models(tmp_path, shuffled))
-
-
-def test_the_upright_box_around_a_tilted_plate_is_one_of_its_crops() -> None:
-    tilted = np.array([[100, 60], [200, 100], [180, 150], [80, 110]], np.float32)
-    upright = looks_module._upright(TextRegion(tilted, 1.0))
-    inside = 0.08 * 90
-    assert upright.min(0) == pytest.approx((80 + inside, 60 + inside), abs=0.01)
-    assert upright.max(0) == pytest.approx((200 - inside, 150 - inside), abs=0.01)
