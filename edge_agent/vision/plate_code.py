@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edge_agent.domain.errors import RecogniserBroken
-from edge_agent.domain.identifiers import check_digit_ok
+from edge_agent.domain.identifiers import check_digit_ok, fold_plate
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.agreement import Agreed, agreed
 from edge_agent.vision.alike import overlap
@@ -30,7 +31,7 @@ from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.plate_crops import crops_again, first_crop, part_alone
 from edge_agent.vision.plate_likeness import LIKENESS_MIN, is_lettering, likeness, prominence
-from edge_agent.vision.plate_outliner import PlateOutliner, common_share
+from edge_agent.vision.plate_outliner import PlateOutliner, common_area, common_share
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
 from edge_agent.vision.text_finder import Quad, TextRegion, crop, finder_input, finder_size
@@ -58,7 +59,8 @@ CONVINCING = 0.5  # likeness of a plate that needs no second look
 # best plate so, with 1.30 looks at a photo (ADR 0046).
 CLEAR = 0.7
 SAME_PLATE = 0.3  # of what two boxes cover together, from which two looks saw one plate
-ONE_PLATE = 0.5  # as SAME_PLATE, of two outlines in one look
+# As SAME_PLATE, of two outlines in one look; of two that have the same text, what they have in common of the smaller.
+ONE_PLATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -300,18 +302,26 @@ def _sightings(image: Image, plates: Sequence[_Plate]) -> list[Sighting]:
 
 def _each_once(plates: Sequence[_Plate]) -> list[_Plate]:
     """Without those of which a likelier one is seen in the same place: the finder may have seen one plate in parts."""
+
+    def one(a: _Plate, b: _Plate) -> bool:
+        if common_share(a.region.quad, b.region.quad) >= ONE_PLATE:
+            return True
+        smaller = min(cv2.contourArea(p.region.quad) for p in (a, b))
+        within = common_area(a.region.quad, b.region.quad) >= ONE_PLATE * smaller
+        return within and fold_plate(a.read.text) == fold_plate(b.read.text)
+
     kept: list[_Plate] = []
     for plate in sorted(plates, key=lambda p: -p.read.likeness):
-        if all(common_share(plate.region.quad, other.region.quad) < ONE_PLATE for other in kept):
+        if not any(one(plate, other) for other in kept):
             kept.append(plate)
     return kept
 
 
 def _without_lettering(plates: Sequence[_Plate]) -> list[_Plate]:
-    """Seen from nearby lettering looks more like a plate than it does from afar: what the finder said counts."""
-    sure = max((p.read.likeness for p in plates if any(c.isdigit() for c in p.read.text)), default=0.0)
-    as_found = ((p, p.read.likeness * min(1.0, p.from_afar / max(p.region.score, 1e-6))) for p in plates)
-    return [p for p, likeness in as_found if not is_lettering(p.read.text, likeness, sure)]
+    """Judged as the finder saw them: from nearby lettering looks more like a plate than with what is around it."""
+    each = [(p, p.read.likeness * p.from_afar / max(p.region.score, 1e-6)) for p in plates]
+    sure = max((likeness for p, likeness in each if any(c.isdigit() for c in p.read.text)), default=0.0)
+    return [p for p, likeness in each if not is_lettering(p.read.text, likeness, sure)]
 
 
 def _guessed(code: CodeCandidate) -> bool:

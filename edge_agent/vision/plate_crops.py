@@ -10,7 +10,7 @@ from edge_agent.vision.plate_outliner import common_area
 from edge_agent.vision.text_finder import Quad, TextRegion
 
 # What a doubtful plate is read again in, as its outline (plate_outliner.py) says where it stands: as it is, and a
-# little tighter; as the finder saw it, with less above and under it, and in photos as the upright box around it; one of
+# little tighter; as the finder saw it, with less at its ends, and in photos as the upright box around it; one of
 # such a shape also as two rows. Margins are in its heights, at its ends, then above and under it (ADR 0047).
 OUTLINED_AGAIN = (-0.05, -0.05)
 SEEN_AGAIN = (-0.14, 0.0)

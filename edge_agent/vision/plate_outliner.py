@@ -25,6 +25,7 @@ AROUND = 2.0  # widths of a plate that the window shows
 SQUARE = 1.6  # a plate higher than its width by this counts as that wide: it is to fit the window's height
 MEETS = 0.15  # of what both cover together, from which an outline is that of the plate that was looked for
 BATCH_MAX = 8
+HIGHER_MAX = 2.0  # times as high as what was seen: an outline that is higher holds another plate, too
 AT_EDGE = 6.0  # pixels of the window from its left or right edge, within which an outline may be cut off
 
 
@@ -113,14 +114,21 @@ def _outlined(window: Nearby, probability: npt.NDArray[np.float32], quad: Quad) 
     best = max(found, key=lambda r: common_share(r.quad, asked), default=None)
     if best is None or common_share(best.quad, asked) < MEETS:
         return None, False
+    if best.height > HIGHER_MAX * TextRegion(asked, 0.0).height:
+        return None, False
     across = best.quad[:, 0]
     at_edge = bool(across.min() < AT_EDGE or across.max() > WINDOW[1] - AT_EDGE)
     return TextRegion(window.in_picture(best.quad), best.score), at_edge
 
 
 def common_area(a: Quad, b: Quad) -> float:
-    """What two convex quadrilaterals have in common, square pixels."""
-    return float(cv2.intersectConvexConvex(a, b)[0])
+    """What two convex quadrilaterals have in common, square pixels.
+
+    OpenCV errs now and then: less near to the origin, and never by more than the smaller one's area after this.
+    """
+    start = a.min(axis=0)
+    common = float(cv2.intersectConvexConvex(a - start, b - start)[0])
+    return min(common, cv2.contourArea(a), cv2.contourArea(b))
 
 
 def common_share(a: Quad, b: Quad) -> float:

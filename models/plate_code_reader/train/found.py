@@ -5,7 +5,7 @@
 
 A source is `found-GROUP` (us, ca, mx, eu, br), `found-columns` or `found-rows`; `val-` before keeps it from training.
 Plates are set into photos of training (drawn streets without --photos) and found by the shipped finder, at the sizes
-and with the margins at which the agent looks and reads; every fourth crop is the upright box around a plate, as a
+at which the agent looks and with margins like its own; every fourth crop is the upright box around a plate, as a
 person marks it. Codes are found as lines; a column is cut into cells in each of the agent's ways, all with its text.
 """
 
@@ -138,7 +138,7 @@ def plate_crops(rng: Rng, group: str, folder: Path | None) -> list[Crop]:
 
 
 def plate_crop(rng: Rng, view: Picture, quad: Quad, drawn: Drawn) -> Crop:
-    """One plate with one of the agent's margins; two rows side by side."""
+    """One plate with one of the margins; two rows side by side."""
     high = float(np.linalg.norm(quad[3] - quad[0]))
     across, along = rng.normal(0, JITTER, 2) + pick(rng, MARGINS)
     quad = moved_out(quad.astype(np.float32), (across * high, along * high))

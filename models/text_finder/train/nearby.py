@@ -70,7 +70,9 @@ def draw_views(folder: Path, views: int, seed: int, photos: Path | None) -> None
 
 def views(folders: Sequence[Path]) -> Source:
     """Drawn views, all alike often."""
-    listed = [view for folder in folders for view in cached(folder)]
+    listed = [view for folder in folders for view in cached(folder) if view[1]]
+    if not listed:
+        raise ValueError(f"nothing is drawn in {', '.join(map(str, folders))}: run `draw` first")
 
     @lru_cache(maxsize=3000)
     def opened(n: int) -> Labelled:
@@ -80,9 +82,7 @@ def views(folders: Sequence[Path]) -> Source:
         return Labelled(np.asarray(image, np.uint8), listed[n][1])
 
     def take(rng: Rng) -> Labelled:
-        while not (view := opened(int(rng.integers(len(listed))))).boxes:
-            pass
-        return view
+        return opened(int(rng.integers(len(listed))))
 
     return take
 
@@ -135,6 +135,8 @@ def met(file: Path, folder: Path, limit: int | None = None) -> tuple[int, int, f
             truth = max(plates, key=lambda p: common_share(p, quad), default=None)
             if truth is not None and (before := common_share(truth, quad)) >= MEETS:
                 shares.append((before, common_share(truth, outline.quad) if outline else 0.0))
+    if not shares:
+        raise ValueError(f"the finder sees no plate in {folder}: draw more views")
     each = np.array(shares).reshape(-1, 2)
     return len(each), int((each[:, 1] > 0).sum()), float(each[:, 0].mean()), float(each[:, 1].mean())
 

@@ -16,7 +16,7 @@ from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCodeRecogniser
-from edge_agent.vision.plate_code_finder import INSET, Finding, PlateCodeFinder
+from edge_agent.vision.plate_code_finder import INSET, Finding, PlateCodeFinder, moved_out
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.plate_outliner import PlateOutliner
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
@@ -300,19 +300,26 @@ def test_lettering_that_looks_more_like_a_plate_from_nearby_is_lettering_still(f
     class Doubting(PlateCodeFinder):
         """Finds the last text, at the picture's foot, less plate-like."""
 
+        at_head = 0.9
+
         def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
             found = super().find(image, long_side, enlarge).plates
             last = max(p.quad[0, 1] for p in found)
-            return Finding([TextRegion(p.quad, 0.58 if p.quad[0, 1] == last else p.score) for p in found], [])
+            return Finding([TextRegion(p.quad, 0.58 if p.quad[0, 1] == last else self.at_head) for p in found], [])
 
     image = empty()
     draw(image, "7KLM223", 200, 150, 192, 48)
     draw(image, "GOVIKES", 200, 250, 192, 48)
     image[250:298, 200 + 192 * 7 // 15 : 200 + 192 * 8 // 15, 0] = between("I", "J", 0.4)  # doubtful: outlined
-    finders = Doubting.open(1, folder), LineFinder.open(1, folder)
-    outliner, reader = PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
-    own = PlateCodeRecogniser(*finders, outliner, reader)
+    finder, line_finder = Doubting.open(1, folder), LineFinder.open(1, folder)
+    assert isinstance(finder, Doubting)
+    own = PlateCodeRecogniser(
+        finder, line_finder, PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder), look_again=False
+    )
     assert [p.text for p in plates(own.look(Frame(image)))] == ["7KLM223"]
+    image[150:198, 200 + 192 * 7 // 15 : 200 + 192 * 8 // 15, 0] = between("M", "N")  # doubtful as well
+    finder.at_head = 0.5
+    assert sorted(p.text[0] for p in plates(own.look(Frame(image)))) == ["7", "G"]  # the letters are likelier a plate
     image[150:198, 200:392] = empty()[150:198, 200:392]
     (alone,) = plates(own.look(Frame(image)))
     assert (alone.text, alone.likeness > 0.6) == ("GOVIKES", True)
@@ -372,6 +379,22 @@ def test_a_plate_that_the_finder_sees_in_two_parts_is_told_once(folder: Path) ->
     seen = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
     assert sorted(p.text for p in seen) == ["2B72C34", "2KL2M33"]
     assert all(abs(p.box.w - 195) <= 10 for p in seen)
+
+
+def test_one_text_that_stands_within_itself_is_told_once(folder: Path) -> None:
+    class Twice(PlateCodeFinder):
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> Finding:
+            found = super().find(image, long_side, enlarge).plates
+            wide = [TextRegion(moved_out(p.quad, (12, 30)), p.score) for p in found]
+            return Finding([*found, *wide], [])
+
+    image = empty()
+    draw(image, "7KLM223", 200, 200, 192, 48)
+    finders = Twice.open(1, folder), LineFinder.open(1, folder)
+    own = PlateCodeRecogniser(*finders, PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder))
+    regions = finders[0].find(image, LONG_SIDE).plates
+    assert [p.read.text for p in own._read(image, regions)] == ["7KLM223", "7KLM223"]
+    assert [p.text for p in plates(own.look(Frame(image)))] == ["7KLM223"]
 
 
 def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:

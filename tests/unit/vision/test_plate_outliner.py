@@ -116,6 +116,14 @@ def test_where_none_is_seen_from_nearby_there_is_no_outline(outliner: PlateOutli
     assert outliner.outlines(image, []) == []
 
 
+def test_an_outline_that_holds_what_is_above_or_below_too_is_none(outliner: PlateOutliner) -> None:
+    image = empty()
+    draw(image, "AB12C", 200, 200, 100, 66)
+    (higher,) = outliner.outlines(image, [box(200, 200, 100, 36)])
+    assert higher is not None
+    assert outliner.outlines(image, [box(200, 200, 100, 28)]) == [None]
+
+
 def test_many_plates_come_back_in_their_order(outliner: PlateOutliner) -> None:
     image = empty(1280, 960)
     places = [(40 + 240 * (i % 5), 60 + 250 * (i // 5)) for i in range(BATCH_MAX + 3)]
@@ -132,6 +140,15 @@ def test_what_two_areas_share() -> None:
     assert common_share(box(0, 0, 10, 10), box(5, 0, 10, 10)) == pytest.approx(1 / 3)
     assert common_share(box(0, 0, 10, 10), box(20, 0, 10, 10)) == 0
     assert common_share(box(0, 0, 0, 0), box(0, 0, 0, 0)) == 0
+
+
+def test_nothing_has_more_in_common_with_a_part_of_it_than_that_part() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(3000):
+        w, h = rng.uniform(5, 120, 2)
+        quad = (box(0, 0, w, h) + rng.uniform(-2, 2, (4, 2))).astype(np.float32)
+        half = np.stack([quad[0], (quad[0] + quad[1]) / 2, (quad[2] + quad[3]) / 2, quad[3]]).astype(np.float32)
+        assert common_share(quad, half) < 0.75
 
 
 def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
