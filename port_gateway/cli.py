@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from importlib.metadata import version
@@ -95,7 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _connection(tail)
     tail.add_argument(
-        "--from", dest="after", type=count, metavar="CURSOR", help="begin after this cursor (0: at the beginning)"
+        "--from",
+        dest="after",
+        type=_place,
+        default=(None, b""),
+        metavar="CURSOR[:SHA256]",
+        help="begin after this cursor (0: at the beginning); with the SHA-256 that `--json` showed there, only if the "
+        "port still has that event there, and was not set back to a backup",
     )
     tail.add_argument("--name", default="", help="keep the cursor at the port under this name, and go on from there")
     tail.add_argument("--limit", type=count, metavar="N", help="end after N events")
@@ -202,6 +209,13 @@ def _seconds(text: str) -> float:
     if not 0 < value <= 86_400:  # false of nan, too
         raise argparse.ArgumentTypeError(f"{text}: give seconds, more than 0 and at most a day")
     return value
+
+
+def _place(text: str) -> tuple[int, bytes]:
+    cursor, colon, sha256 = text.partition(":")
+    if colon and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise argparse.ArgumentTypeError(f"{text}: a SHA-256 has 64 hex digits, like `tail --json` shows it")
+    return count(cursor), bytes.fromhex(sha256)
 
 
 def _address(text: str) -> str:
@@ -320,7 +334,8 @@ async def _tail(options: argparse.Namespace) -> int:
         options.key,
         options.certificate,
         name=options.name,
-        after=options.after,
+        after=options.after[0],
+        after_sha256=options.after[1],
         limit=options.limit,
         follow=options.follow,
         wait_s=options.wait,

@@ -53,6 +53,11 @@ class Received:
     verified: Verified
     released_from: int = 0  # the cursor at which it was in quarantine
 
+    @property
+    def sha256(self) -> bytes:
+        """Of its envelope."""
+        return self.verified.sha256
+
 
 @dataclass(frozen=True, slots=True)
 class InQuarantine:
@@ -62,6 +67,11 @@ class InQuarantine:
     booth_id: str
     linked: Linked
     code: RefusalCode
+
+    @property
+    def sha256(self) -> bytes:
+        """Of its envelope."""
+        return self.linked.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,11 @@ class Deleted:
     head: Head
     deleted_utc_us: int
     rule: str
+
+    @property
+    def sha256(self) -> bytes:
+        """Of the envelope that it had."""
+        return self.head.sha256
 
 
 @contextlib.asynccontextmanager
@@ -135,12 +150,22 @@ def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | Po
 
 
 class Subscription:
-    """Verified events from a port: `async with` it. `name` keeps a cursor at the port; `after` begins elsewhere."""
+    """Verified events from a port: `async with` it. `name` keeps a cursor at the port; `after` begins elsewhere.
 
-    def __init__(self, stub: "SubscribeServiceAsyncStub", name: str = "", after: int | None = None) -> None:
+    `after_sha256` is that of the envelope that came at `after`: a port that has another one there refuses.
+    """
+
+    def __init__(
+        self,
+        stub: "SubscribeServiceAsyncStub",
+        name: str = "",
+        after: int | None = None,
+        after_sha256: bytes = b"",
+    ) -> None:
         self._stub = stub
         self._name = name
         self._after = after if after is not None or name else 0
+        self._after_sha256 = after_sha256
         self._chains = Chains({})
         self._begun: set[str] = set()
         self._cursor = 0
@@ -150,7 +175,8 @@ class Subscription:
     async def __aenter__(self) -> Self:
         await self._learn_keys()  # also says at once when the port cannot be reached, or refuses
         self._call = self._stub.Subscribe()
-        await self._call.write(wire.SubscribeRequest(start=wire.SubscribeStart(name=self._name, after=self._after)))
+        start = wire.SubscribeStart(name=self._name, after=self._after, after_sha256=self._after_sha256)
+        await self._call.write(wire.SubscribeRequest(start=start))
         return self
 
     async def __aexit__(self, *_: object) -> None:

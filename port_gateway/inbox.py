@@ -213,6 +213,16 @@ class Inbox:
         with self._store.reading() as db:
             return _newest(db)
 
+    def digest_at(self, cursor: int) -> bytes | None:
+        """The SHA-256 of the envelope that readers get at this cursor, or got before it was deleted; None at a hole."""
+        with self._store.reading() as db:
+            value = db.execute(
+                "SELECT e.sha256 FROM event e WHERE e.cursor = ?1 UNION ALL"
+                " SELECT e.sha256 FROM quarantine q JOIN event e ON e.cursor = q.cursor WHERE q.released_cursor = ?1",
+                (cursor,),
+            ).get
+        return value if isinstance(value, bytes) else None
+
     def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
         """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through.
 

@@ -114,13 +114,7 @@ class Subscriptions(SubscribeServiceServicer):
             after = start.after
             if not start.HasField("after") and start.name:
                 after = await asyncio.to_thread(self._inbox.reader_cursor, identity, start.name)
-            newest = await asyncio.to_thread(self._inbox.newest_cursor)
-            if after > newest:
-                raise Refused(
-                    RefusalCode.PROTOCOL,
-                    f"cursor {after} is beyond this port's newest, {newest}: it is of another port, or this one was "
-                    "set back to a backup; read from a cursor that was checked against its events, or from 0",
-                )
+            await asyncio.to_thread(self._check_cursor, after, start.after_sha256)
             reader.last_sent = after
             trust = self._trust.current()
             may, _ = trust.readable(SpiffeId.parse(identity))
@@ -141,6 +135,15 @@ class Subscriptions(SubscribeServiceServicer):
                 raise reader.error
         except EdgeAgentError as error:
             await end(context, error)
+
+    def _check_cursor(self, after: int, sha256: bytes) -> None:
+        """Raises Refused(WRONG_CURSOR) unless this port gave the cursor, and to the event with the digest, if any."""
+        newest = self._inbox.newest_cursor()
+        why = "it is of another port, or this one was set back to a backup; read from 0, or from a cursor before that"
+        if after > newest:
+            raise Refused(RefusalCode.WRONG_CURSOR, f"cursor {after} is beyond this port's newest, {newest}: {why}")
+        if sha256 and self._inbox.digest_at(after) != sha256:
+            raise Refused(RefusalCode.WRONG_CURSOR, f"another event than you name stands at cursor {after}: {why}")
 
     async def _send(self, context: Context, reader: _Reader, after: int, booth_ids: Sequence[str]) -> None:
         while not reader.closed.is_set():
@@ -310,6 +313,8 @@ async def _start(requests: AsyncIterator[wire.SubscribeRequest]) -> wire.Subscri
         raise Refused(RefusalCode.PROTOCOL, f"a name has at most {MAX_NAME} printable characters")
     if len(start.booth_ids) > MAX_FILTER:
         raise Refused(RefusalCode.PROTOCOL, f"{len(start.booth_ids)} booths to filter by, at most {MAX_FILTER}")
+    if start.after_sha256 and (len(start.after_sha256) != SHA256_BYTES or not start.HasField("after")):
+        raise Refused(RefusalCode.PROTOCOL, f"`after_sha256` has {SHA256_BYTES} bytes, and needs `after`")
     return start
 
 

@@ -28,6 +28,7 @@ class Tail:
     certificate: Path
     name: str = ""
     after: int | None = None
+    after_sha256: bytes = b""
     limit: int | None = None
     follow: bool = False
     wait_s: float = 3.0
@@ -124,7 +125,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
                 failures = 0
                 printer.show(received)
                 limit = None if wanted.limit is None else wanted.limit - 1
-                wanted = replace(wanted, after=received.cursor, limit=limit)
+                wanted = replace(wanted, after=received.cursor, after_sha256=received.sha256, limit=limit)
             return OK
         except Refused as refused:
             printer.refused(refused)
@@ -146,7 +147,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
 async def _read(wanted: Tail) -> AsyncIterator[Received | InQuarantine | Deleted]:
     async with (
         connected(wanted.gateway, wanted.gateway_certificate, wanted.key, wanted.certificate) as stub,
-        Subscription(stub, wanted.name, wanted.after) as subscription,
+        Subscription(stub, wanted.name, wanted.after, wanted.after_sha256) as subscription,
     ):
         left = wanted.limit
         while left is None or left > 0:

@@ -29,6 +29,7 @@ class RefusalCode(Enum):
     NOT_POSSESSED = services_pb2.REFUSAL_CODE_NOT_POSSESSED
     NOT_REPLACED = services_pb2.REFUSAL_CODE_NOT_REPLACED
     TOO_MANY_EPOCHS = services_pb2.REFUSAL_CODE_TOO_MANY_EPOCHS
+    WRONG_CURSOR = services_pb2.REFUSAL_CODE_WRONG_CURSOR
 
 
 class Refused(Permanent):

@@ -68,6 +68,8 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     """A salvaged ledger that no event held here says was replaced."""
     REFUSAL_CODE_TOO_MANY_EPOCHS: _RefusalCode.ValueType  # 20
     """A ledger more than the port takes of one booth."""
+    REFUSAL_CODE_WRONG_CURSOR: _RefusalCode.ValueType  # 21
+    """A reader's cursor is not this port's, or another event stands there than the reader says."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why an envelope, an event or a stream is refused. docs/wire.md gives each its check."""
@@ -114,6 +116,8 @@ REFUSAL_CODE_NOT_REPLACED: RefusalCode.ValueType  # 19
 """A salvaged ledger that no event held here says was replaced."""
 REFUSAL_CODE_TOO_MANY_EPOCHS: RefusalCode.ValueType  # 20
 """A ledger more than the port takes of one booth."""
+REFUSAL_CODE_WRONG_CURSOR: RefusalCode.ValueType  # 21
+"""A reader's cursor is not this port's, or another event stands there than the reader says."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -733,12 +737,17 @@ class SubscribeStart(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     MAX_OUTSTANDING_FIELD_NUMBER: _builtins.int
     BOOTH_IDS_FIELD_NUMBER: _builtins.int
+    AFTER_SHA256_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name under which the port keeps this reader's acknowledged cursor; '' keeps none."""
     after: _builtins.int
     """Begin after this cursor; absent: after the cursor kept under `name`, or at the beginning."""
     max_outstanding: _builtins.int
     """Records sent and not acknowledged; 0 for the port's default of 1,000, at most 10,000."""
+    after_sha256: _builtins.bytes
+    """SHA-256 of the envelope that came at `after`, as long as the reader knows it: a port that was set back to a backup
+    and went on gives the same cursors to other events, and says so then. Empty: that is not looked at.
+    """
     @_builtins.property
     def booth_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these booths; empty for all that the reader may see."""
@@ -750,10 +759,11 @@ class SubscribeStart(_message.Message):
         after: _builtins.int | None = ...,
         max_outstanding: _builtins.int = ...,
         booth_ids: _abc.Iterable[_builtins.str] | None = ...,
+        after_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "booth_ids", b"booth_ids", "max_outstanding", b"max_outstanding", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "after_sha256", b"after_sha256", "booth_ids", b"booth_ids", "max_outstanding", b"max_outstanding", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015

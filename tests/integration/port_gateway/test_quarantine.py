@@ -104,8 +104,10 @@ def rows(port: Port, query: str) -> list[tuple[object, ...]]:
         return list(db.execute(query))
 
 
-async def read(port: Port, count: int, after: int = 0, name: str = "") -> list[Received | InQuarantine | Deleted]:
-    async with port.subscribe() as stub, Subscription(stub, name, after) as subscription:
+async def read(
+    port: Port, count: int, after: int = 0, name: str = "", sha256: bytes = b""
+) -> list[Received | InQuarantine | Deleted]:
+    async with port.subscribe() as stub, Subscription(stub, name, after, sha256) as subscription:
         found = []
         for _ in range(count):
             received = await subscription.next(20)
@@ -163,6 +165,7 @@ async def test_readers_pass_over_it_and_get_it_when_it_can_be_read(
     assert [one.cursor for one in everything] == sorted({one.cursor for one in everything})
     assert isinstance(everything[2], InQuarantine)
     assert await read(served, 2, after=passed.cursor + 2) == everything[5:]
+    assert await read(served, 1, released_cursor, sha256=envelope_sha256(envelope)) == everything[6:]
     assert rows(served, "SELECT sha256 FROM evidence_ref") == [(OF_PICTURE.sha256,)]
     assert await run("verify", config, "--json") == 0
     facts = json.loads(capsys.readouterr().out)

@@ -202,8 +202,8 @@ async def test_a_cursor_that_this_port_never_gave_is_refused(filled: tuple[Port,
         for beyond in (newest + 1, 2**64 - 1):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await (await Reader(stub, after=beyond).begin()).take(1)
-            assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-            told = f"PROTOCOL: cursor {beyond} is beyond this port's newest, {newest}: "
+            assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+            told = f"WRONG_CURSOR: cursor {beyond} is beyond this port's newest, {newest}: "
             assert (raised.value.details() or "").startswith(told)
         assert port.running is not None
         files = (port.gateway.certificate_path, port.office.key_path, port.office.certificate_path)
