@@ -26,13 +26,22 @@ def first_crop(image: Image, region: TextRegion) -> Image:
 
 def crops_again(image: Image, seen: TextRegion, outline: TextRegion | None, photo: bool) -> list[Image]:
     """Further crops of a plate whose first one, as the finder saw it, could not be read surely."""
-    areas = [outline] if part_alone(seen, outline) else [seen, outline]
-    quads = [_with_margins(outline or seen, OUTLINED_AGAIN), *(r.quad for r in areas[-1:] if r is not None)]
-    if areas[0] is seen:
+    return [*crops_of_one_row(image, seen, outline, photo), *crops_of_two_rows(image, seen, outline)]
+
+
+def crops_of_one_row(image: Image, seen: TextRegion, outline: TextRegion | None, photo: bool) -> list[Image]:
+    """Those that show the plate as it is."""
+    quads = [_with_margins(outline or seen, OUTLINED_AGAIN), *([] if outline is None else [outline.quad])]
+    if not part_alone(seen, outline):
         quads += [_with_margins(seen, SEEN_AGAIN), *([upright(seen)] if photo else [])]
-    crops = [straightened(image, quad, PLATE_WIDTH, HEIGHT) for quad in quads]
-    in_rows = [r.quad for r in areas if r is not None and r.width < TWO_ROWS_ASPECT * r.height]
-    return [*crops, *(rows_side_by_side(image, quad) for quad in in_rows)]
+    return [straightened(image, quad, PLATE_WIDTH, HEIGHT) for quad in quads]
+
+
+def crops_of_two_rows(image: Image, seen: TextRegion, outline: TextRegion | None) -> list[Image]:
+    """Those that show its upper and its lower half side by side, if it is as high as plates of two rows are."""
+    areas = [outline] if part_alone(seen, outline) else [seen, outline]
+    high = [r.quad for r in areas if r is not None and r.width < TWO_ROWS_ASPECT * r.height]
+    return [rows_side_by_side(image, quad) for quad in high]
 
 
 def part_alone(seen: TextRegion, outline: TextRegion | None) -> bool:

@@ -5,8 +5,9 @@
 
 A source is `found-GROUP` (us, ca, mx, eu, br), `found-columns` or `found-rows`; `val-` before keeps it from training.
 Plates are set into photos of training (drawn streets without --photos) and found by the shipped finder, at the sizes
-at which the agent looks and with margins like its own; every fourth crop is the upright box around a plate, as a
-person marks it. Codes are found as lines; a column is cut into cells in each of the agent's ways, all with its text.
+at which the agent looks, and outlined by the shipped outliner; of each plate two of the agent's crops are kept. Every
+sixth is found as the upright box around a plate, as a person marks it. Codes are found as lines; a column is cut into
+cells in each of the agent's ways, all with its text.
 """
 
 import argparse
@@ -19,7 +20,9 @@ import numpy as np
 from edge_agent.vision.columns import strip_lines, strips
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code_finder import PlateCodeFinder, moved_out
-from edge_agent.vision.plate_code_reader import HEIGHT, PLATE_WIDTH, straightened
+from edge_agent.vision.plate_code_reader import PLATE_WIDTH
+from edge_agent.vision.plate_crops import crops_of_one_row, crops_of_two_rows, first_crop, part_alone, rows_side_by_side
+from edge_agent.vision.plate_outliner import PlateOutliner, common_share
 from edge_agent.vision.text_finder import TextRegion, crop
 from models.plate_code_reader.train.data import Picture, Rng, line_picture, save_shard
 from models.plate_code_reader.train.render import shard_rng, write_shards
@@ -39,10 +42,11 @@ VIEW = (720, 960)  # pixels
 PLATES, PLACES = 16, 12  # drawn for a view, and places tried for each
 WIDTHS = (44.0, 300.0)  # pixels of a plate in the view
 LOOKS = ((640, 0.55), (960, 0.25), (480, 0.2))  # pixels at which the finder looks, and how often
-MARGINS = ((0.0, 0.0), (0.0, 0.0), (-0.14, 0.0), (-0.05, -0.05), (0.06, 0.04))  # heights: its ends, above and under
-JITTER = 0.03  # of a plate's height, how far each side is moved besides
-UPRIGHT = 0.25  # of the crops: an upright box around the plate
+UPRIGHT = 0.15  # of the plates: the upright box around one is what was found
+FIRST = 0.35  # of the crops: the first one, from which the agent reads most plates
+EACH = 2  # crops of a plate
 MEETS = 0.4  # of what two quadrilaterals cover together: they are the same thing
+OUTLINED = 0.6  # the same, of a plate and its outline
 CODE_SCALES = (90.0, 240.0)  # pixels per metre, so that letters are 9 to 24 pixels high
 STRIP_MEETS = 0.3  # as MEETS, of a column: found strips are broader
 LACKS, OVER, TRIM = 0.25, 0.9, 0.3  # of a column's width: what a strip may lack, have over, and loses at each end
@@ -52,6 +56,11 @@ WAYS = 0.5  # of the ways in which one column is cut
 @lru_cache(maxsize=1)
 def finders() -> tuple[PlateCodeFinder, LineFinder]:
     return PlateCodeFinder.open(1), LineFinder.open(1)
+
+
+@lru_cache(maxsize=1)
+def outliner() -> PlateOutliner:
+    return PlateOutliner.open(1)
 
 
 @lru_cache(maxsize=1)
@@ -114,38 +123,36 @@ def hang(rng: Rng, window: Picture, drawn: Drawn, corners: Quad) -> Quad:
     return corners.astype(np.float32)
 
 
-def same(a: Quad, b: Quad) -> float:
-    """What two quadrilaterals have in common, of what they cover together."""
-    common, _ = cv2.intersectConvexConvex(a.astype(np.float32), b.astype(np.float32))
-    together = cv2.contourArea(a.astype(np.float32)) + cv2.contourArea(b.astype(np.float32)) - common
-    return float(common) / max(1e-6, together)
-
-
 def plate_crops(rng: Rng, group: str, folder: Path | None) -> list[Crop]:
     """Crops of the plates of one view that are found in it."""
     view, plates = plates_in_view(rng, group, folder)
     found = finders()[0].find(view, pick(rng, [s for s, _ in LOOKS], [p for _, p in LOOKS])).plates
-    out = []
+    seen: list[tuple[TextRegion, Drawn, Quad]] = []
     for drawn, corners in plates:
-        if not drawn.text:
-            continue
+        region = max(found, key=lambda r: common_share(r.quad, corners), default=None)
         if chance(rng, UPRIGHT):
-            out.append(plate_crop(rng, view, box_quad(*corners.min(0), *corners.max(0)), drawn))
-        region = max(found, key=lambda r: same(r.quad, corners), default=None)
-        if region is not None and same(region.quad, corners) >= MEETS:
-            out.append(plate_crop(rng, view, region.quad, drawn))
+            region = TextRegion(box_quad(*corners.min(0), *corners.max(0)), 1.0)
+        if drawn.text and region is not None and common_share(region.quad, corners) >= MEETS:
+            seen.append((region, drawn, corners))
+    outlines = outliner().outlines(view, [region.quad for region, _, _ in seen])
+    out: list[Crop] = []
+    for (region, drawn, corners), outline in zip(seen, outlines, strict=True):
+        if outline is not None and common_share(outline.quad, corners) < OUTLINED:
+            continue  # what is cut out would not be the text
+        out += [(picture, PLATE_WIDTH, drawn.text) for picture in chosen_crops(rng, view, drawn, region, outline)]
     return out
 
 
-def plate_crop(rng: Rng, view: Picture, quad: Quad, drawn: Drawn) -> Crop:
-    """One plate with one of the margins; two rows side by side."""
-    high = float(np.linalg.norm(quad[3] - quad[0]))
-    across, along = rng.normal(0, JITTER, 2) + pick(rng, MARGINS)
-    quad = moved_out(quad.astype(np.float32), (across * high, along * high))
-    if len(drawn.lines) == 1:
-        return straightened(view, quad, PLATE_WIDTH, HEIGHT), PLATE_WIDTH, drawn.text
-    rows = straightened(view, quad, PLATE_WIDTH // 2, 2 * HEIGHT)
-    return np.concatenate([rows[:HEIGHT], rows[HEIGHT:]], axis=1), PLATE_WIDTH, drawn.text
+def chosen_crops(
+    rng: Rng, view: Picture, drawn: Drawn, region: TextRegion, outline: TextRegion | None
+) -> list[Picture]:
+    """Some of those that the agent reads, those of two rows if the plate has two."""
+    if len(drawn.lines) > 1:
+        crops = crops_of_two_rows(view, region, outline) or [rows_side_by_side(view, (outline or region).quad)]
+        return [pick(rng, crops)]
+    crops = crops_of_one_row(view, region, outline, photo=True)
+    first = [] if part_alone(region, outline) else [first_crop(view, region)]
+    return [pick(rng, first if first and chance(rng, FIRST) else crops) for _ in range(EACH)]
 
 
 def code_crops(rng: Rng, kind: str) -> list[Crop]:
@@ -173,7 +180,7 @@ def column_crops(rng: Rng, view: Picture, lines: list[tuple[str, Quad]], found: 
         width = float(np.ptp(truth[:, 0]))
         for strip in strips(found):
             over = (truth[:2, 1].mean() - strip[:2, 1].mean()) / width, (strip[2:, 1] - truth[2:, 1]).mean() / width
-            if len(text) < 11 or same(strip, truth) < STRIP_MEETS or min(over) < -LACKS or max(over) > OVER:
+            if len(text) < 11 or common_share(strip, truth) < STRIP_MEETS or min(over) < -LACKS or max(over) > OVER:
                 continue
             trimmed = moved_out(strip, (0.0, -float(rng.uniform(0, TRIM)) * width))
             out += [(*line_picture(line), text) for line in strip_lines(view, trimmed) if chance(rng, WAYS)]
@@ -183,8 +190,8 @@ def column_crops(rng: Rng, view: Picture, lines: list[tuple[str, Quad]], found: 
 def row_crops(view: Picture, lines: list[tuple[str, Quad]], found: list[TextRegion]) -> list[Crop]:
     out = []
     for text, truth in lines:
-        region = max(found, key=lambda r: same(r.quad, truth), default=None)
-        if region is not None and same(region.quad, truth) >= 1.5 * MEETS:
+        region = max(found, key=lambda r: common_share(r.quad, truth), default=None)
+        if region is not None and common_share(region.quad, truth) >= 1.5 * MEETS:
             out.append((*line_picture(crop(view, region.quad)), text))
     return out
 
