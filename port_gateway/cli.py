@@ -100,9 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         dest="after",
         type=_place,
         default=(None, b""),
-        metavar="CURSOR[:SHA256]",
-        help="begin after this cursor (0: at the beginning); with the SHA-256 that `--json` showed there, only if the "
-        "port still has that event there, and was not set back to a backup",
+        metavar="CURSOR[:PLACE]",
+        help="begin after this cursor (0: at the beginning); with the place that `--json` showed with it, only if the "
+        "port was not set back to a backup since",
     )
     tail.add_argument("--name", default="", help="keep the cursor at the port under this name, and go on from there")
     tail.add_argument("--limit", type=count, metavar="N", help="end after N events")
@@ -212,10 +212,10 @@ def _seconds(text: str) -> float:
 
 
 def _place(text: str) -> tuple[int, bytes]:
-    cursor, colon, sha256 = text.partition(":")
-    if colon and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise argparse.ArgumentTypeError(f"{text}: a SHA-256 has 64 hex digits, like `tail --json` shows it")
-    return count(cursor), bytes.fromhex(sha256)
+    cursor, colon, place = text.partition(":")
+    if colon and not re.fullmatch("[0-9a-fA-F]{32}", place):
+        raise argparse.ArgumentTypeError(f"{text!r}: a place has 32 hex digits, like `tail --json` shows it")
+    return count(cursor), bytes.fromhex(place)
 
 
 def _address(text: str) -> str:
@@ -335,7 +335,7 @@ async def _tail(options: argparse.Namespace) -> int:
         options.certificate,
         name=options.name,
         after=options.after[0],
-        after_sha256=options.after[1],
+        after_place=options.after[1],
         limit=options.limit,
         follow=options.follow,
         wait_s=options.wait,

@@ -52,11 +52,7 @@ class Received:
     booth_id: str
     verified: Verified
     released_from: int = 0  # the cursor at which it was in quarantine
-
-    @property
-    def sha256(self) -> bytes:
-        """Of its envelope."""
-        return self.verified.sha256
+    place: bytes = b""  # to go on after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +63,7 @@ class InQuarantine:
     booth_id: str
     linked: Linked
     code: RefusalCode
-
-    @property
-    def sha256(self) -> bytes:
-        """Of its envelope."""
-        return self.linked.sha256
+    place: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +75,7 @@ class Deleted:
     head: Head
     deleted_utc_us: int
     rule: str
-
-    @property
-    def sha256(self) -> bytes:
-        """Of the envelope that it had."""
-        return self.head.sha256
+    place: bytes = b""
 
 
 @contextlib.asynccontextmanager
@@ -152,7 +140,7 @@ def _in_words(error: grpc.aio.AioRpcError, address: str) -> PortUnreachable | Po
 class Subscription:
     """Verified events from a port: `async with` it. `name` keeps a cursor at the port; `after` begins elsewhere.
 
-    `after_sha256` is that of the envelope that came at `after`: a port that has another one there refuses.
+    `after_place` is what came with the event at `after`: a port that was set back since then refuses.
     """
 
     def __init__(
@@ -160,12 +148,12 @@ class Subscription:
         stub: "SubscribeServiceAsyncStub",
         name: str = "",
         after: int | None = None,
-        after_sha256: bytes = b"",
+        after_place: bytes = b"",
     ) -> None:
         self._stub = stub
         self._name = name
         self._after = after if after is not None or name else 0
-        self._after_sha256 = after_sha256
+        self._after_place = after_place
         self._chains = Chains({})
         self._begun: set[str] = set()
         self._cursor = 0
@@ -175,7 +163,7 @@ class Subscription:
     async def __aenter__(self) -> Self:
         await self._learn_keys()  # also says at once when the port cannot be reached, or refuses
         self._call = self._stub.Subscribe()
-        start = wire.SubscribeStart(name=self._name, after=self._after, after_sha256=self._after_sha256)
+        start = wire.SubscribeStart(name=self._name, after=self._after, after_place=self._after_place)
         await self._call.write(wire.SubscribeRequest(start=start))
         return self
 
@@ -239,18 +227,18 @@ class Subscription:
             gone = response.deleted
             head = self._chains.pass_deleted(Head(booth_id, gone.epoch, gone.seq, gone.sha256))
             rule = "".join(c if c.isprintable() else "?" for c in gone.rule[:MAX_WHY])
-            return Deleted(response.cursor, booth_id, head, gone.deleted_utc_us, rule)
+            return Deleted(response.cursor, booth_id, head, gone.deleted_utc_us, rule, response.place)
         if response.quarantined:
             code = next((code for code in OF_CONTENT if code.value == response.quarantined), None)
             if code is None:
                 raise Refused(RefusalCode.PROTOCOL, f"in quarantine for the code {response.quarantined}")
             linked = self._chains.pass_over(booth_id, envelope, response.cursor)
-            return InQuarantine(response.cursor, booth_id, linked, code)
+            return InQuarantine(response.cursor, booth_id, linked, code, response.place)
         if released_from := response.released_from:
             verified = self._chains.let_out(booth_id, envelope, released_from)
         else:
             verified = self._chains.verify(booth_id, envelope)
-        return Received(response.cursor, booth_id, verified, released_from)
+        return Received(response.cursor, booth_id, verified, released_from, response.place)
 
     async def _learn_keys(self) -> None:
         listed = await self._stub.ListBooths(wire.ListBoothsRequest(), timeout=CONNECT_TIMEOUT_S)

@@ -1,5 +1,6 @@
 """What the port has accepted, by booth, epoch and sequence, and in commit order by cursor."""
 
+import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 PAGE_BYTES = 1024 * 1024
 SCAN_CURSORS = 10_000
 MAX_READERS_AN_IDENTITY = 100
+PLACE_BYTES = 16
 _NEWEST = (
     "SELECT max(coalesce((SELECT max(cursor) FROM event), 0),"
     " coalesce((SELECT max(released_cursor) FROM quarantine), 0))"
@@ -61,6 +63,12 @@ class Stored:
     sha256: bytes = b""
     deleted_utc_us: int | None = None  # its bytes went then, by `rule`: `envelope` is empty
     rule: str = ""
+    given_utc_us: int = 0  # when the cursor was given: received, or released then
+
+    @property
+    def place(self) -> bytes:
+        """See SubscribeResponse."""
+        return _place(self.cursor, self.sha256, self.given_utc_us)
 
 
 class Inbox:
@@ -213,15 +221,18 @@ class Inbox:
         with self._store.reading() as db:
             return _newest(db)
 
-    def digest_at(self, cursor: int) -> bytes | None:
-        """The SHA-256 of the envelope that readers get at this cursor, or got before it was deleted; None at a hole."""
+    def place_at(self, cursor: int) -> bytes | None:
+        """What `Stored.place` is of the event that readers get, or got before it was deleted, at this cursor; None at
+        a hole. Whose booth's it is does not matter: who names a place has read it.
+        """
         with self._store.reading() as db:
-            value = db.execute(
-                "SELECT e.sha256 FROM event e WHERE e.cursor = ?1 UNION ALL"
-                " SELECT e.sha256 FROM quarantine q JOIN event e ON e.cursor = q.cursor WHERE q.released_cursor = ?1",
+            row = db.execute(
+                "SELECT e.sha256, e.received_utc_us FROM event e WHERE e.cursor = ?1 UNION ALL"
+                " SELECT e.sha256, q.released_utc_us FROM quarantine q JOIN event e ON e.cursor = q.cursor"
+                " WHERE q.released_cursor = ?1",
                 (cursor,),
-            ).get
-        return value if isinstance(value, bytes) else None
+            ).fetchone()
+        return None if row is None else _place(cursor, *row)
 
     def page(self, after: int, booth_ids: Sequence[str] | None, limit: int) -> tuple[list[Stored], int]:
         """Up to `limit` events after a cursor of these booths (None: of all), and the cursor looked through.
@@ -237,12 +248,12 @@ class Inbox:
             newest = _newest(db)
             rows = db.execute(
                 "SELECT e.cursor, e.booth_id, e.envelope, e.received_utc_us, q.code, 0,"  # noqa: S608 - only marks
-                " e.epoch, e.seq, e.sha256, g.at_utc_us, g.rule"
+                " e.epoch, e.seq, e.sha256, g.at_utc_us, g.rule, e.received_utc_us"
                 " FROM event e LEFT JOIN quarantine q ON q.cursor = e.cursor"
                 " LEFT JOIN deleted_event d ON d.cursor = e.cursor LEFT JOIN event_deletion g ON g.id = d.deletion"
                 f" WHERE e.cursor > ? AND e.cursor <= ?{wanted}"
                 " UNION ALL SELECT q.released_cursor, e.booth_id, e.envelope, e.received_utc_us, NULL, q.cursor,"
-                " e.epoch, e.seq, e.sha256, NULL, NULL"
+                " e.epoch, e.seq, e.sha256, NULL, NULL, q.released_utc_us"
                 " FROM quarantine q CROSS JOIN event e ON e.cursor = q.cursor AND length(e.envelope) > 0"
                 f" WHERE q.released_cursor > ? AND q.released_cursor <= ?{wanted} ORDER BY 1 LIMIT ?",
                 (*chosen, *chosen, limit),
@@ -290,6 +301,12 @@ class Inbox:
 
     def _now_us(self) -> int:
         return round(self._clock.now().utc.timestamp() * 1e6)
+
+
+def _place(cursor: int, sha256: bytes, given_utc_us: int) -> bytes:
+    """A cursor that is given again is given at another time, whatever event comes to stand there."""
+    given = cursor.to_bytes(8, "big") + sha256 + given_utc_us.to_bytes(8, "big", signed=True)
+    return hashlib.sha256(b"place in the port's order\0" + given).digest()[:PLACE_BYTES]
 
 
 def _newest(db: apsw.Connection) -> int:

@@ -23,7 +23,7 @@ from edge_agent.wire.v1alpha1.services_pb2_grpc import SubscribeServiceServicer
 from port_gateway.chains import Ended
 from port_gateway.config import Limits
 from port_gateway.evidence import EvidenceFiles
-from port_gateway.inbox import Inbox, Stored
+from port_gateway.inbox import PLACE_BYTES, Inbox, Stored
 from port_gateway.messages import decoded
 from port_gateway.moments import moment
 from port_gateway.peers import Context, Stopping, end, peer_of
@@ -114,7 +114,7 @@ class Subscriptions(SubscribeServiceServicer):
             after = start.after
             if not start.HasField("after") and start.name:
                 after = await asyncio.to_thread(self._inbox.reader_cursor, identity, start.name)
-            await asyncio.to_thread(self._check_cursor, after, start.after_sha256)
+            await asyncio.to_thread(self._check_cursor, after, start.after_place)
             reader.last_sent = after
             trust = self._trust.current()
             may, _ = trust.readable(SpiffeId.parse(identity))
@@ -136,14 +136,14 @@ class Subscriptions(SubscribeServiceServicer):
         except EdgeAgentError as error:
             await end(context, error)
 
-    def _check_cursor(self, after: int, sha256: bytes) -> None:
-        """Raises Refused(WRONG_CURSOR) unless this port gave the cursor, and to the event with the digest, if any."""
+    def _check_cursor(self, after: int, place: bytes) -> None:
+        """Raises Refused(WRONG_CURSOR) unless this port gave the cursor, and with this place, if any."""
         newest = self._inbox.newest_cursor()
-        why = "it is of another port, or this one was set back to a backup; read from 0, or from a cursor before that"
+        why = "it is of another port, or this one was set back to a backup; read from 0, or from a place of before that"
         if after > newest:
             raise Refused(RefusalCode.WRONG_CURSOR, f"cursor {after} is beyond this port's newest, {newest}: {why}")
-        if sha256 and self._inbox.digest_at(after) != sha256:
-            raise Refused(RefusalCode.WRONG_CURSOR, f"another event than you name stands at cursor {after}: {why}")
+        if place and self._inbox.place_at(after) != place:
+            raise Refused(RefusalCode.WRONG_CURSOR, f"cursor {after} was not given as you say: {why}")
 
     async def _send(self, context: Context, reader: _Reader, after: int, booth_ids: Sequence[str]) -> None:
         while not reader.closed.is_set():
@@ -175,6 +175,7 @@ class Subscriptions(SubscribeServiceServicer):
                         quarantined=_code(None if stored.deleted_utc_us else stored.quarantined),
                         released_from=stored.released_from,
                         deleted=_deleted(stored),
+                        place=stored.place,
                     )
                 )
             if through == after:
@@ -313,8 +314,8 @@ async def _start(requests: AsyncIterator[wire.SubscribeRequest]) -> wire.Subscri
         raise Refused(RefusalCode.PROTOCOL, f"a name has at most {MAX_NAME} printable characters")
     if len(start.booth_ids) > MAX_FILTER:
         raise Refused(RefusalCode.PROTOCOL, f"{len(start.booth_ids)} booths to filter by, at most {MAX_FILTER}")
-    if start.after_sha256 and (len(start.after_sha256) != SHA256_BYTES or not start.HasField("after")):
-        raise Refused(RefusalCode.PROTOCOL, f"`after_sha256` has {SHA256_BYTES} bytes, and needs `after`")
+    if start.after_place and (len(start.after_place) != PLACE_BYTES or not start.HasField("after")):
+        raise Refused(RefusalCode.PROTOCOL, f"`after_place` has {PLACE_BYTES} bytes, and needs `after`")
     return start
 
 

@@ -28,7 +28,7 @@ class Tail:
     certificate: Path
     name: str = ""
     after: int | None = None
-    after_sha256: bytes = b""
+    after_place: bytes = b""
     limit: int | None = None
     follow: bool = False
     wait_s: float = 3.0
@@ -51,6 +51,7 @@ class Printer:
         if self._as_json:
             facts = {
                 "cursor": received.cursor,
+                "place": received.place.hex(),
                 "booth_id": received.booth_id,
                 "seq": event.seq,
                 "epoch": event.epoch.hex(),
@@ -74,6 +75,7 @@ class Printer:
         if self._as_json:
             facts = {
                 "cursor": unread.cursor,
+                "place": unread.place.hex(),
                 "booth_id": unread.booth_id,
                 "seq": linked.seq,
                 "epoch": linked.chain.head.epoch.hex(),
@@ -93,6 +95,7 @@ class Printer:
         if self._as_json:
             facts = {
                 "cursor": gone.cursor,
+                "place": gone.place.hex(),
                 "booth_id": gone.booth_id,
                 "seq": gone.head.seq,
                 "epoch": gone.head.epoch.hex(),
@@ -125,7 +128,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
                 failures = 0
                 printer.show(received)
                 limit = None if wanted.limit is None else wanted.limit - 1
-                wanted = replace(wanted, after=received.cursor, after_sha256=received.sha256, limit=limit)
+                wanted = replace(wanted, after=received.cursor, after_place=received.place, limit=limit)
             return OK
         except Refused as refused:
             printer.refused(refused)
@@ -147,7 +150,7 @@ async def tail(wanted: Tail, printer: Printer) -> int:
 async def _read(wanted: Tail) -> AsyncIterator[Received | InQuarantine | Deleted]:
     async with (
         connected(wanted.gateway, wanted.gateway_certificate, wanted.key, wanted.certificate) as stub,
-        Subscription(stub, wanted.name, wanted.after, wanted.after_sha256) as subscription,
+        Subscription(stub, wanted.name, wanted.after, wanted.after_place) as subscription,
     ):
         left = wanted.limit
         while left is None or left > 0:

@@ -69,7 +69,7 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     REFUSAL_CODE_TOO_MANY_EPOCHS: _RefusalCode.ValueType  # 20
     """A ledger more than the port takes of one booth."""
     REFUSAL_CODE_WRONG_CURSOR: _RefusalCode.ValueType  # 21
-    """A reader's cursor is not this port's, or another event stands there than the reader says."""
+    """A reader's cursor is not this port's, or was given to another event, or again, after the port was set back."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why an envelope, an event or a stream is refused. docs/wire.md gives each its check."""
@@ -117,7 +117,7 @@ REFUSAL_CODE_NOT_REPLACED: RefusalCode.ValueType  # 19
 REFUSAL_CODE_TOO_MANY_EPOCHS: RefusalCode.ValueType  # 20
 """A ledger more than the port takes of one booth."""
 REFUSAL_CODE_WRONG_CURSOR: RefusalCode.ValueType  # 21
-"""A reader's cursor is not this port's, or another event stands there than the reader says."""
+"""A reader's cursor is not this port's, or was given to another event, or again, after the port was set back."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -737,16 +737,16 @@ class SubscribeStart(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     MAX_OUTSTANDING_FIELD_NUMBER: _builtins.int
     BOOTH_IDS_FIELD_NUMBER: _builtins.int
-    AFTER_SHA256_FIELD_NUMBER: _builtins.int
+    AFTER_PLACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name under which the port keeps this reader's acknowledged cursor; '' keeps none."""
     after: _builtins.int
     """Begin after this cursor; absent: after the cursor kept under `name`, or at the beginning."""
     max_outstanding: _builtins.int
     """Records sent and not acknowledged; 0 for the port's default of 1,000, at most 10,000."""
-    after_sha256: _builtins.bytes
-    """SHA-256 of the envelope that came at `after`, as long as the reader knows it: a port that was set back to a backup
-    and went on gives the same cursors to other events, and says so then. Empty: that is not looked at.
+    after_place: _builtins.bytes
+    """The `place` that came with `after`: a port that was set back to a backup and went on gives the same cursors to other
+    events, and says so then. Empty: that is not looked at.
     """
     @_builtins.property
     def booth_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -759,11 +759,11 @@ class SubscribeStart(_message.Message):
         after: _builtins.int | None = ...,
         max_outstanding: _builtins.int = ...,
         booth_ids: _abc.Iterable[_builtins.str] | None = ...,
-        after_sha256: _builtins.bytes = ...,
+        after_place: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "after_sha256", b"after_sha256", "booth_ids", b"booth_ids", "max_outstanding", b"max_outstanding", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "after", b"after", "after_place", b"after_place", "booth_ids", b"booth_ids", "max_outstanding", b"max_outstanding", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
@@ -806,6 +806,7 @@ class SubscribeResponse(_message.Message):
     QUARANTINED_FIELD_NUMBER: _builtins.int
     RELEASED_FROM_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.int
     """The port's commit order; strictly rising, may have holes."""
     envelope: _builtins.bytes
@@ -818,6 +819,8 @@ class SubscribeResponse(_message.Message):
     """The event is in quarantine for this: verify its signature and its link, and do not act on it."""
     released_from: _builtins.int
     """The event was in quarantine at this cursor, and is let out now: its content is for use. 0 for every other event."""
+    place: _builtins.bytes
+    """What the port gave this cursor to and when, in 16 bytes that say nothing else: for SubscribeStart.after_place."""
     @_builtins.property
     def deleted(self) -> _retention_pb2.EventDeletedAtPort:
         """The event is gone: `envelope` is empty, and this stands in its place."""
@@ -832,10 +835,11 @@ class SubscribeResponse(_message.Message):
         quarantined: Global___RefusalCode.ValueType = ...,
         released_from: _builtins.int = ...,
         deleted: _retention_pb2.EventDeletedAtPort | None = ...,
+        place: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "deleted", b"deleted", "envelope", b"envelope", "quarantined", b"quarantined", "received_utc_us", b"received_utc_us", "released_from", b"released_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booth_id", b"booth_id", "cursor", b"cursor", "deleted", b"deleted", "envelope", b"envelope", "place", b"place", "quarantined", b"quarantined", "received_utc_us", b"received_utc_us", "released_from", b"released_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

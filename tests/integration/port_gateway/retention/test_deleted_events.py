@@ -149,7 +149,7 @@ async def test_a_reader_is_told_and_verifies_the_rest(port: Port) -> None:
             assert (first.head.seq, first.rule) == (2, RULE)
             async with Subscription(stub, after=6) as reading:  # begins in the middle, at one that is gone
                 seventh, eighth = await reading.next(PATIENCE_S), await reading.next(PATIENCE_S)
-            async with Subscription(stub, after=first.cursor, after_sha256=first.sha256) as reading:
+            async with Subscription(stub, after=first.cursor, after_place=first.place) as reading:
                 assert await reading.next(PATIENCE_S) == got[2]
             assert isinstance(seventh, Deleted)
             assert isinstance(eighth, Received)
