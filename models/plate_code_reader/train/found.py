@@ -21,7 +21,7 @@ from edge_agent.vision.columns import strip_lines, strips
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code_finder import PlateCodeFinder, moved_out
 from edge_agent.vision.plate_code_reader import PLATE_WIDTH
-from edge_agent.vision.plate_crops import crops_of_one_row, crops_of_two_rows, first_crop, part_alone, rows_side_by_side
+from edge_agent.vision.plate_crops import crops_of_one_row, crops_of_two_rows, first_crop, part_alone
 from edge_agent.vision.plate_outliner import PlateOutliner, common_share
 from edge_agent.vision.text_finder import TextRegion, crop
 from models.plate_code_reader.train.data import Picture, Rng, line_picture, save_shard
@@ -148,8 +148,8 @@ def chosen_crops(
 ) -> list[Picture]:
     """Some of those that the agent reads, those of two rows if the plate has two."""
     if len(drawn.lines) > 1:
-        crops = crops_of_two_rows(view, region, outline) or [rows_side_by_side(view, (outline or region).quad)]
-        return [pick(rng, crops)]
+        crops = crops_of_two_rows(view, region, outline)
+        return [pick(rng, crops)] if crops else []
     crops = crops_of_one_row(view, region, outline, photo=True)
     first = [] if part_alone(region, outline) else [first_crop(view, region)]
     return [pick(rng, first if first and chance(rng, FIRST) else crops) for _ in range(EACH)]

@@ -174,6 +174,15 @@ async def test_readers_pass_over_it_and_get_it_when_it_can_be_read(
     rows(served, "UPDATE quarantine SET released_utc_us = released_utc_us + 1")
     again = await read(served, 7)
     assert [a.place == b.place for a, b in zip(again, everything, strict=True)] == [True] * 5 + [False, True]
+    # Its cursor stays its own when the event is deleted, and nothing comes there any more.
+    rows(served, "UPDATE event SET envelope = x'' WHERE cursor = (SELECT cursor FROM quarantine)")
+    async with served.subscribe() as stub:
+        start = wire.SubscribeStart(after=released_cursor, after_place=again[5].place)
+        call = stub.Subscribe()
+        await call.write(wire.SubscribeRequest(start=start))
+        response = await call.read()
+    assert isinstance(response, wire.SubscribeResponse)
+    assert response.cursor == everything[6].cursor
 
 
 async def test_a_port_cannot_pass_off_another_event_as_let_out(served: Port) -> None:

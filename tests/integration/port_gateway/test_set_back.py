@@ -119,26 +119,23 @@ async def test_a_place_is_whole_and_of_a_given_cursor(port: Port) -> None:
 async def test_tail_stops_at_a_port_that_was_set_back(port: Port) -> None:
     ledger, other = port.ledger(), other_booths(port, 5)
     ledger.grow(2)
-    data, backup = port.settings().data, port.folder / "backup"
     async with contextlib.AsyncExitStack() as stack:
         async with gateway(port.write_config()) as (_, address):
             await stream_all(port, address, ledger.envelopes, ledger.hello())
-        shutil.copytree(data, backup)
-        ledger.grow(3)
-        async with gateway(port.write_config(listen=address)) as (_, address):
-            await stream_all(port, address, ledger.envelopes, ledger.hello())
-            follower = await asyncio.create_subprocess_exec(
-                *(*COMMAND, "tail", *map(str, connection(port, address)), "--json", "--follow", "--from", "0"),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            stack.callback(end, follower)
-            assert follower.stdout
-            assert follower.stderr
-            async with asyncio.timeout(PATIENCE_S):
-                shown = [json.loads(await follower.stdout.readline()) for _ in range(6)]
-        shutil.rmtree(data)
-        shutil.copytree(backup, data)
+        with set_back(port):
+            ledger.grow(3)
+            async with gateway(port.write_config(listen=address)) as (_, address):
+                await stream_all(port, address, ledger.envelopes, ledger.hello())
+                follower = await asyncio.create_subprocess_exec(
+                    *(*COMMAND, "tail", *map(str, connection(port, address)), "--json", "--follow", "--from", "0"),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+                stack.callback(end, follower)
+                assert follower.stdout
+                assert follower.stderr
+                async with asyncio.timeout(PATIENCE_S):
+                    shown = [json.loads(await follower.stdout.readline()) for _ in range(6)]
         async with port.serving():
             await bring(port, port.other_booth, other)
         async with gateway(port.write_config(listen=address)) as (_, address):
