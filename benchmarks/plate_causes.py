@@ -18,7 +18,7 @@ from benchmarks.plates import Corners, Label, agent_reports, labels, meets
 from benchmarks.reading import Image, share, table
 from edge_agent.domain.identifiers import fold_plate
 from edge_agent.vision.pictures import read_picture
-from edge_agent.vision.plate_code import LONG_SIDE, LOOKS_AGAIN, PlateCodeRecogniser
+from edge_agent.vision.plate_code import LAST_LOOK, LONG_SIDE, LOOKS_AGAIN, PlateCodeRecogniser
 from edge_agent.vision.text_finder import Quad, finder_size
 
 COVERS = 0.9  # of the labelled box that an area must cover to count as found whole
@@ -133,7 +133,7 @@ def _around(quad: Quad) -> Corners:
 
 
 def _height_looked_at(image: Image, box: Corners) -> float:
-    sizes: Sequence[tuple[int, float]] = ((LONG_SIDE, 1.0), *LOOKS_AGAIN)
+    sizes: Sequence[tuple[int, float]] = ((LONG_SIDE, 1.0), *LOOKS_AGAIN, LAST_LOOK)
     rows = max(finder_size(image.shape[0], image.shape[1], long, enlarge, 0)[0] for long, enlarge in sizes)
     return float((box[3] - box[1]) * rows / image.shape[0])
 

@@ -4,8 +4,10 @@ The model gives two maps: of whole plates, and of the lines of which container c
 sides lie further inside, so that neighbours stay apart; what it finds is grown back.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from edge_agent.vision.frame import Image
 from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
-from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input, ordered, region_score
+from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input, finder_size, ordered, region_score
 
 MODEL = "text_finder"
 PLATES, CODE_LINES = 0, 1  # the model's channels
@@ -24,6 +26,10 @@ SCORE_MIN = 0.5  # mean probability from which an area is kept
 INSET = 0.2  # of the shorter side: how far inside each side of the taught areas lies (models/text_finder/train)
 AREA_SIDE_MIN = 2.0  # pixels at the size looked at; smaller areas are specks
 AREAS_MAX = 64  # in a picture; a lane shows a handful
+# Pixels at the size looked at: what is larger is searched for small plates in windows, for the memory's sake. They
+# overlap by what such a plate is wide at most.
+WINDOW, OVERLAP = 1024, 192
+WINDOW_EDGE = 2.0  # the same: what comes so near to an edge between windows may be a part
 # From this height of an area, in pixels at the size looked at, its four corners say more than a rectangle: lower ones
 # are too coarse for a perspective.
 CORNERS_HEIGHT_MIN = 10.0
@@ -59,9 +65,52 @@ class PlateCodeFinder:
         """
         batch = finder_input(image, long_side, enlarge, short_side=0) if batch is None else batch
         maps = self._model.run(batch)[0]
-        size = batch.shape[2:]
-        plates, lines = (areas(maps[c], (size[0], size[1]), image.shape[0], image.shape[1]) for c in (0, 1))
+        rows, columns = batch.shape[2:]
+        plates, lines = (areas(maps[c], (rows, columns), image.shape[0], image.shape[1]) for c in (0, 1))
         return Finding(plates, lines)
+
+    def find_small(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
+        """As `find`, in windows: what is wider or higher than OVERLAP at that size may be missing."""
+        size = finder_size(image.shape[0], image.shape[1], long_side, enlarge, 0)
+        scales = np.array([size[1] / image.shape[1], size[0] / image.shape[0]])
+        plates, lines = list[TextRegion](), list[TextRegion]()
+        for down in windows(size[0]):
+            for along in windows(size[1]):
+                first, last = np.round(np.array([[along[0], down[0]], [along[1], down[1]]]) / scales).astype(int)
+                part = np.ascontiguousarray(image[first[1] : last[1], first[0] : last[0]])
+                found = self.find(part, max(along[1] - along[0], down[1] - down[0]), float(scales.max()))
+                for kept, regions in ((plates, found.plates), (lines, found.code_lines)):
+                    for region in regions:
+                        quad = region.quad + first.astype(np.float32)
+                        if all(_of_window(v, *w) for v, w in zip((quad * scales).T, (along, down), strict=True)):
+                            kept.append(TextRegion(quad, region.score))
+        return Finding(*(sorted(found, key=lambda r: -r.score)[:AREAS_MAX] for found in (plates, lines)))
+
+
+Window = tuple[int, int, float, float]
+
+
+def windows(length: int) -> list[Window]:
+    """Windows over a side of that length, as few as will do, even, overlapping by OVERLAP at least.
+
+    Of each: where it begins and ends, and from where to where it answers alone: to the middle of each overlap.
+    """
+    count = max(1, math.ceil((length - OVERLAP) / (WINDOW - OVERLAP)))
+    each = math.ceil((length + (count - 1) * OVERLAP) / count)
+    begins = [round(i * (length - each) / max(1, count - 1)) for i in range(count)]
+    middles = [(begin + each + after) / 2 for begin, after in pairwise(begins)]
+    return [
+        (begin, begin + each, low, high)
+        for begin, low, high in zip(begins, [-math.inf, *middles], [*middles, math.inf], strict=True)
+    ]
+
+
+def _of_window(corners: npt.NDArray[np.floating], begin: int, end: int, low: float, high: float) -> bool:
+    """Whether what has these corners along a side is that window's: by its middle, and not cut by an inner edge."""
+    if not low <= float(corners.mean()) < high:
+        return False
+    before = low == -math.inf or float(corners.min()) >= begin + WINDOW_EDGE
+    return before and (high == math.inf or float(corners.max()) <= end - WINDOW_EDGE)
 
 
 def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> list[TextRegion]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.plate_outliner import PlateOutliner
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting
 from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input
-from tests.unit.vision.striped import draw, empty, level, models, turned
+from tests.unit.vision.striped import BLANK, draw, empty, level, models, turned
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,55 @@ def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path)
     twice = PlateCodeRecogniser.open(1, folder=folder)
     assert plates(once.look(Frame(image))) == []
     assert [p.text for p in plates(twice.look(Frame(image)))] == ["AB12C"]
+
+
+def test_a_plate_that_every_other_look_misses_is_found_by_the_last(folder: Path) -> None:
+    image = empty(5120, 2880)
+    draw(image, "AB12C", 2510, 1400, 88, 16)  # over the edges of the last look's windows
+    draw(image, "7KLM223", 400, 2700, 120, 16)
+    whole = PlateCodeRecogniser.open(1, folder=folder)
+    assert sorted(p.text for p in plates(whole.look(Frame(image)))) == ["7KLM223", "AB12C"]
+    assert plates(whole.look(Frame(image, role="container"))) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn", "role", "looks"),
+    [
+        ((1280, 960), None, "both", [640, 1280, 288, 2560]),
+        ((1280, 960), None, "container", []),
+        ((1280, 960), ("7KLM223", 200, 250, 384, 96, 2), "both", [640]),
+        ((1280, 960), ("MSKU4135329", 60, 100, 960, 80, 1), "both", [640]),
+        ((1280, 960), ("MSKU413532", 60, 100, 960, 80, 1), "plate", [640, 1280, 288, 2560]),
+        ((1280, 960), ("????", 200, 250, 384, 96, 2), "plate", [640, 1280, 288]),
+        ((640, 480), None, "plate", [640, 1280, 288]),  # enlarged no further than twice
+        ((320, 240), None, "plate", [640, 1280, 288]),
+    ],
+    ids=["nothing", "no plates wanted", "a plate", "a code", "no codes wanted", "a doubtful plate", "small", "smaller"],
+)
+def test_the_last_look_is_for_pictures_in_which_nothing_was_seen(
+    folder: Path, size: tuple[int, int], drawn: tuple[str, int, int, int, int, int] | None, role: Role, looks: list[int]
+) -> None:
+    class Counting(PlateCodeFinder):
+        sizes: ClassVar[list[int]] = []
+
+        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: Map | None = None) -> Finding:
+            if image.shape[1::-1] == size:  # not a window
+                self.sizes.append(long_side)
+            return super().find(image, long_side, enlarge, batch)
+
+        def find_small(self, image: Image, long_side: int, enlarge: float = 1.0) -> Finding:
+            self.sizes.append(long_side)
+            return super().find_small(image, long_side, enlarge)
+
+    image = empty(*size)
+    if drawn is not None:
+        draw(image, drawn[0].replace("?", "1"), *drawn[1:])
+        x, y, w, h = drawn[1:5]
+        if drawn[0] == "????":
+            image[y : y + h, x : x + w, 0][image[y : y + h, x : x + w, 0] != BLANK] = between("1", "2")
+    rest = LineFinder.open(1, folder), PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
+    PlateCodeRecogniser(Counting.open(1, folder), *rest).look(Frame(image, role=role))
+    assert Counting.sizes == looks
 
 
 @pytest.mark.parametrize("role", ["plate", "container", "both"])

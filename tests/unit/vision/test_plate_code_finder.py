@@ -1,10 +1,25 @@
+from itertools import pairwise
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from edge_agent.vision.plate_code_finder import INSET, areas, grown, moved_out, outline
+from edge_agent.vision.plate_code_finder import (
+    AREAS_MAX,
+    INSET,
+    OVERLAP,
+    WINDOW,
+    PlateCodeFinder,
+    areas,
+    grown,
+    moved_out,
+    outline,
+    windows,
+)
 from edge_agent.vision.text_finder import Quad, ordered
 from tests.unit.vision.builders import quad
+from tests.unit.vision.striped import draw, empty, models
 
 
 @pytest.mark.parametrize("size", [(100.0, 25.0), (60.0, 40.0), (30.0, 30.0), (20.0, 600.0)])
@@ -74,3 +89,53 @@ def test_neighbours_that_touch_are_two() -> None:
     both = map_of(quad(100, 150, 160, 44), 1) + map_of(quad(262, 150, 160, 44), 1)
     blurred = np.asarray(cv2.GaussianBlur(both, (0, 0), 8), np.float32)
     assert len(areas(blurred / blurred.max(), (384, 640), 384, 640)) == 2
+
+
+@pytest.mark.parametrize("length", [1, 32, 191, 193, 1024, 1025, 1440, 1856, 1857, 2560, 10000])
+def test_windows_cover_a_side_and_overlap(length: int) -> None:
+    found = windows(length)
+    assert found[0][0] == 0
+    assert found[-1][1] == length
+    assert all(0 < end - begin <= WINDOW for begin, end, _, _ in found)
+    for (_, end, _, middle), (begin, _, low, _) in pairwise(found):
+        assert end - begin >= OVERLAP
+        assert low == middle == (begin + end) / 2
+    assert len(found) == (
+        1 if length <= WINDOW else 2 if length <= 2 * WINDOW - OVERLAP else 3 if length < 2600 else 12
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(2560, 1440), (1440, 2560), (2560, 2560), (5120, 2880), (1280, 720)])
+def test_what_is_looked_for_in_windows_is_found_once_and_where_it_stands(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    finder = PlateCodeFinder.open(1, models(tmp_path))
+    scale = max(width, height) / 2560
+    w, h = round(180 * scale), round(45 * scale)
+    rows, columns = (range(0, side - part, round(part * 1.7)) for side, part in ((height, h), (width, w)))
+    every = [(x, y) for y in rows for x in columns]
+    for start in range(11):
+        image, places = empty(width, height), every[start::11][:AREAS_MAX]
+        for x, y in places:
+            draw(image, "AB12C", x, y, w, h)
+        found = finder.find_small(image, 2560, 2.0).plates
+        assert len(found) == len(places)
+        for x, y in places:
+            off = min(float(np.abs(region.quad - quad(x, y, w, h)).max()) for region in found)
+            assert off < 8 * scale, (x, y)
+
+
+def test_of_what_no_window_holds_no_part_is_found(tmp_path: Path) -> None:
+    image = empty(2560, 1440)
+    for x, y in ((650, 100), (700, 500), (1500, 900)):
+        draw(image, "AB12C", x, y, 2 * OVERLAP, 120)  # over the edges of two windows: 790 and 981, 1579 and 1771
+    draw(image, "7KLM223", 1100, 1250, 180, 45)
+    (found,) = PlateCodeFinder.open(1, models(tmp_path)).find_small(image, 2560, 2.0).plates
+    assert np.abs(found.quad - quad(1100, 1250, 180, 45)).max() < 8
+
+
+def test_no_more_areas_come_out_of_windows_than_out_of_a_picture(tmp_path: Path) -> None:
+    image = empty(2560, 2560)
+    for n in range(2 * AREAS_MAX):
+        draw(image, "AB12C", 20 + 150 * (n % 16), 20 + 150 * (n // 16), 100, 40)
+    assert len(PlateCodeFinder.open(1, models(tmp_path)).find_small(image, 2560, 2.0).plates) == AREAS_MAX
