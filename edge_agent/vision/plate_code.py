@@ -45,8 +45,8 @@ LINES_LONG_SIDE_MAX = 1600
 # At which size, and enlarged how far, a photo that left something open is looked at again: for what is small in it, and
 # for a plate that fills it.
 LOOKS_AGAIN = ((1280, 2.0), (288, 1.0))
-# As these, for plates alone, if none of them saw a plate or a code: of 22 drawn plates of 32 to 67 pixels that none saw
-# it finds 19 and reads 16 right (ADR 0049).
+# As these, for plates alone, if none of them saw a plate or part of a code: of 22 drawn plates of 32 to 67 pixels that
+# none saw it finds 19 and reads 16 right (ADR 0049).
 LAST_LOOK = (2560, 2.0)
 PLATES_MAX, LINES_MAX, COLUMNS_MAX = 16, 40, 8  # read in one picture: the surest
 PLATE_HEIGHT_MIN = 6.0  # pixels of the picture; below it nothing is legible
@@ -79,12 +79,14 @@ class _Plate:
 class _Look:
     """What one look at a picture saw, plates best first.
 
-    `hint`: a line that may be part of a code was read, and not on a plate.
+    `hint`: a line that may be part of a code was read, and not on a plate; never so in a look for plates alone.
+    `lettered`: in any look, such a line with a letter, or a code, surely read or not.
     """
 
     plates: Sequence[_Plate]
     codes: Sequence[ContainerCodeSighting]
     hint: bool
+    lettered: bool
 
     @property
     def likeness(self) -> float:
@@ -201,7 +203,7 @@ class PlateCodeRecogniser:
             if not looks[-1].left_open(again) and not looks[-1].doubtful:
                 break
         else:
-            nothing = not any(look.plates or look.codes for look in looks)
+            nothing = not any(look.plates or look.lettered for look in looks)
             if nothing and role != "container" and _size(image, *LAST_LOOK) not in sizes:
                 looks.append(self._looked(image, "plate", self._finder.find_small(image, *LAST_LOOK)))
             looks.sort(key=lambda look: look.worth if left_open else (0, look.plate_worth))
@@ -238,12 +240,14 @@ class PlateCodeRecogniser:
         plates = [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
         plates = _without_lettering(_each_once(plates))
         plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
-        if role == "plate":
-            return _Look(plates, (), False)
-        told = [code.as_read(height, width) for code in codes if not _guessed(code)]
         apart = (line for line in lines if not any(_inside(line.quad.mean(axis=0), p.region.quad) for p in plates))
-        hint = len(told) < len(codes) or any(PART_OF_CODE.fullmatch(line.text) for line in apart)
-        return _Look(plates, [ContainerCodeSighting(read, cut(image, read.box)) for read in told], hint)
+        parts = [line.text for line in apart if PART_OF_CODE.fullmatch(line.text)]
+        lettered = bool(codes) or not all(text.isdigit() for text in parts)  # digits alone stand on plates, too
+        if role == "plate":
+            return _Look(plates, (), False, lettered)
+        told = [code.as_read(height, width) for code in codes if not _guessed(code)]
+        sightings = [ContainerCodeSighting(read, cut(image, read.box)) for read in told]
+        return _Look(plates, sightings, bool(parts) or len(told) < len(codes), lettered)
 
     def _read(self, image: Image, regions: Sequence[TextRegion]) -> list[_Plate]:
         scores, regions = [r.score for r in regions], list(regions)

@@ -7,7 +7,6 @@ sides lie further inside, so that neighbours stay apart; what it finds is grown 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -79,38 +78,36 @@ class PlateCodeFinder:
                 first, last = np.round(np.array([[along[0], down[0]], [along[1], down[1]]]) / scales).astype(int)
                 part = np.ascontiguousarray(image[first[1] : last[1], first[0] : last[0]])
                 found = self.find(part, max(along[1] - along[0], down[1] - down[0]), float(scales.max()))
+                inner = np.array([[along[0] > 0, down[0] > 0], [along[1] < size[1], down[1] < size[0]]])
+                edges = np.array([[along[0], down[0]], [along[1], down[1]]])
                 for kept, regions in ((plates, found.plates), (lines, found.code_lines)):
-                    for region in regions:
-                        quad = region.quad + first.astype(np.float32)
-                        if all(_of_window(v, *w) for v, w in zip((quad * scales).T, (along, down), strict=True)):
-                            kept.append(TextRegion(quad, region.score))
-        return Finding(*(sorted(found, key=lambda r: -r.score)[:AREAS_MAX] for found in (plates, lines)))
+                    moved = (TextRegion(r.quad + first.astype(np.float32), r.score) for r in regions)
+                    kept += [r for r in moved if not _cut(r.quad * scales, edges, inner)]
+        return Finding(*(_each_once(found)[:AREAS_MAX] for found in (plates, lines)))
 
 
-Window = tuple[int, int, float, float]
-
-
-def windows(length: int) -> list[Window]:
-    """Windows over a side of that length, as few as will do, even, overlapping by OVERLAP at least.
-
-    Of each: where it begins and ends, and from where to where it answers alone: to the middle of each overlap.
-    """
+def windows(length: int) -> list[tuple[int, int]]:
+    """Where windows over a side of that length begin and end: few, even, overlapping by OVERLAP at least."""
     count = max(1, math.ceil((length - OVERLAP) / (WINDOW - OVERLAP)))
     each = math.ceil((length + (count - 1) * OVERLAP) / count)
-    begins = [round(i * (length - each) / max(1, count - 1)) for i in range(count)]
-    middles = [(begin + each + after) / 2 for begin, after in pairwise(begins)]
-    return [
-        (begin, begin + each, low, high)
-        for begin, low, high in zip(begins, [-math.inf, *middles], [*middles, math.inf], strict=True)
-    ]
+    begins = (round(i * (length - each) / max(1, count - 1)) for i in range(count))
+    return [(begin, begin + each) for begin in begins]
 
 
-def _of_window(corners: npt.NDArray[np.floating], begin: int, end: int, low: float, high: float) -> bool:
-    """Whether what has these corners along a side is that window's: by its middle, and not cut by an inner edge."""
-    if not low <= float(corners.mean()) < high:
-        return False
-    before = low == -math.inf or float(corners.min()) >= begin + WINDOW_EDGE
-    return before and (high == math.inf or float(corners.max()) <= end - WINDOW_EDGE)
+def _cut(quad: Quad, edges: npt.NDArray[np.int_], inner: npt.NDArray[np.bool_]) -> bool:
+    """Whether something comes near one of a window's edges (left and top, right and bottom) that is `inner`."""
+    near = np.stack([quad.min(axis=0) < edges[0] + WINDOW_EDGE, quad.max(axis=0) > edges[1] - WINDOW_EDGE])
+    return bool((near & inner).any())
+
+
+def _each_once(regions: Sequence[TextRegion]) -> list[TextRegion]:
+    """The surest first; without those that another window saw in the same place, better."""
+    kept: list[TextRegion] = []
+    for region in sorted(regions, key=lambda r: -r.score):
+        middle = region.quad.mean(axis=0)
+        if all(np.linalg.norm(middle - other.quad.mean(axis=0)) > other.height / 2 for other in kept):
+            kept.append(region)
+    return kept
 
 
 def areas(probability: Map, size: tuple[int, int], height: int, width: int) -> list[TextRegion]:

@@ -96,13 +96,10 @@ def test_windows_cover_a_side_and_overlap(length: int) -> None:
     found = windows(length)
     assert found[0][0] == 0
     assert found[-1][1] == length
-    assert all(0 < end - begin <= WINDOW for begin, end, _, _ in found)
-    for (_, end, _, middle), (begin, _, low, _) in pairwise(found):
-        assert end - begin >= OVERLAP
-        assert low == middle == (begin + end) / 2
-    assert len(found) == (
-        1 if length <= WINDOW else 2 if length <= 2 * WINDOW - OVERLAP else 3 if length < 2600 else 12
-    )
+    assert all(0 < end - begin <= WINDOW for begin, end in found)
+    assert all(end - begin >= OVERLAP for (_, end), (begin, _) in pairwise(found))
+    few = {1: length <= WINDOW, 2: length <= 2 * WINDOW - OVERLAP, 3: length <= 3 * WINDOW - 2 * OVERLAP, 12: True}
+    assert len(found) == next(count for count, enough in few.items() if enough)
 
 
 @pytest.mark.parametrize(("width", "height"), [(2560, 1440), (1440, 2560), (2560, 2560), (5120, 2880), (1280, 720)])
@@ -123,6 +120,20 @@ def test_what_is_looked_for_in_windows_is_found_once_and_where_it_stands(
         for x, y in places:
             off = min(float(np.abs(region.quad - quad(x, y, w, h)).max()) for region in found)
             assert off < 8 * scale, (x, y)
+
+
+@pytest.mark.parametrize("size", [(2560, 600), (600, 2560), (5120, 600)])
+def test_no_place_on_or_beside_the_edges_of_windows_loses_a_plate(tmp_path: Path, size: tuple[int, int]) -> None:
+    finder, scale = PlateCodeFinder.open(1, models(tmp_path)), max(size) / 2560
+    w, h = round(150 * scale), round(40 * scale)
+    (first, second), *_ = pairwise(windows(2560))
+    for line in (second[0], (second[0] + first[1]) / 2, first[1]):
+        for off in range(-6, 7):
+            image, middle = empty(*size), round(line * scale) + off
+            x, y = (middle - w // 2, 200) if size[0] > size[1] else (200, middle - h // 2)
+            draw(image, "AB12C", x, y, w, h)
+            (found,) = finder.find_small(image, 2560, 2.0).plates
+            assert np.abs(found.quad - quad(x, y, w, h)).max() < 8 * scale, (x, y)
 
 
 def test_of_what_no_window_holds_no_part_is_found(tmp_path: Path) -> None:

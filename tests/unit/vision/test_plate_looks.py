@@ -17,7 +17,7 @@ from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.plate_outliner import PlateOutliner
 from edge_agent.vision.text_finder import Map, Quad, TextRegion, finder_input
-from tests.unit.vision.striped import BLANK, draw, empty, models
+from tests.unit.vision.striped import draw, empty, models
 from tests.unit.vision.told import between, codes, plates
 
 
@@ -51,12 +51,29 @@ def test_a_plate_that_every_other_look_misses_is_found_by_the_last(folder: Path)
         ((1280, 960), None, "container", []),
         ((1280, 960), ("7KLM223", 200, 250, 384, 96, 2), "both", [640]),
         ((1280, 960), ("MSKU4135329", 60, 100, 960, 80, 1), "both", [640]),
-        ((1280, 960), ("MSKU413532", 60, 100, 960, 80, 1), "plate", [640, 1280, 288, 2560]),
+        ((1280, 960), ("MSKU413532", 60, 100, 960, 80, 1), "plate", [640, 1280, 288]),
+        ((1280, 960), ("MSKU4?35329", 60, 100, 960, 80, 1), "both", [640, 1280, 288]),
+        ((1280, 960), ("MSKU", 60, 100, 400, 80, 1), "plate", [640, 1280, 288]),
+        ((1280, 960), ("413532", 60, 100, 600, 80, 1), "both", [640, 1280, 288, 2560]),
+        ((1280, 960), ("CARGOLINE", 60, 100, 960, 80, 1), "both", [640, 1280, 288, 2560]),
         ((1280, 960), ("????", 200, 250, 384, 96, 2), "plate", [640, 1280, 288]),
         ((640, 480), None, "plate", [640, 1280, 288]),  # enlarged no further than twice
         ((320, 240), None, "plate", [640, 1280, 288]),
     ],
-    ids=["nothing", "no plates wanted", "a plate", "a code", "no codes wanted", "a doubtful plate", "small", "smaller"],
+    ids=[
+        "nothing",
+        "no plates wanted",
+        "a plate",
+        "a code",
+        "no codes wanted",
+        "a guess",
+        "an owner code",
+        "digits",
+        "a name",
+        "a doubtful plate",
+        "small",
+        "smaller",
+    ],
 )
 def test_the_last_look_is_for_pictures_in_which_nothing_was_seen(
     folder: Path, size: tuple[int, int], drawn: tuple[str, int, int, int, int, int] | None, role: Role, looks: list[int]
@@ -77,8 +94,9 @@ def test_the_last_look_is_for_pictures_in_which_nothing_was_seen(
     if drawn is not None:
         draw(image, drawn[0].replace("?", "1"), *drawn[1:])
         x, y, w, h = drawn[1:5]
-        if drawn[0] == "????":
-            image[y : y + h, x : x + w, 0][image[y : y + h, x : x + w, 0] != BLANK] = between("1", "2")
+        for at in (2 * n + 1 for n, character in enumerate(drawn[0]) if character == "?"):
+            stripes = 2 * len(drawn[0]) + 1
+            image[y : y + h, x + -(-w * at // stripes) : x + -(-w * (at + 1) // stripes), 0] = between("1", "2")
     rest = LineFinder.open(1, folder), PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
     PlateCodeRecogniser(Counting.open(1, folder), *rest).look(Frame(image, role=role))
     assert Counting.sizes == looks
