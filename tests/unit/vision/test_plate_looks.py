@@ -26,6 +26,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models(tmp_path_factory.mktemp("models"))
 
 
+class CountingLines(LineFinder):
+    looks = 0
+
+    def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> list[TextRegion]:
+        self.looks += 1
+        return super().find(image, long_side, enlarge)
+
+
 def test_a_plate_that_the_first_look_misses_is_found_by_the_second(folder: Path) -> None:
     image = empty(2560, 1440)
     draw(image, "AB12C", 1000, 700, 64, 16)
@@ -131,18 +139,11 @@ def test_a_camera_for_both_shrinks_its_picture_once(folder: Path, monkeypatch: p
 
 
 def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Path) -> None:
-    class Counting(LineFinder):
-        looks = 0
-
-        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> list[TextRegion]:
-            self.looks += 1
-            return super().find(image, long_side, enlarge)
-
     image = empty()
     draw(image, "1234567", 200, 250, 192, 48)
     image[254:294, 205:387, 1] = 255  # a line of text, too
-    line_finder = Counting.open(1, folder)
-    assert isinstance(line_finder, Counting)
+    line_finder = CountingLines.open(1, folder)
+    assert isinstance(line_finder, CountingLines)
     finder, rest = PlateCodeFinder.open(1, folder), (PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder))
     own = PlateCodeRecogniser(finder, line_finder, *rest)
     assert [p.text for p in plates(own.look(Frame(image)))] == ["1234567"]
@@ -150,13 +151,6 @@ def test_the_digits_of_a_convincing_plate_are_no_reason_to_look_again(folder: Pa
 
 
 def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(folder: Path) -> None:
-    class Counting(LineFinder):
-        looks = 0
-
-        def find(self, image: Image, long_side: int, enlarge: float = 1.0, batch: object = None) -> list[TextRegion]:
-            self.looks += 1
-            return super().find(image, long_side, enlarge)
-
     class Better(PlateCodeFinder):
         """Sees the second plate in its second look only."""
 
@@ -170,8 +164,8 @@ def test_for_a_plate_that_was_read_with_doubt_plates_alone_are_looked_for_again(
     image[200:248, 200 + 192 * 5 // 11 : 200 + 192 * 6 // 11, 0] = between("1", "2")
     draw(image, "7KLM223", 200, 350, 192, 48)
     draw(image, "MSKU4135329", 60, 60, 480, 40, channel=1)
-    line_finder = Counting.open(1, folder)
-    assert isinstance(line_finder, Counting)
+    line_finder = CountingLines.open(1, folder)
+    assert isinstance(line_finder, CountingLines)
     rest = PlateOutliner.open(1, folder), PlateCodeReader.open(1, folder)
     once = PlateCodeRecogniser(Better.open(1, folder), line_finder, *rest, look_again=False)
     (doubtful,) = plates(once.look(Frame(image)))
