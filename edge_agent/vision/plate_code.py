@@ -57,6 +57,8 @@ SURE = 0.9
 # A code with a character that was read with less is a guess and not reported. Of 47 drawn codes in rows 45 are read
 # right and none wrong; 43 are surer. Of 60 columns 39 are read right and 6 wrong, with the higher bar 38 and 1.
 GUESS, GUESS_IN_COLUMN = 0.65, 0.85
+# Of a line of text, how much stands on a plate that was read surely for it to be left alone: it is no part of a code.
+ON_PLATE = 0.8
 CONVINCING = 0.5  # likeness of a plate that needs no second look
 # Agreement of the best plate's crops from which it needs none. Of 1,110 plates set into photos 1,015 are read as the
 # best plate so, with 1.30 looks at a photo (ADR 0046).
@@ -64,6 +66,15 @@ CLEAR = 0.7
 SAME_PLATE = 0.3  # of what two boxes cover together, from which two looks saw one plate
 # As SAME_PLATE, of two outlines in one look; of two that have the same text, what they have in common of the smaller.
 ONE_PLATE = 0.5
+
+
+@dataclass(frozen=True)
+class _FirstCrop:
+    """An area that may be a plate, and what the reader says of it as the finder saw it."""
+
+    region: TextRegion
+    read: Probabilities
+    line: LineRead
 
 
 @dataclass(frozen=True)
@@ -235,9 +246,12 @@ class PlateCodeRecogniser:
 
     def _looked(self, image: Image, role: Role, finding: Finding) -> _Look:
         height, width = image.shape[:2]
-        lines, codes = self._codes(image, finding.code_lines)
-        regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN and not _part_of_code(r, codes)]
-        plates = [p for p in self._read(image, regions[:PLATES_MAX]) if p.read.likeness >= LIKENESS_MIN]
+        regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN]
+        seen = self._first_crops(image, regions[:PLATES_MAX])
+        known = [first.region.quad for first in seen if self._surely_plate(first)]
+        lines, codes = self._codes(image, [r for r in finding.code_lines if not _on_one_of(r.quad, known)])
+        plates = self._read_further(image, [first for first in seen if not _part_of_code(first.region, codes)])
+        plates = [p for p in plates if p.read.likeness >= LIKENESS_MIN]
         plates = _without_lettering(_each_once(plates))
         plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
         apart = (line for line in lines if not any(_inside(line.quad.mean(axis=0), p.region.quad) for p in plates))
@@ -250,9 +264,22 @@ class PlateCodeRecogniser:
         return _Look(plates, sightings, bool(parts) or len(told) < len(codes), lettered)
 
     def _read(self, image: Image, regions: Sequence[TextRegion]) -> list[_Plate]:
-        scores, regions = [r.score for r in regions], list(regions)
-        seen = [[p] for p in self._reader.plate_probabilities([first_crop(image, r) for r in regions])]
-        firsts = [best_path(first) for (first,) in seen]
+        return self._read_further(image, self._first_crops(image, regions))
+
+    def _first_crops(self, image: Image, regions: Sequence[TextRegion]) -> list[_FirstCrop]:
+        read = self._reader.plate_probabilities([first_crop(image, r) for r in regions])
+        return [_FirstCrop(region, p, best_path(p)) for region, p in zip(regions, read, strict=True)]
+
+    def _surely_plate(self, first: _FirstCrop) -> bool:
+        """Whether no second crop is needed to tell that this is a plate, and no part of a container code."""
+        text = first.line.as_read
+        if first.line.probability < SURE or PART_OF_CODE.fullmatch(text):
+            return False
+        return likeness(first.region, first.line, form_share(text, shares(self._countries))) >= CONVINCING
+
+    def _read_further(self, image: Image, first_crops: Sequence[_FirstCrop]) -> list[_Plate]:
+        regions, firsts = [first.region for first in first_crops], [first.line for first in first_crops]
+        scores, seen = [r.score for r in regions], [[first.read] for first in first_crops]
         reads = [Agreed(line, line.probability) for line in firsts]
         doubtful = [i for i, line in enumerate(firsts) if not line.characters or line.probability < SURE]
         outlines = self._outliner.outlines(image, [regions[i].quad for i in doubtful])
@@ -358,6 +385,10 @@ def _part_of_code(region: TextRegion, codes: Sequence[CodeCandidate]) -> bool:
     """Whether a line of a code with its check digit stands where the plate would be."""
     centre = region.quad.mean(axis=0)
     return any(_inside(centre, quad) for code in codes if check_digit_ok(code.code) for quad in code.quads)
+
+
+def _on_one_of(line: Quad, plates: Sequence[Quad]) -> bool:
+    return any(common_area(line, plate) >= ON_PLATE * cv2.contourArea(line) for plate in plates)
 
 
 def _inside(point: Quad, quad: Quad) -> bool:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edge_agent.vision.frame import Image
 from edge_agent.vision.model_file import DEFAULT_THREADS, Model, open_model
 from edge_agent.vision.plate_code_finder import areas
-from edge_agent.vision.text_finder import Quad, TextRegion
+from edge_agent.vision.text_finder import Quad, TextRegion, normalised
 
 MODEL = "plate_outliner"
 WINDOW = (192, 320)  # height and width, pixels
@@ -102,8 +102,7 @@ class PlateOutliner:
         for start in range(0, len(quads), BATCH_MAX):
             some = quads[start : start + BATCH_MAX]
             windows = [nearby(image, quad) for quad in some]
-            batch = cv2.dnn.blobFromImages([w.view for w in windows], 1 / 127.5, mean=(127.5, 127.5, 127.5))
-            maps = self._model.run(batch)
+            maps = self._model.run(np.concatenate([normalised(w.view) for w in windows]))
             out += [_outlined(window, m[0], quad) for window, m, quad in zip(windows, maps, some, strict=True)]
         return out
 

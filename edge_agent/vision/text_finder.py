@@ -25,6 +25,7 @@ PIXEL_MIN = 0.3  # probability from which a pixel belongs to text
 SCORE_MIN = 0.5  # mean probability from which a region is kept
 EXPANSION = 1.6  # the network is taught shrunken regions
 SIDE_MIN = 3.0
+NORMALISED = (np.arange(256, dtype=np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 REGIONS_MAX = 300  # a picture with more is a page of print, not a lane
 
 
@@ -67,7 +68,15 @@ def finder_input(
     height, width = finder_size(image.shape[0], image.shape[1], long_side, enlarge, short_side)
     shrinks = height * width < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return cv2.dnn.blobFromImage(resized, 1 / 127.5, mean=(127.5, 127.5, 127.5))  # type: ignore[return-value]
+    return normalised(resized)  # type: ignore[arg-type]
+
+
+def normalised(image: Image) -> Map:
+    """H × W × 3 as 1 × 3 × H × W in -1..1: what cv2.dnn.blobFromImage makes, in half of its time."""
+    batch = np.empty((1, 3, *image.shape[:2]), dtype=np.float32)
+    for channel, plane in zip(cv2.split(image), batch[0], strict=True):
+        cv2.LUT(channel, NORMALISED, dst=plane)
+    return batch
 
 
 def ordered(points: Quad) -> Quad:

@@ -7,6 +7,7 @@ from edge_agent.vision.text_finder import (
     expanded,
     finder_input,
     finder_size,
+    normalised,
     ordered,
     region_score,
     text_regions,
@@ -36,6 +37,14 @@ def test_input_runs_from_minus_one_to_one_with_channels_first() -> None:
     assert batch.dtype == np.float32
     assert batch[0, 0].max() == pytest.approx(-1)
     assert batch[0, 2].min() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (192, 320, 3), (33, 7, 3), (1, 1, 3)])
+def test_pixels_become_what_opencv_makes_of_them(shape: tuple[int, int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    expected = cv2.dnn.blobFromImage(image, 1 / 127.5, mean=(127.5, 127.5, 127.5))
+    assert np.array_equal(normalised(image), expected)
+    assert np.array_equal(normalised(image[::-1, ::-1]), expected[:, :, ::-1, ::-1])
 
 
 @pytest.mark.parametrize("angle", [0, 3, -3, 12, -12, 40])
