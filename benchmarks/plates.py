@@ -11,7 +11,8 @@ labelled box; on photos that show more plates than are labelled, these count too
 plate), the whole photo is the box.
 
 With --boxes the reader is measured alone, on the labelled boxes; *right* and *exact* are folded and exact reads,
-and the table of confidences says which share of the reads above a confidence is right.
+and the table of confidences says which share of the reads above a confidence is right, and the expected calibration
+error. Without --boxes it does so of the best reports.
 
 With --live a photo gets one look, as a frame of a camera does: what a vehicle's single frames are worth to its votes.
 
@@ -57,6 +58,7 @@ from edge_agent.vision.pictures import read_picture
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recogniser import PlateSighting, Recogniser
 from edge_agent.vision.recognisers import MODELS, open_recogniser
+from models.plate_code_reader.train.reliability import above, calibration_error
 
 _PLATE_LIKE = re.compile(r"(?=.*\d)[A-Z0-9]{4,9}")
 MEETS = 0.2  # of the smaller box that two must share: PP-OCR reports the characters, labels the whole plate
@@ -81,6 +83,7 @@ class Report:
     text: str
     box: Corners
     series: str = ""
+    confidence: float | None = None  # 0..1; None where a reader's score is no probability
 
 
 def labels(folder: Path, limit: int | None) -> list[Label]:
@@ -112,8 +115,10 @@ def agent_reports(ours: Recogniser, image: Image) -> list[Report]:
     except NothingVisible:
         return []
     return [
-        Report(r.text, (r.box.x, r.box.y, r.box.x + r.box.w, r.box.y + r.box.h), r.suggested or r.text) for r in reads
-    ]
+        Report(
+            r.text, (r.box.x, r.box.y, r.box.x + r.box.w, r.box.y + r.box.h), r.suggested or r.text, r.confidence
+        ) for r in reads
+    ]  # fmt: skip
 
 
 def meets(a: Corners, b: Corners) -> bool:
@@ -150,6 +155,7 @@ class Tally:
              "reported", "no_plate"), 0
         )  # fmt: skip
         self.ms: list[float] = []
+        self.said: list[tuple[float, bool]] = []  # of each best report its confidence, and whether it is right, folded
 
     def add(self, reports: Sequence[Report], label: Label, ms: float) -> None:
         self.ms.append(ms)
@@ -168,9 +174,14 @@ class Tally:
         c["best_exact"] += any(r.text in exact for r in reports[:1])
         c["best_folded"] += any(fold_plate(r.text) in folded for r in reports[:1])
         c["best_series"] += any(fold_plate(r.series or r.text) in folded for r in reports[:1])
+        if len(label.texts) == len(label.boxes) or not label.boxes:  # else it may be a plate whose text is not known
+            best = ((r.confidence, fold_plate(r.text) in folded) for r in reports[:1])
+            self.said += [(confidence, right) for confidence, right in best if confidence is not None]
 
     def result(self) -> dict[str, Any]:
-        return {**self.counts, **milliseconds(self.ms)}
+        sure = {f"{c}": above(self.said, c) for c in CONFIDENCES}
+        held = {"above": sure, "calibration_error": calibration_error(self.said)} if self.said else {}
+        return {**self.counts, **held, **milliseconds(self.ms)}
 
 
 def measure(
@@ -196,8 +207,7 @@ def measure(
 def measure_boxes(folder: Path, ours: PlateCodeRecogniser, limit: int | None) -> dict[str, Any]:
     """The reader alone on the labelled boxes of one region, of photos with one label."""
     counts = dict.fromkeys(("boxes", "right", "exact", "as_read_exact", "right_series"), 0)
-    above = {f"{c}": [0, 0] for c in CONFIDENCES}
-    ms = []
+    said, ms = list[tuple[float, bool]](), []
     for label in labels(folder, limit):
         if len(label.texts) != 1:
             continue
@@ -213,11 +223,9 @@ def measure_boxes(folder: Path, ours: PlateCodeRecogniser, limit: int | None) ->
         counts["exact"] += read.text == text
         counts["as_read_exact"] += read.as_read == text
         counts["right_series"] += fold_plate(read.suggested or read.text) == fold_plate(text)
-        for least, tally in above.items():
-            if read.confidence >= float(least):
-                tally[0] += 1
-                tally[1] += right
-    return {**counts, "above": above, **milliseconds(ms)}
+        said.append((read.confidence, right))
+    sure = {f"{c}": above(said, c) for c in CONFIDENCES}
+    return {**counts, "above": sure, "calibration_error": calibration_error(said), **milliseconds(ms)}
 
 
 def as_table(results: dict[str, Any]) -> str:
@@ -238,10 +246,22 @@ def as_table(results: dict[str, Any]) -> str:
             ratio = {k: f"{a[k] / max(1, p[k]):.2f}" for k in (*keys, "found", "no_plate", "reported")}
             times = [f"{a[k] / p[k]:.3f}" for k in ("median_ms", "p95_ms")]
             rows.append([region, "agent : rapidocr", *ratio.values(), *times])
-    return table(
+    first = table(
         ["region", "reader", "any exact", "any folded", "best exact", "best folded", "best series", "found",
          "no plate", "reported a photo", "median ms", "p95 ms"], rows
     )  # fmt: skip
+    return "\n\n".join([first, *confidence_table({region: both["agent"] for region, both in results.items()})])
+
+
+def confidence_table(results: dict[str, Any]) -> list[str]:
+    """The shares of reads that are right above each confidence, where any has one."""
+    sure = [
+        [region, *(f"{share(right, of)} of {of}" if of else "–" for of, right in r["above"].values()),
+         f"{100 * r['calibration_error']:.1f}"]
+        for region, r in results.items() if "above" in r
+    ]  # fmt: skip
+    heads = ["right above", *(f"≥ {c}" for c in CONFIDENCES), "calibration error, points"]
+    return [table(heads, sure)] if sure else []
 
 
 def boxes_table(results: dict[str, Any]) -> str:
@@ -251,12 +271,8 @@ def boxes_table(results: dict[str, Any]) -> str:
          share(r["as_read_exact"], r["boxes"]), share(r["right_series"], r["boxes"]), f"{r['median_ms']:.1f}"]
         for region, r in results.items()
     ]  # fmt: skip
-    sure = [
-        [region, *(f"{share(right, of)} of {of}" if of else "–" for of, right in r["above"].values())]
-        for region, r in results.items()
-    ]
     first = table(["region", "right", "exact", "exact as read", "right by series", "median ms"], rows)
-    return f"{first}\n\n" + table(["right above", *(f"≥ {c}" for c in CONFIDENCES)], sure)
+    return "\n\n".join([first, *confidence_table(results)])
 
 
 def main() -> None:

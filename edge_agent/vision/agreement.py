@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_agent.domain.identifiers import fold_plate
-from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probabilities
+from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probabilities, unit
 
 # Exponent of the share of a text's series: a common one is a little likelier. Only texts that were read compete.
 SERIES_WEIGHT = 0.2
 SHARE_MIN = 1e-4
+# Exponent of the agreement in a text's confidence: what one of several crops says surely and the others do not is right
+# less often than that one crop is by itself (ADR 0052).
+DISAGREEMENT = 0.15
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class Agreed:
 
     read: LineRead
     agreement: float
+
+    @property
+    def confidence(self) -> float:
+        """The probability that the text is right, 0..1: of the surest crop's read, less where the others doubt it."""
+        return unit(self.read.probability ** (1 - DISAGREEMENT) * self.agreement**DISAGREEMENT)
 
 
 def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:

@@ -311,7 +311,7 @@ class PlateCodeRecogniser:
         text = "".join(c.character for c in characters)
         read = PlateRead(
             text=text,
-            confidence=line.probability,
+            confidence=said.confidence,
             characters=characters,
             box=box,
             as_read=line.as_read,

@@ -32,6 +32,22 @@ def test_the_best_report_is_the_first_and_any_is_any() -> None:
     assert counted([Report("8BC1034", BOX, "ABC1034")], label)["best_series"] == 1
 
 
+def test_how_far_the_confidence_of_the_best_report_holds() -> None:
+    tally, label = Tally(), Label("a.jpg", (BOX,), ("ABC1034",))
+    tally.add([Report("ABC1O34", BOX, confidence=0.9), Report("XYZ999", BOX, confidence=0.99)], label, 1.0)
+    tally.add([Report("XYZ999", BOX, confidence=0.7)], label, 1.0)
+    tally.add([], label, 1.0)
+    tally.add([Report("XYZ999", BOX, confidence=1.0)], Label("b.jpg", (BOX, ELSEWHERE), ("ABC1034",)), 1.0)
+    result = tally.result()
+    assert result["calibration_error"] == pytest.approx(0.4)
+    assert {c: of for c, of in result["above"].items() if c in ("0.95", "0.9", "0.6")} == {
+        "0.95": (0, 0), "0.9": (1, 1), "0.6": (2, 1),
+    }  # fmt: skip
+    text = plates.as_table({"us": {"agent": result}})
+    assert "| right above | ≥ 0.99 |" in text
+    assert "| us | – | – | 1 (100.0 %) of 1 | 1 (100.0 %) of 1 | 1 (50.0 %) of 2 | 1 (50.0 %) of 2 | 40.0 |" in text
+
+
 def test_a_report_that_meets_no_box_is_no_plate() -> None:
     label = Label("a.jpg", (BOX,), ("ABC1034",))
     assert "no_plate" not in counted([Report("ABC1034", BOX)], label)

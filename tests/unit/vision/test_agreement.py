@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from edge_agent.vision.agreement import agreed
 from edge_agent.vision.ctc import CLASSES, LETTERS_AND_DIGITS, Probabilities
@@ -61,3 +62,18 @@ def test_agreement_is_low_where_one_crop_alone_is_sure() -> None:
     nothing = np.zeros((STEPS, CLASSES), np.float32)
     nothing[:, 0] = 1
     assert agreed([nothing], alike).agreement == 0
+
+
+def test_a_text_that_the_other_crops_doubt_is_less_sure_than_the_crop_that_says_it() -> None:
+    sure, other = crop("AB1234", 0.95), crop("AB1Z34", 0.5, c3="2")
+    alone, mixed = agreed([sure], alike), agreed([sure, other, other], alike)
+    assert alone.confidence == pytest.approx(alone.read.probability, abs=2e-4)
+    assert mixed.read == alone.read
+    assert mixed.agreement < 0.5
+    assert 0.8 * alone.confidence < mixed.confidence < 0.95 * alone.confidence
+
+
+def test_what_nobody_read_has_no_confidence() -> None:
+    nothing = np.zeros((STEPS, CLASSES), np.float32)
+    nothing[:, 0] = 1
+    assert agreed([nothing], alike).confidence == 0.0
