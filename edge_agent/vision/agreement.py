@@ -1,13 +1,11 @@
 """Several crops of one plate, each read by itself: the text on which they agree."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_agent.domain.identifiers import fold_plate
-from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision.ctc import LineRead, Probabilities, best_path, text_probabilities, unit
 
 # Exponent of the share of a text's series: a common one is a little likelier. Only texts that were read compete.
@@ -29,22 +27,6 @@ class Agreed:
     def confidence(self) -> float:
         """The probability that the text is right, 0..1: of the surest crop's read, less where the others doubt it."""
         return unit(self.read.probability ** (1 - DISAGREEMENT) * self.agreement**DISAGREEMENT)
-
-
-def no_surer(characters: Sequence[CharacterRead], confidence: float) -> tuple[CharacterRead, ...]:
-    """The characters of a text, together no surer than the text is (0..1).
-
-    Each one's confidence to the same power, so that their product is the text's: what was doubted most loses most, but
-    none falls below what else it might be.
-    """
-    product = math.prod(c.confidence for c in characters)
-    if not 0 < confidence < product < 1:
-        return tuple(characters)
-    power = math.log(confidence) / math.log(product)
-    return tuple(
-        CharacterRead(c.character, unit(max([c.confidence**power, *(p for _, p in c.alternatives)])), c.alternatives)
-        for c in characters
-    )
 
 
 def agreed(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:

@@ -17,7 +17,7 @@ import numpy as np
 from edge_agent.domain.errors import RecogniserBroken
 from edge_agent.domain.identifiers import check_digit_ok, fold_plate
 from edge_agent.domain.observation import PlateRead
-from edge_agent.vision.agreement import Agreed, agreed, no_surer
+from edge_agent.vision.agreement import Agreed, agreed
 from edge_agent.vision.alike import overlap
 from edge_agent.vision.columns import strip_lines, strips
 from edge_agent.vision.containers import OWNER, PART_OF_CODE, SERIAL, CodeCandidate, code_candidates, owner_read
@@ -307,7 +307,7 @@ class PlateCodeRecogniser:
         line = said.read
         box = bounding_box([region.quad], image.shape[0], image.shape[1])
         expected = as_series(line.characters, shares(self._countries, _aspect(region)))
-        characters = with_same_signs(no_surer(line.characters, said.confidence), expected)
+        characters = with_same_signs(line.characters, expected)
         text = "".join(c.character for c in characters)
         read = PlateRead(
             text=text,

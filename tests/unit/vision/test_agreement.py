@@ -1,10 +1,7 @@
-import math
-
 import numpy as np
 import pytest
 
-from edge_agent.domain.observation import CharacterRead
-from edge_agent.vision.agreement import agreed, no_surer
+from edge_agent.vision.agreement import agreed
 from edge_agent.vision.ctc import CLASSES, LETTERS_AND_DIGITS, Probabilities
 
 STEPS = 24
@@ -80,21 +77,3 @@ def test_what_nobody_read_has_no_confidence() -> None:
     nothing = np.zeros((STEPS, CLASSES), np.float32)
     nothing[:, 0] = 1
     assert agreed([nothing], alike).confidence == 0.0
-
-
-def test_characters_are_together_no_surer_than_their_text() -> None:
-    read = (CharacterRead("A", 1.0), CharacterRead("B", 0.95), CharacterRead("8", 0.8, (("B", 0.1),)))
-    lower = no_surer(read, 0.5)
-    assert math.prod(c.confidence for c in lower) == pytest.approx(0.5, abs=1e-3)
-    assert [c.confidence for c in lower] == pytest.approx([1.0, 0.879, 0.569], abs=1e-3)
-    assert [(c.character, c.alternatives) for c in lower] == [(c.character, c.alternatives) for c in read]
-    (kept,) = no_surer((CharacterRead("8", 0.55, (("B", 0.4),)),), 0.1)
-    assert kept.confidence == 0.4, "what was read stays the likeliest"
-
-
-@pytest.mark.parametrize("confidence", [0.0, 0.9, 1.0])
-def test_characters_stay_where_the_text_is_as_sure_or_nobody_says_how_sure(confidence: float) -> None:
-    read = (CharacterRead("A", 1.0), CharacterRead("8", 0.8))
-    assert no_surer(read, confidence) == read
-    assert no_surer((), confidence) == ()
-    assert no_surer((CharacterRead("A", 0.0),), confidence) == (CharacterRead("A", 0.0),)

@@ -1,6 +1,5 @@
 """How often a picture is looked at, at which sizes and for what, with small real models."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -208,4 +207,3 @@ def test_several_looks_at_one_plate_agree_on_its_text(folder: Path, monkeypatch:
     monkeypatch.setattr(looks_module, "LOOKS_AGAIN", ())
     (agreed,) = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
     assert read.confidence < 0.98 * agreed.confidence  # some of the crops doubt it
-    assert math.prod(c.confidence for c in read.characters) <= read.confidence + 0.001
