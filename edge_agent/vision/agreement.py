@@ -25,7 +25,7 @@ class Agreed:
 
     @property
     def confidence(self) -> float:
-        """The probability that the text is right, 0..1: of the surest crop's read, less where the others doubt it."""
+        """The probability that the text is right: the surest crop's, drawn towards what all say (O as 0, I as 1)."""
         return unit(self.read.probability ** (1 - DISAGREEMENT) * self.agreement**DISAGREEMENT)
 
 

@@ -35,6 +35,9 @@ OTHER_KIND_MIN = 0.02  # what the model must at least have given to a character 
 _SIZE_TYPE = re.compile(r"[1-4BCDGHKLMNP][0-9CDEFLMNP][GVBSRHUPTAN][0-9A-Z]")
 # A line that is an owner code, a serial number or a size-type code: the rest of a code may be near it.
 PART_OF_CODE = re.compile(r"[A-Z]{3}[UJZ]|[A-Z]{3}[UJZ]?\d{6,7}|\d{6,7}|[1-4LM][0-9CDEF][GRUTPB]\d")
+# What a finder that sees a code in parts may cut out of it: letters or digits alone, digits behind the end of an owner
+# code, a size-type code.
+PIECE_OF_CODE = re.compile(rf"[A-Z]*|\d*|[A-Z]{{0,3}}[UJZ]\d+|{_SIZE_TYPE.pattern}")
 _CHECK_DIGIT_PITCHES = 3.2  # how far to the right of the serial number the boxed check digit ends, in character pitches
 
 

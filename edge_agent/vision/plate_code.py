@@ -20,7 +20,15 @@ from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.agreement import Agreed, agreed
 from edge_agent.vision.alike import overlap
 from edge_agent.vision.columns import strip_lines, strips
-from edge_agent.vision.containers import OWNER, PART_OF_CODE, SERIAL, CodeCandidate, code_candidates, owner_read
+from edge_agent.vision.containers import (
+    OWNER,
+    PART_OF_CODE,
+    PIECE_OF_CODE,
+    SERIAL,
+    CodeCandidate,
+    code_candidates,
+    owner_read,
+)
 from edge_agent.vision.ctc import LineRead, Probabilities, best_path
 from edge_agent.vision.formats import COUNTRIES, shares
 from edge_agent.vision.frame import Frame, Image, Role, cut
@@ -30,7 +38,7 @@ from edge_agent.vision.model_file import DEFAULT_THREADS
 from edge_agent.vision.plate_code_finder import Finding, PlateCodeFinder
 from edge_agent.vision.plate_code_reader import PlateCodeReader
 from edge_agent.vision.plate_crops import crops_again, first_crop, part_alone
-from edge_agent.vision.plate_likeness import LIKENESS_MIN, is_lettering, likeness, prominence
+from edge_agent.vision.plate_likeness import LIKENESS_MIN, is_lettering, is_text_of, likeness, prominence
 from edge_agent.vision.plate_outliner import PlateOutliner, common_area, common_share
 from edge_agent.vision.priors import as_series, form_share, with_same_signs
 from edge_agent.vision.recogniser import ContainerCodeSighting, PlateSighting, Sighting, picture_of
@@ -57,8 +65,6 @@ SURE = 0.9
 # A code with a character that was read with less is a guess and not reported. Of 47 drawn codes in rows 45 are read
 # right and none wrong; 43 are surer. Of 60 columns 39 are read right and 6 wrong, with the higher bar 38 and 1.
 GUESS, GUESS_IN_COLUMN = 0.65, 0.85
-# Of a line of text, how much stands on a plate that was read surely for it to be left alone: it is no part of a code.
-ON_PLATE = 0.8
 CONVINCING = 0.5  # likeness of a plate that needs no second look
 # Agreement of the best plate's crops from which it needs none. Of 1,110 plates set into photos 1,015 are read as the
 # best plate so, with 1.30 looks at a photo (ADR 0046).
@@ -248,10 +254,12 @@ class PlateCodeRecogniser:
         height, width = image.shape[:2]
         regions = [r for r in finding.plates if r.height >= PLATE_HEIGHT_MIN]
         seen = self._first_crops(image, regions[:PLATES_MAX])
-        known = [first.region.quad for first in seen if self._surely_plate(first)]
-        lines, codes = self._codes(image, [r for r in finding.code_lines if not _on_one_of(r.quad, known)])
-        plates = self._read_further(image, [first for first in seen if not _part_of_code(first.region, codes)])
-        plates = [p for p in plates if p.read.likeness >= LIKENESS_MIN]
+        known = [first.region for first in seen if self._surely_plate(first)]
+        lines, codes = self._codes(image, [r for r in finding.code_lines if not any(is_text_of(r, p) for p in known)])
+        seen = [first for first in seen if not _part_of_code(first.region, codes)]
+        rest = [r for r in regions[PLATES_MAX:] if not _part_of_code(r, codes)]
+        seen += self._first_crops(image, rest[: PLATES_MAX - len(seen)])
+        plates = [p for p in self._read_further(image, seen) if p.read.likeness >= LIKENESS_MIN]
         plates = _without_lettering(_each_once(plates))
         plates.sort(key=lambda p: -p.read.likeness * prominence(p.read.box, height, width))
         apart = (line for line in lines if not any(_inside(line.quad.mean(axis=0), p.region.quad) for p in plates))
@@ -271,9 +279,9 @@ class PlateCodeRecogniser:
         return [_FirstCrop(region, p, best_path(p)) for region, p in zip(regions, read, strict=True)]
 
     def _surely_plate(self, first: _FirstCrop) -> bool:
-        """Whether no second crop is needed to tell that this is a plate, and no part of a container code."""
+        """Whether no second crop is needed to tell that this is a plate, and no piece of a container code."""
         text = first.line.as_read
-        if first.line.probability < SURE or PART_OF_CODE.fullmatch(text):
+        if first.line.probability < SURE or PIECE_OF_CODE.fullmatch(text):
             return False
         return likeness(first.region, first.line, form_share(text, shares(self._countries))) >= CONVINCING
 
@@ -385,10 +393,6 @@ def _part_of_code(region: TextRegion, codes: Sequence[CodeCandidate]) -> bool:
     """Whether a line of a code with its check digit stands where the plate would be."""
     centre = region.quad.mean(axis=0)
     return any(_inside(centre, quad) for code in codes if check_digit_ok(code.code) for quad in code.quads)
-
-
-def _on_one_of(line: Quad, plates: Sequence[Quad]) -> bool:
-    return any(common_area(line, plate) >= ON_PLATE * cv2.contourArea(line) for plate in plates)
 
 
 def _inside(point: Quad, quad: Quad) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_agent.domain.errors import ModelRefused, RecogniserBroken
-from edge_agent.vision.ctc import LETTERS_AND_DIGITS, LineRead
+from edge_agent.vision.ctc import LETTERS_AND_DIGITS
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import LONG_SIDE, PlateCodeRecogniser
@@ -258,42 +258,6 @@ def test_one_text_that_stands_within_itself_is_told_once(folder: Path) -> None:
     regions = finders[0].find(image, LONG_SIDE).plates
     assert [p.read.text for p in own._read(image, regions)] == ["7KLM223", "7KLM223"]
     assert [p.text for p in plates(own.look(Frame(image)))] == ["7KLM223"]
-
-
-@pytest.mark.parametrize(
-    ("text", "doubtful", "line", "read_as_line"),
-    [
-        ("7KLM223", False, (205, 254, 387, 294), False),
-        ("7KLM223", False, (205, 232, 387, 262), True),
-        ("7KLM223", False, (100, 254, 387, 294), True),
-        ("7KLM223", True, (205, 254, 387, 294), True),
-        ("1234567", False, (205, 254, 387, 294), True),
-        ("7K", False, (205, 254, 387, 294), True),
-    ],
-    ids=["its text", "above it", "longer than it", "a doubtful plate", "a serial number", "too short for a plate"],
-)
-def test_what_stands_on_a_surely_read_plate_is_not_read_as_a_line(
-    folder: Path, text: str, doubtful: bool, line: tuple[int, int, int, int], read_as_line: bool
-) -> None:
-    class Counting(PlateCodeReader):
-        lines = 0
-
-        def read_lines(self, lines: Sequence[Image]) -> list[LineRead]:
-            self.lines += len(lines)
-            return super().read_lines(lines)
-
-    image = empty()
-    draw(image, text, 200, 250, 192, 48)
-    if doubtful:
-        image[250:298, 200 + 192 * 3 // 15 : 200 + 192 * 4 // 15, 0] = between("K", "L")
-    left, top, right, foot = line
-    inside = round(INSET * (foot - top))
-    image[top + inside : foot - inside, left + inside : right - inside, 1] = 255
-    reader = Counting.open(1, folder)
-    assert isinstance(reader, Counting)
-    finders = PlateCodeFinder.open(1, folder), LineFinder.open(1, folder), PlateOutliner.open(1, folder)
-    PlateCodeRecogniser(*finders, reader, look_again=False).look(Frame(image))
-    assert reader.lines == int(read_as_line)
 
 
 def test_a_labelled_box_is_read_without_looking_for_it(recogniser: PlateCodeRecogniser) -> None:
