@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, _config, evt
@@ -282,21 +282,32 @@ class _Handler(RequestHandler):
         association.dul.state_machine = _StateMachine(association.dul)
         association.dimse = _Dimse(association)
         association.daemon = association.dul.daemon = True
-        self.server.associations.append(association)
+        cast(_Connection, threading.current_thread()).association = association
         return association
+
+
+class _Connection(threading.Thread):
+    """Sets an association up; ends once that runs, in two threads of its own."""
+
+    association: Association | None = None
+
+    def threads(self) -> list[threading.Thread]:
+        """Those that run: one at least, from start() until the connection has ended."""
+        # Asked first: when it has ended, its association is known.
+        running: list[threading.Thread] = [self] if self.is_alive() else []
+        if self.association is not None:
+            running += [thread for thread in (self.association, self.association.dul) if thread.is_alive()]
+        return running
 
 
 class _Server(ThreadedAssociationServer):
     """Accepts, and hands each connection to a thread."""
 
-    daemon_threads = True
-    block_on_close = False
     # Of socketserver's five the kernel drops the next, and a scanner among them connects again seconds later.
     request_queue_size = 64
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self.associations: list[Association] = []
-        self._setting_up: set[threading.Thread] = set()
+        self._connections: list[_Connection] = []  # only the server's thread changes it
         super().__init__(*arguments, **settings)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -308,26 +319,23 @@ class _Server(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """False closes the connection."""
-        self.associations = [association for association in self.associations if _alive(association)]
-        setting_up = sum(thread.is_alive() for thread in self._setting_up)
-        return len(self.associations) + setting_up < self.ae.maximum_associations + SPARE_CONNECTIONS
+        self._connections = [connection for connection in self._connections if connection.threads()]
+        return len(self._connections) < self.ae.maximum_associations + SPARE_CONNECTIONS
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """In the connection's thread, which ends once the association runs."""
-        self._setting_up.add(threading.current_thread())
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._setting_up.discard(threading.current_thread())
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """It counts from here on: its thread may come to run only after the next connections were asked about."""
+        connection = _Connection(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        connection.start()
+        self._connections.append(connection)
 
     def threads(self) -> list[threading.Thread]:
         """Those that run."""
-        both = [thread for association in self.associations for thread in (association, association.dul)]
-        return [thread for thread in [*both, *self._setting_up] if thread.is_alive()]
+        return [thread for connection in self._connections for thread in connection.threads()]
 
     def cut(self) -> None:
         """Ends associations by closing their connections: what they say of it is not waited for."""
-        for association in self.associations:
+        associations = [connection.association for connection in self._connections]
+        for association in filter(None, associations):
             association._kill = True  # noqa: SLF001 - kill() waits, and an answer may never be read
             association.dul.kill_dul()
             _wake(association)
@@ -364,10 +372,6 @@ def _on_rejected(event: Event) -> None:
 def _wake(association: Association) -> None:
     """Its thread waits for a primitive; None says that none came."""
     association.dul.to_user_queue.put(None)
-
-
-def _alive(association: Association) -> bool:
-    return association.is_alive() or association.dul.is_alive()
 
 
 # Its own log tells every message, and every error of a peer with a traceback: what matters is told here.

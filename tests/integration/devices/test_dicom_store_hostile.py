@@ -208,8 +208,17 @@ async def test_a_request_that_cannot_be_read_is_hung_up_on(
     assert ended == []
 
 
-async def test_fifty_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("busy", [False, True])
+async def test_fifty_that_say_nothing(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     monkeypatch.setattr(dicom_server, "STEP_S", 0.4)
+    if busy:  # what serves a connection comes to run only after the next have come
+        serves = dicom_server._Server.process_request_thread
+
+        def late(*arguments: Any) -> None:
+            time.sleep(0.2)
+            serves(*arguments)
+
+        monkeypatch.setattr(dicom_server._Server, "process_request_thread", late)
     async with serving(settings()) as booth:
         threads, before = threading.active_count(), rss()
         held = [socket.create_connection(("127.0.0.1", booth.settings.port), 20) for _ in range(50)]
