@@ -1,6 +1,7 @@
 """A small port over real gRPC and mutual TLS that behaves well or badly on command, and a booth with a real ledger."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,11 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def said(caplog: pytest.LogCaptureFixture, least: int = logging.INFO) -> list[logging.LogRecord]:
+    """What the booth logged. gRPC logs what its cancelled calls raise in the ports of these tests."""
+    return [r for r in caplog.records if r.name.startswith("edge_agent") and r.levelno >= least]
 
 
 @dataclass

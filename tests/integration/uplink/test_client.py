@@ -14,7 +14,7 @@ from edge_agent.uplink.link import LinkState
 from edge_agent.wire.identity import SpiffeId, create_identity
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from tests.integration.ledger.conftest import AT, Booth, alarm, picture
-from tests.integration.uplink.conftest import NOW, Site, until
+from tests.integration.uplink.conftest import NOW, Site, said, until
 
 UP, DOWN, REFUSED, FORKED = LinkState.UP, LinkState.DOWN, LinkState.REFUSED, LinkState.FORKED
 
@@ -85,7 +85,7 @@ async def test_a_gateway_that_goes_and_comes_is_told_once_each(site: Site, caplo
             await until(lambda: site.states() == [DOWN, UP, DOWN])
             async with site.serving(port):
                 await until(lambda: site.states() == [DOWN, UP, DOWN, UP])
-        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING", "INFO"]
+        assert [r.levelname for r in said(caplog)] == ["WARNING", "INFO", "WARNING", "INFO"]
         assert "PRIVATE KEY" not in caplog.text
 
 
@@ -197,7 +197,7 @@ async def test_a_refusal_is_told_and_asked_again_slowly(site: Site, caplog: pyte
             await until(lambda: REFUSED in site.states())
             assert site.states() == [UP, REFUSED]
             assert "UNKNOWN_KEY: no such key" in site.links[1][1]
-            assert [r.levelname for r in caplog.records] == ["ERROR"]
+            assert [r.levelname for r in said(caplog)] == ["ERROR"]
             asked = len(port.hellos)
             await asyncio.sleep(0.7)
             assert len(port.hellos) - asked <= 2

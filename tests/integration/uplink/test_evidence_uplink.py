@@ -19,7 +19,7 @@ from edge_agent.uplink.evidence import CHUNK_BYTES, EvidenceUplink
 from edge_agent.wire.v1alpha1 import services_pb2 as wire
 from edge_agent.wire.v1alpha1.services_pb2_grpc import EvidenceServiceServicer, add_EvidenceServiceServicer_to_server
 from tests.integration.ledger.conftest import alarm
-from tests.integration.uplink.conftest import Site, until
+from tests.integration.uplink.conftest import Site, said, until
 
 
 @dataclass
@@ -183,7 +183,7 @@ async def test_evidence_that_is_gone_is_told_once_and_not_tried_for_ever(
             await ledger.recorder.record(alarm(2, piece(10, 9)))
             await until(lambda: len(port.held) == 2)
     assert lost == [gone.sha256, changed.sha256]
-    assert [r.levelname for r in caplog.records].count("ERROR") == 2
+    assert [r.levelname for r in said(caplog)].count("ERROR") == 2
     assert good.sha256 in port.held
 
 
@@ -220,8 +220,8 @@ async def test_an_outage_is_told_once(site: Site, caplog: pytest.LogCaptureFixtu
         async with serving(site, port):
             pass  # now the address is known, and nobody listens there
         async with sending(site, ledger, []):
-            await until(lambda: len(caplog.records) == 1)
+            await until(lambda: len(said(caplog)) == 1)
             await asyncio.sleep(0.5)
             async with serving(site, port):
                 await until(lambda: ledger.outbox.blob_states() == {"sent": 1})
-    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
+    assert [r.levelname for r in said(caplog)] == ["WARNING", "INFO"]

@@ -25,7 +25,7 @@ from edge_agent.wire.v1alpha1.watch_pb2_grpc import BoothServiceServicer, add_Bo
 from port_gateway.booth_messages import post
 from port_gateway.cli import main
 from port_gateway.store import Store
-from tests.integration.uplink.conftest import Site, until
+from tests.integration.uplink.conftest import Site, said, until
 from tests.integration.uplink.real_port import RealPort
 
 INSPECTION = "0b1e3f6c-6f3e-4f7e-8f5b-0d3b8f0f5c11"
@@ -216,7 +216,7 @@ async def test_a_port_that_falls_silent_is_dialled_again(
     mute = Misbehaving([])
     async with site.serving(mute, add_BoothServiceServicer_to_server), watching(site, known, no_ack_s=0.2):
         await until(lambda: mute.calls >= 3)
-    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+    assert len(said(caplog, logging.WARNING)) == 1
 
 
 async def test_failures_that_take_turns_are_told_once_each(
