@@ -11,8 +11,8 @@ labelled box; on photos that show more plates than are labelled, these count too
 plate), the whole photo is the box.
 
 With --boxes the reader is measured alone, on the labelled boxes; *right* and *exact* are folded and exact reads,
-and the table of confidences says which share of the reads above a confidence is right, and the expected calibration
-error. Without --boxes it does so of the best reports.
+and the tables of confidences say which share of the reads, and of their characters, above a confidence is right, and
+the expected calibration error. Without --boxes they do so of the best reports.
 
 With --live a photo gets one look, as a frame of a camera does: what a vehicle's single frames are worth to its votes.
 
@@ -58,7 +58,7 @@ from edge_agent.vision.pictures import read_picture
 from edge_agent.vision.plate_code import PlateCodeRecogniser
 from edge_agent.vision.recogniser import PlateSighting, Recogniser
 from edge_agent.vision.recognisers import MODELS, open_recogniser
-from models.plate_code_reader.train.reliability import above, calibration_error
+from models.plate_code_reader.train.reliability import above, calibration_error, right_characters
 
 _PLATE_LIKE = re.compile(r"(?=.*\d)[A-Z0-9]{4,9}")
 MEETS = 0.2  # of the smaller box that two must share: PP-OCR reports the characters, labels the whole plate
@@ -84,6 +84,7 @@ class Report:
     box: Corners
     series: str = ""
     confidence: float | None = None  # 0..1; None where a reader's score is no probability
+    characters: tuple[float, ...] = ()  # confidence of each, as above
 
 
 def labels(folder: Path, limit: int | None) -> list[Label]:
@@ -116,7 +117,8 @@ def agent_reports(ours: Recogniser, image: Image) -> list[Report]:
         return []
     return [
         Report(
-            r.text, (r.box.x, r.box.y, r.box.x + r.box.w, r.box.y + r.box.h), r.suggested or r.text, r.confidence
+            r.text, (r.box.x, r.box.y, r.box.x + r.box.w, r.box.y + r.box.h), r.suggested or r.text, r.confidence,
+            tuple(c.confidence for c in r.characters),
         ) for r in reads
     ]  # fmt: skip
 
@@ -146,6 +148,28 @@ def save_elsewhere(folder: Path, name: str, image: Image, reports: Sequence[Repo
         cv2.imwrite(str(folder / f"{name}-{n}-{report.text}.png"), larger)
 
 
+class Held:
+    """How far the confidences of texts hold, and those of their characters; right is folded."""
+
+    def __init__(self) -> None:
+        self._texts: list[tuple[float, bool]] = []
+        self._characters: list[tuple[float, bool]] = []
+
+    def add(self, text: str, confidence: float, characters: Sequence[float], known: Sequence[str]) -> None:
+        """A text as read, with what it says of itself and of its characters; right is any of the known."""
+        ways = [right_characters(fold_plate(other), fold_plate(text)) for other in known]
+        self._texts.append((confidence, any(fold_plate(text) == fold_plate(other) for other in known)))
+        self._characters += zip(characters, max(ways, key=sum), strict=True)
+
+    def result(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, said in (("", self._texts), ("characters_", self._characters)):
+            if said:
+                out[f"{name}above"] = {f"{c}": above(said, c) for c in CONFIDENCES}
+                out[f"{name}calibration_error"] = calibration_error(said)
+        return out
+
+
 class Tally:
     """Counts of one reader on one region."""
 
@@ -155,7 +179,7 @@ class Tally:
              "reported", "no_plate"), 0
         )  # fmt: skip
         self.ms: list[float] = []
-        self.said: list[tuple[float, bool]] = []  # of each best report its confidence, and whether it is right, folded
+        self.held = Held()  # of the best reports
 
     def add(self, reports: Sequence[Report], label: Label, ms: float) -> None:
         self.ms.append(ms)
@@ -175,13 +199,12 @@ class Tally:
         c["best_folded"] += any(fold_plate(r.text) in folded for r in reports[:1])
         c["best_series"] += any(fold_plate(r.series or r.text) in folded for r in reports[:1])
         if len(label.texts) == len(label.boxes) or not label.boxes:  # else it may be a plate whose text is not known
-            best = ((r.confidence, fold_plate(r.text) in folded) for r in reports[:1])
-            self.said += [(confidence, right) for confidence, right in best if confidence is not None]
+            for best in reports[:1]:
+                if best.confidence is not None:
+                    self.held.add(best.text, best.confidence, best.characters, label.texts)
 
     def result(self) -> dict[str, Any]:
-        sure = {f"{c}": above(self.said, c) for c in CONFIDENCES}
-        held = {"above": sure, "calibration_error": calibration_error(self.said)} if self.said else {}
-        return {**self.counts, **held, **milliseconds(self.ms)}
+        return {**self.counts, **self.held.result(), **milliseconds(self.ms)}
 
 
 def measure(
@@ -207,7 +230,7 @@ def measure(
 def measure_boxes(folder: Path, ours: PlateCodeRecogniser, limit: int | None) -> dict[str, Any]:
     """The reader alone on the labelled boxes of one region, of photos with one label."""
     counts = dict.fromkeys(("boxes", "right", "exact", "as_read_exact", "right_series"), 0)
-    said, ms = list[tuple[float, bool]](), []
+    held, ms = Held(), []
     for label in labels(folder, limit):
         if len(label.texts) != 1:
             continue
@@ -217,15 +240,13 @@ def measure_boxes(folder: Path, ours: PlateCodeRecogniser, limit: int | None) ->
         read, spent = timed(lambda image=image, box=(x0, y0, x1 - x0, y1 - y0): ours.read_plate(image, box))  # type: ignore[misc]
         ms.append(spent)
         text = label.texts[0]
-        right = fold_plate(read.text) == fold_plate(text)
         counts["boxes"] += 1
-        counts["right"] += right
+        counts["right"] += fold_plate(read.text) == fold_plate(text)
         counts["exact"] += read.text == text
         counts["as_read_exact"] += read.as_read == text
         counts["right_series"] += fold_plate(read.suggested or read.text) == fold_plate(text)
-        said.append((read.confidence, right))
-    sure = {f"{c}": above(said, c) for c in CONFIDENCES}
-    return {**counts, "above": sure, "calibration_error": calibration_error(said), **milliseconds(ms)}
+        held.add(read.text, read.confidence, [c.confidence for c in read.characters], label.texts)
+    return {**counts, **held.result(), **milliseconds(ms)}
 
 
 def as_table(results: dict[str, Any]) -> str:
@@ -250,18 +271,21 @@ def as_table(results: dict[str, Any]) -> str:
         ["region", "reader", "any exact", "any folded", "best exact", "best folded", "best series", "found",
          "no plate", "reported a photo", "median ms", "p95 ms"], rows
     )  # fmt: skip
-    return "\n\n".join([first, *confidence_table({region: both["agent"] for region, both in results.items()})])
+    return "\n\n".join([first, *confidence_tables({region: both["agent"] for region, both in results.items()})])
 
 
-def confidence_table(results: dict[str, Any]) -> list[str]:
-    """The shares of reads that are right above each confidence, where any has one."""
-    sure = [
-        [region, *(f"{share(right, of)} of {of}" if of else "–" for of, right in r["above"].values()),
-         f"{100 * r['calibration_error']:.1f}"]
-        for region, r in results.items() if "above" in r
-    ]  # fmt: skip
-    heads = ["right above", *(f"≥ {c}" for c in CONFIDENCES), "calibration error, points"]
-    return [table(heads, sure)] if sure else []
+def confidence_tables(results: dict[str, Any]) -> list[str]:
+    """The shares of reads, and of their characters, that are right above each confidence, where any has one."""
+    out = []
+    for what, name in (("right above", ""), ("characters right above", "characters_")):
+        sure = [
+            [region, *(f"{share(right, of)} of {of}" if of else "–" for of, right in r[f"{name}above"].values()),
+             f"{100 * r[f'{name}calibration_error']:.1f}"]
+            for region, r in results.items() if f"{name}above" in r
+        ]  # fmt: skip
+        if sure:
+            out.append(table([what, *(f"≥ {c}" for c in CONFIDENCES), "calibration error, points"], sure))
+    return out
 
 
 def boxes_table(results: dict[str, Any]) -> str:
@@ -272,7 +296,7 @@ def boxes_table(results: dict[str, Any]) -> str:
         for region, r in results.items()
     ]  # fmt: skip
     first = table(["region", "right", "exact", "exact as read", "right by series", "median ms"], rows)
-    return "\n\n".join([first, *confidence_table(results)])
+    return "\n\n".join([first, *confidence_tables(results)])
 
 
 def main() -> None:

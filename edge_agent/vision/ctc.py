@@ -5,7 +5,7 @@ the blank, classes 1 to 36 are LETTERS_AND_DIGITS.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,24 +75,24 @@ def alternatives(row: Probabilities, kind: int) -> tuple[tuple[str, float], ...]
 
 def text_probability(probabilities: Probabilities, text: str) -> float:
     """The sum over all paths that read `text` (the forward variable of CTC), 0..1."""
-    return float(text_probabilities(probabilities[np.newaxis], text)[0])
+    return float(text_probabilities(probabilities[np.newaxis], [text])[0, 0])
 
 
-def text_probabilities(probabilities: Probabilities, text: str) -> npt.NDArray[np.float64]:
-    """The same of several lines at once: N × steps × classes in, N out."""
-    labels = np.zeros(2 * len(text) + 1, dtype=np.intp)
-    labels[1::2] = [LETTERS_AND_DIGITS.index(c) + 1 for c in text]
-    skips = np.zeros(len(labels), dtype=bool)  # a blank may be left out between two different characters
-    skips[3::2] = labels[3::2] != labels[1:-2:2]
+def text_probabilities(probabilities: Probabilities, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The same of several lines and texts of one length at once: N × steps × classes in, N × texts out."""
+    labels = np.zeros((len(texts), 2 * len(texts[0]) + 1), dtype=np.intp)
+    labels[:, 1::2] = [[LETTERS_AND_DIGITS.index(c) + 1 for c in text] for text in texts]
+    skips = np.zeros(labels.shape, dtype=bool)  # a blank may be left out between two different characters
+    skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
     emitted = probabilities[:, :, labels].astype(np.float64)
     alpha = np.zeros(emitted[:, 0].shape)
-    alpha[:, :2] = emitted[:, 0, :2]
+    alpha[..., :2] = emitted[:, 0, :, :2]
     for step in range(1, emitted.shape[1]):
         moved = alpha.copy()
-        moved[:, 1:] += alpha[:, :-1]
-        moved[:, 2:] += np.where(skips[2:], alpha[:, :-2], 0.0)
+        moved[..., 1:] += alpha[..., :-1]
+        moved[..., 2:] += np.where(skips[:, 2:], alpha[..., :-2], 0.0)
         alpha = moved * emitted[:, step]
-    return alpha[:, -2:].sum(axis=1)  # type: ignore[no-any-return]
+    return alpha[..., -2:].sum(axis=-1)  # type: ignore[no-any-return]
 
 
 def unit(value: float | np.float32) -> float:

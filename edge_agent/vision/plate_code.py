@@ -288,7 +288,7 @@ class PlateCodeRecogniser:
     def _read_further(self, image: Image, first_crops: Sequence[_FirstCrop]) -> list[_Plate]:
         regions, firsts = [first.region for first in first_crops], [first.line for first in first_crops]
         scores, seen = [r.score for r in regions], [[first.read] for first in first_crops]
-        reads = [Agreed(line, line.probability) for line in firsts]
+        reads = [Agreed(line, line.probability, line.characters) for line in firsts]
         doubtful = [i for i, line in enumerate(firsts) if not line.characters or line.probability < SURE]
         outlines = self._outliner.outlines(image, [regions[i].quad for i in doubtful])
         again: list[tuple[int, Image]] = []
@@ -315,7 +315,7 @@ class PlateCodeRecogniser:
         line = said.read
         box = bounding_box([region.quad], image.shape[0], image.shape[1])
         expected = as_series(line.characters, shares(self._countries, _aspect(region)))
-        characters = with_same_signs(line.characters, expected)
+        characters = with_same_signs(said.characters, expected)
         text = "".join(c.character for c in characters)
         read = PlateRead(
             text=text,

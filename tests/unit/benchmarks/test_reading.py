@@ -34,8 +34,9 @@ def test_the_best_report_is_the_first_and_any_is_any() -> None:
 
 def test_how_far_the_confidence_of_the_best_report_holds() -> None:
     tally, label = Tally(), Label("a.jpg", (BOX,), ("ABC1034",))
-    tally.add([Report("ABC1O34", BOX, confidence=0.9), Report("XYZ999", BOX, confidence=0.99)], label, 1.0)
-    tally.add([Report("XYZ999", BOX, confidence=0.7)], label, 1.0)
+    each = (0.97, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9)
+    tally.add([Report("ABC1O34", BOX, "", 0.9, each), Report("XYZ999", BOX, "", 0.99, (0.99,) * 6)], label, 1.0)
+    tally.add([Report("XYZ999", BOX, "", 0.7, (0.96,) * 6)], label, 1.0)
     tally.add([], label, 1.0)
     tally.add([Report("XYZ999", BOX, confidence=1.0)], Label("b.jpg", (BOX, ELSEWHERE), ("ABC1034",)), 1.0)
     result = tally.result()
@@ -43,9 +44,20 @@ def test_how_far_the_confidence_of_the_best_report_holds() -> None:
     assert {c: of for c, of in result["above"].items() if c in ("0.95", "0.9", "0.6")} == {
         "0.95": (0, 0), "0.9": (1, 1), "0.6": (2, 1),
     }  # fmt: skip
+    characters = result["characters_above"]
+    assert (characters["0.99"], characters["0.95"], characters["0.9"]) == ((0, 0), (7, 1), (13, 7))
+    assert result["characters_calibration_error"] == pytest.approx((6 * 0.96 + 0.97 + 6 * 0.9 - 7) / 13)
     text = plates.as_table({"us": {"agent": result}})
+    assert "| characters right above | ≥ 0.99 |" in text
     assert "| right above | ≥ 0.99 |" in text
     assert "| us | – | – | 1 (100.0 %) of 1 | 1 (100.0 %) of 1 | 1 (50.0 %) of 2 | 1 (50.0 %) of 2 | 40.0 |" in text
+
+
+def test_of_two_labels_the_nearer_one_says_which_characters_are_right() -> None:
+    tally = Tally()
+    label = Label("a.jpg", (BOX, ELSEWHERE), ("XYZ99", "ABC12"))
+    tally.add([Report("ABC17", BOX, "", 0.9, (0.9,) * 5)], label, 1.0)
+    assert tally.result()["characters_above"]["0.9"] == (5, 4)
 
 
 def test_a_report_that_meets_no_box_is_no_plate() -> None:

@@ -77,3 +77,49 @@ def test_what_nobody_read_has_no_confidence() -> None:
     nothing = np.zeros((STEPS, CLASSES), np.float32)
     nothing[:, 0] = 1
     assert agreed([nothing], alike).confidence == 0.0
+
+
+def test_a_character_is_as_sure_as_all_crops_make_it() -> None:
+    said = agreed([crop("AB1234", 0.9), crop("A81234", 0.9), crop("A81234", 0.9)], alike)
+    assert said.read.as_read == "A81234"
+    places = said.characters
+    assert "".join(c.character for c in places) == "A81234"
+    assert said.read.characters[1].confidence == 0.9
+    assert places[1].confidence == pytest.approx(2 / 3, abs=0.01)
+    ((other, share),) = places[1].alternatives
+    assert other == "B"
+    assert share + places[1].confidence == pytest.approx(1, abs=0.01)
+    assert all(c.confidence > 0.98 and not c.alternatives for c in (places[0], *places[2:]))
+
+
+def test_a_crop_that_reads_another_text_says_nothing_of_its_characters() -> None:
+    one, other = crop("AB1234", 0.9, c3="Z"), crop("XYZ", 0.6)
+    alone, mixed = agreed([one], alike), agreed([one, other], alike)
+    assert mixed.read == alone.read
+    for mine, its in zip(mixed.characters, alone.characters, strict=True):
+        assert (mine.character, [a for a, _ in mine.alternatives]) == (its.character, [a for a, _ in its.alternatives])
+        assert mine.confidence == pytest.approx(its.confidence, abs=0.01)
+    assert agreed([crop("XYZ"), crop("XYZ")], alike).characters[0].confidence > 0.98
+
+
+def test_the_likelier_character_of_a_place_may_be_another_than_the_texts() -> None:
+    """As where the text's series is the commoner one."""
+    crops = [crop("ABC7234", 0.8), crop("ABCI234", 0.85)]
+    said = agreed(crops, lambda text: 0.1 if text == "ABC7234" else 0.0001)
+    assert said.read.as_read == "ABC7234"
+    assert said.characters[3].alternatives[0][0] == "I"
+    assert said.characters[3].alternatives[0][1] > said.characters[3].confidence > 0.3
+
+
+def test_what_crops_doubt_is_named_though_none_reads_it() -> None:
+    (other, share), *_ = agreed([crop("AB1234", 0.5, c2="I")] * 2, alike).characters[2].alternatives
+    assert other == "I"
+    assert share == pytest.approx(0.45 / 0.95, abs=0.01)
+
+
+def test_a_place_names_the_likeliest_few() -> None:
+    crops = [crop(f"AB{sign}", 0.9 - n / 100) for n, sign in enumerate("0123456789")]
+    characters = agreed(crops, alike).characters
+    assert [a for a, _ in characters[2].alternatives] == ["1", "2", "3", "4"]
+    assert sum(p for _, p in characters[2].alternatives) + characters[2].confidence < 0.6
+    assert agreed([crop("AB8", 0.9), *[crop("AB7", 0.9)] * 300], alike).characters[2].alternatives == ()

@@ -56,6 +56,9 @@ def test_the_probability_of_a_text_is_the_sum_over_its_paths() -> None:
         assert text_probability(probabilities(*steps), text) == pytest.approx(expected, abs=1e-6), text
     assert text_probability(probabilities(*steps), "ABABAB") == 0.0
     other = probabilities(*steps[::-1])
-    together = text_probabilities(np.stack([probabilities(*steps), other]), "AB")
+    together = text_probabilities(np.stack([probabilities(*steps), other]), ["AB"])[:, 0]
     assert together == pytest.approx([sums["AB"], sums["BA"]], abs=1e-6), "the other is the first, read backwards"
-    assert text_probabilities(np.stack([other, other]), "") == pytest.approx([sums[""]] * 2, abs=1e-6)
+    texts = ["AA", "AB", "BB", "BA"]
+    each = text_probabilities(np.stack([probabilities(*steps)]), texts)[0]
+    assert each == pytest.approx([sums[text] for text in texts], abs=1e-6)
+    assert text_probabilities(np.stack([other, other]), [""])[:, 0] == pytest.approx([sums[""]] * 2, abs=1e-6)

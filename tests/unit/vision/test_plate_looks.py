@@ -1,6 +1,6 @@
 """How often a picture is looked at, at which sizes and for what, with small real models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +10,8 @@ import pytest
 from edge_agent.vision import line_finder as lines_module
 from edge_agent.vision import plate_code as looks_module
 from edge_agent.vision import plate_code_finder as plates_module
+from edge_agent.vision.agreement import Agreed, agreed
+from edge_agent.vision.ctc import Probabilities
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCodeRecogniser
@@ -207,3 +209,25 @@ def test_several_looks_at_one_plate_agree_on_its_text(folder: Path, monkeypatch:
     monkeypatch.setattr(looks_module, "LOOKS_AGAIN", ())
     (agreed,) = plates(PlateCodeRecogniser(*parts).look(Frame(image)))
     assert read.confidence < 0.98 * agreed.confidence  # some of the crops doubt it
+
+
+def test_the_characters_are_what_all_crops_say_and_the_likeness_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = empty()
+    draw(image, "AB12C", 200, 200, 192, 48)
+    image[200:248, 200 + 192 * 7 // 11 : 200 + 192 * 8 // 11, 0] = between("1", "2", 0.6)
+    own = PlateCodeRecogniser.open(1, look_again=False, folder=folder)
+    (read,) = plates(own.look(Frame(image)))
+
+    def without(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:
+        said = agreed(crops, share)
+        return Agreed(said.read, said.agreement, said.read.characters)
+
+    monkeypatch.setattr(looks_module, "agreed", without)
+    (surest,) = plates(own.look(Frame(image)))
+    assert (read.text, read.confidence, read.likeness) == (surest.text, surest.confidence, surest.likeness)
+    assert [c.character for c in read.characters] == list(read.text)
+    doubted, other = read.characters[3], surest.characters[3]
+    assert doubted.confidence != other.confidence
+    assert doubted.confidence + sum(p for _, p in doubted.alternatives) == pytest.approx(1, abs=0.02)
