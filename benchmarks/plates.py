@@ -157,9 +157,10 @@ class Held:
 
     def add(self, text: str, confidence: float, characters: Sequence[float], known: Sequence[str]) -> None:
         """A text as read, with what it says of itself and of its characters; right is any of the known."""
-        ways = [right_characters(fold_plate(other), fold_plate(text)) for other in known]
         self._texts.append((confidence, any(fold_plate(text) == fold_plate(other) for other in known)))
-        self._characters += zip(characters, max(ways, key=sum), strict=True)
+        if characters:
+            ways = [right_characters(fold_plate(other), fold_plate(text)) for other in known]
+            self._characters += zip(characters, max(ways, key=sum), strict=True)
 
     def result(self) -> dict[str, Any]:
         out: dict[str, Any] = {}

@@ -5,7 +5,7 @@ the blank, classes 1 to 36 are LETTERS_AND_DIGITS.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,13 +75,25 @@ def alternatives(row: Probabilities, kind: int) -> tuple[tuple[str, float], ...]
 
 def text_probability(probabilities: Probabilities, text: str) -> float:
     """The sum over all paths that read `text` (the forward variable of CTC), 0..1."""
-    return float(text_probabilities(probabilities[np.newaxis], [text])[0, 0])
+    return float(text_probabilities(probabilities[np.newaxis], text)[0])
 
 
-def text_probabilities(probabilities: Probabilities, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """The same of several lines and texts of one length at once: N × steps × classes in, N × texts out."""
+def text_probabilities(probabilities: Probabilities, text: str) -> npt.NDArray[np.float64]:
+    """The same of several lines at once: N × steps × classes in, N out."""
+    return label_probabilities(probabilities, [labels_of(text)])[:, 0]
+
+
+def labels_of(signs: Iterable[str]) -> list[int]:
+    """The classes of letters and digits."""
+    return [LETTERS_AND_DIGITS.index(sign) + 1 for sign in signs]
+
+
+def label_probabilities(
+    probabilities: npt.NDArray[np.floating], texts: Sequence[Sequence[int]]
+) -> npt.NDArray[np.float64]:
+    """The same of several texts of one length, as classes: N × steps × classes in, N × texts out."""
     labels = np.zeros((len(texts), 2 * len(texts[0]) + 1), dtype=np.intp)
-    labels[:, 1::2] = [[LETTERS_AND_DIGITS.index(c) + 1 for c in text] for text in texts]
+    labels[:, 1::2] = texts
     skips = np.zeros(labels.shape, dtype=bool)  # a blank may be left out between two different characters
     skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
     emitted = probabilities[:, :, labels].astype(np.float64)

@@ -19,6 +19,7 @@ from edge_agent.domain.identifiers import check_digit_ok, fold_plate
 from edge_agent.domain.observation import PlateRead
 from edge_agent.vision.agreement import Agreed, agreed
 from edge_agent.vision.alike import overlap
+from edge_agent.vision.characters import by_place
 from edge_agent.vision.columns import strip_lines, strips
 from edge_agent.vision.containers import (
     OWNER,
@@ -288,7 +289,7 @@ class PlateCodeRecogniser:
     def _read_further(self, image: Image, first_crops: Sequence[_FirstCrop]) -> list[_Plate]:
         regions, firsts = [first.region for first in first_crops], [first.line for first in first_crops]
         scores, seen = [r.score for r in regions], [[first.read] for first in first_crops]
-        reads = [Agreed(line, line.probability, line.characters) for line in firsts]
+        reads = [Agreed(line, line.probability) for line in firsts]
         doubtful = [i for i, line in enumerate(firsts) if not line.characters or line.probability < SURE]
         outlines = self._outliner.outlines(image, [regions[i].quad for i in doubtful])
         again: list[tuple[int, Image]] = []
@@ -315,7 +316,7 @@ class PlateCodeRecogniser:
         line = said.read
         box = bounding_box([region.quad], image.shape[0], image.shape[1])
         expected = as_series(line.characters, shares(self._countries, _aspect(region)))
-        characters = with_same_signs(said.characters, expected)
+        characters = with_same_signs(by_place(crops, line), expected)
         text = "".join(c.character for c in characters)
         read = PlateRead(
             text=text,

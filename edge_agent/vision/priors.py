@@ -35,8 +35,8 @@ def as_series(characters: tuple[CharacterRead, ...], shares: Mapping[str, float]
 def with_same_signs(characters: tuple[CharacterRead, ...], expected: str) -> tuple[CharacterRead, ...]:
     """The characters with O for 0, I for 1 and the reverse where `expected`, of the same length, has the other.
 
-    Its confidence is that of the sign, whichever of the two it means; the one that was read stands first among the
-    alternatives.
+    Its confidence is that of the sign, whichever of the two it means; the one that was read stands among the
+    alternatives, which are best first.
     """
     out = []
     for c, wanted in zip(characters, expected, strict=True):
@@ -44,8 +44,8 @@ def with_same_signs(characters: tuple[CharacterRead, ...], expected: str) -> tup
             out.append(c)
             continue
         both = min(1.0, round(c.confidence + sum(p for a, p in c.alternatives if a == wanted), 4))
-        rest = tuple(a for a in c.alternatives if a[0] != wanted)
-        out.append(CharacterRead(wanted, both, ((c.character, c.confidence), *rest)))
+        rest = [(c.character, c.confidence), *(a for a in c.alternatives if a[0] != wanted)]
+        out.append(CharacterRead(wanted, both, tuple(sorted(rest, key=lambda a: -a[1]))))
     return tuple(out)
 
 

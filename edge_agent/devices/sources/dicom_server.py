@@ -14,7 +14,9 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, cast
 
 from pydicom.uid import UID
@@ -291,6 +293,15 @@ class _Connection(threading.Thread):
 
     association: Association | None = None
 
+    def __init__(self, request: socket.socket, serve: Callable[[], None]) -> None:
+        super().__init__(target=serve, daemon=True)
+        self.request = request
+
+    def cut(self) -> None:
+        """Ends what sets the association up, as a TLS handshake that does not come."""
+        with suppress(OSError):
+            socket.socket.shutdown(self.request, socket.SHUT_RDWR)  # an SSLSocket's own is not for another thread
+
     def threads(self) -> list[threading.Thread]:
         """Those that run: one at least, from start() until the connection has ended."""
         # Asked first: when it has ended, its association is known.
@@ -324,7 +335,7 @@ class _Server(ThreadedAssociationServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """It counts from here on: its thread may come to run only after the next connections were asked about."""
-        connection = _Connection(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        connection = _Connection(request, partial(self.process_request_thread, request, client_address))
         connection.start()
         self._connections.append(connection)
 
@@ -334,16 +345,19 @@ class _Server(ThreadedAssociationServer):
 
     def cut(self) -> None:
         """Ends associations by closing their connections: what they say of it is not waited for."""
-        associations = [connection.association for connection in self._connections]
-        for association in filter(None, associations):
+        for connection in self._connections:
+            association = connection.association
+            if association is None:
+                connection.cut()
+                continue
             association._kill = True  # noqa: SLF001 - kill() waits, and an answer may never be read
             association.dul.kill_dul()
             _wake(association)
             association._reactor_checkpoint.set()  # noqa: SLF001
-            connection = association.dul.socket.socket if association.dul.socket else None
-            if connection is not None:
+            carrier = association.dul.socket.socket if association.dul.socket else None
+            if carrier is not None:
                 with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    carrier.shutdown(socket.SHUT_RDWR)
 
 
 def _on_close(event: Event) -> None:

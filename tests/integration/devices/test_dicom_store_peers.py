@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,19 @@ async def test_tls_with_clients_certificates(tmp_path: Path) -> None:
         assert await booth.store(dicos(3), tls_args=(nobody, "127.0.0.1")) is None
         silent[1].close()
     assert len(booth.scans) == 1
+
+
+async def test_peers_that_never_begin_their_handshake_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    tls = {"certificate": made.server, "key": made.server_key, "client_ca": made.authority}
+    async with serving(settings(tls=tls)) as booth:
+        silent = [await asyncio.open_connection("127.0.0.1", booth.settings.port) for _ in range(3)]
+        assert await booth.store(dicos(), tls_args=(made.client_context(), "127.0.0.1")) == 0
+        ends = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - ends < dicom_server.STOP_S / 2
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, dicom_server._Connection)]
+    for _, writer in silent:
+        writer.close()
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def test_of_two_labels_the_nearer_one_says_which_characters_are_right() -> None:
     label = Label("a.jpg", (BOX, ELSEWHERE), ("XYZ99", "ABC12"))
     tally.add([Report("ABC17", BOX, "", 0.9, (0.9,) * 5)], label, 1.0)
     assert tally.result()["characters_above"]["0.9"] == (5, 4)
+    tally.add([Report("ABC17", BOX, "", 0.9)], label, 1.0)  # of a reader that says nothing of characters
+    assert tally.result()["characters_above"]["0.9"] == (5, 4)
 
 
 def test_a_report_that_meets_no_box_is_no_plate() -> None:

@@ -1,17 +1,17 @@
 """How often a picture is looked at, at which sizes and for what, with small real models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from edge_agent.domain.observation import CharacterRead
 from edge_agent.vision import line_finder as lines_module
 from edge_agent.vision import plate_code as looks_module
 from edge_agent.vision import plate_code_finder as plates_module
-from edge_agent.vision.agreement import Agreed, agreed
-from edge_agent.vision.ctc import Probabilities
+from edge_agent.vision.ctc import LineRead, Probabilities
 from edge_agent.vision.frame import Frame, Image, Role
 from edge_agent.vision.line_finder import LineFinder
 from edge_agent.vision.plate_code import CLEAR, CONVINCING, LONG_SIDE, PlateCodeRecogniser
@@ -219,15 +219,15 @@ def test_the_characters_are_what_all_crops_say_and_the_likeness_is_not(
     image[200:248, 200 + 192 * 7 // 11 : 200 + 192 * 8 // 11, 0] = between("1", "2", 0.6)
     own = PlateCodeRecogniser.open(1, look_again=False, folder=folder)
     (read,) = plates(own.look(Frame(image)))
+    crops = list[int]()
 
-    def without(crops: Sequence[Probabilities], share: Callable[[str], float]) -> Agreed:
-        said = agreed(crops, share)
-        return Agreed(said.read, said.agreement, said.read.characters)
+    def of_the_surest(seen: Sequence[Probabilities], line: LineRead) -> tuple[CharacterRead, ...]:
+        crops.append(len(seen))
+        return line.characters
 
-    monkeypatch.setattr(looks_module, "agreed", without)
+    monkeypatch.setattr(looks_module, "by_place", of_the_surest)
     (surest,) = plates(own.look(Frame(image)))
+    assert crops[0] > 2
     assert (read.text, read.confidence, read.likeness) == (surest.text, surest.confidence, surest.likeness)
     assert [c.character for c in read.characters] == list(read.text)
-    doubted, other = read.characters[3], surest.characters[3]
-    assert doubted.confidence != other.confidence
-    assert doubted.confidence + sum(p for _, p in doubted.alternatives) == pytest.approx(1, abs=0.02)
+    assert read.characters[3].confidence != surest.characters[3].confidence

@@ -81,6 +81,8 @@ def test_only_the_same_signs_are_put_into_the_text() -> None:
 def test_the_confidence_of_a_sign_is_that_of_both_its_meanings() -> None:
     (zero,) = with_same_signs((CharacterRead("O", 0.6, (("0", 0.35), ("Q", 0.02))),), "0")
     assert zero == CharacterRead("0", 0.95, (("O", 0.6), ("Q", 0.02)))
+    (zero,) = with_same_signs((CharacterRead("O", 0.3, (("D", 0.4), ("0", 0.2))),), "0")
+    assert zero == CharacterRead("0", 0.5, (("D", 0.4), ("O", 0.3))), "best first"
 
 
 def test_common_series_have_a_larger_share_than_unlisted_ones() -> None:
