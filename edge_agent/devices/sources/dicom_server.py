@@ -130,11 +130,20 @@ class DicomServer:
             ) from None
         entity._servers.append(self._server)  # noqa: SLF001 - its shutdown takes itself from there
         self._serving = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name=f"dicom server {bounds.port}", daemon=True
+            target=self._serve, args=(self._server,), name=f"dicom server {bounds.port}", daemon=True
         )
         self._serving.start()
         host, port = self._server.server_address[:2]
         return f"{host}:{port}"
+
+    def _serve(self, server: "_Server") -> None:
+        """In the server's thread. If it breaks the source is started anew: the port would listen, and nobody accept."""
+        try:
+            server.serve_forever(0.1)
+        except Exception as error:
+            log.exception("the DICOM server broke")
+            broke = LinkDown(f"the DICOM server broke: {error!r}", "it starts anew; report what the log says of it")
+            self._loop.call_soon_threadsafe(self._intake.fail, broke)
 
     def stop(self) -> None:
         """Ends every association, and returns once its threads have ended, or after STOP_S."""

@@ -82,7 +82,7 @@ class Intake:
         try:
             await self._emit(Reading(Malformed(why), self._clock.monotonic()))
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             raise NotTaken("the ledger refused") from error
 
     def stop(self) -> None:
@@ -104,7 +104,7 @@ class Intake:
                 )
                 await self._emit(reading)
         except Exception as error:  # noqa: BLE001 - raised by `run`, through `failed`
-            self._fail(error)
+            self.fail(error)
         else:
             self._taken[key] = None
             if len(self._taken) > REMEMBERED:
@@ -112,7 +112,8 @@ class Intake:
         finally:
             del self._pending[key]
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """The source ends with this error, unless it ends with another already."""
         if not self.failed.done():
             self.failed.set_exception(error)
 

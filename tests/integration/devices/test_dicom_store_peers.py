@@ -13,8 +13,10 @@ from edge_agent.devices.sources import dicom_server
 from edge_agent.devices.sources.dicom_store import DicomStore, Settings
 from edge_agent.domain.clock import SystemClock
 from edge_agent.domain.errors import LinkDown
+from edge_agent.domain.observation import Reading
 from tests.certificates import certificates
 from tests.integration.devices import dicom_booth
+from tests.integration.devices.conftest import until
 from tests.integration.devices.dicom_booth import Booth, associated, serving, settings
 from tests.scanner import dicos, store
 
@@ -96,6 +98,29 @@ async def test_peers_that_never_begin_their_handshake_do_not_hold_up_the_end(tmp
     assert not [thread for thread in threading.enumerate() if isinstance(thread, dicom_server._Connection)]
     for _, writer in silent:
         writer.close()
+
+
+async def test_a_server_that_breaks_ends_the_source_so_that_it_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(server: object, request: socket.socket, address: object) -> bool:
+        request.close()
+        raise AssertionError("the lock of a thread that ends")
+
+    monkeypatch.setattr(dicom_server._Server, "verify_request", breaks)
+    readings: list[Reading] = []
+
+    async def emit(reading: Reading) -> None:
+        readings.append(reading)
+
+    async with asyncio.timeout(20):
+        given = settings()
+        running = asyncio.ensure_future(DicomStore(given, SystemClock()).run(emit))
+        await until(lambda: bool(readings))
+        _, writer = await asyncio.open_connection("127.0.0.1", given.port)
+        with pytest.raises(LinkDown, match="the DICOM server broke: AssertionError"):
+            await running
+        writer.close()
+    with socket.create_server(("127.0.0.1", given.port)):
+        pass  # it does not listen any more
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------
